@@ -1,0 +1,64 @@
+# The commands a user or contributor needs; each sets up .venv first where that is still to be done.
+
+# The first Python that MXNet 1.9.1 can run on; `make PYTHON=/path/to/python3.11 setup` chooses another.
+CANDIDATES := python3 python3.12 python3.11 python3.10 python3.9
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c '$(SUITABLE)' 2>/dev/null && echo $(p))))
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test test-all check lock clean
+
+help:
+	@echo "make quickstart  set up, then prepare, train, validate and export on the embedded sample"
+	@echo "make test        set up, then run the tests (make test-all: the slow ones too)"
+	@echo "make check       ruff and mypy"
+	@echo "make setup       only set up $(VENV)"
+	@echo "make lock        renew requirements.lock from setup.py"
+	@echo "make clean       remove $(VENV) and everything that quickstart made"
+
+setup: $(READY)
+
+$(READY): requirements.lock setup.py
+	@test -n "$(PYTHON)" || { echo "No suitable Python found: MXNet 1.9.1 needs Python 3.9 to 3.12 with the venv module; install one and run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(PYTHON) is not suitable: MXNet 1.9.1 needs Python 3.9 to 3.12 with the venv module" >&2; exit 2; }
+	@test "$$(uname -sm)" = "Linux x86_64" || { echo "MXNet 1.9.1 is published for Linux on x86_64 only, and this is $$(uname -sm)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(MAKE) --no-print-directory headless-opencv
+	@touch $@
+
+# opencv-python links libGL, which bare servers lack; the headless build of the same version does not.
+.PHONY: headless-opencv
+headless-opencv:
+	@echo "opencv-python cannot load here (no libGL): using opencv-python-headless of the same version" >&2
+	version=$$(sed -n 's/^opencv-python==//p' requirements.lock) && \
+	$(BIN)/pip uninstall --quiet --yes opencv-python && \
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps opencv-python-headless==$$version && \
+	$(BIN)/python -c 'import cv2'
+
+quickstart: $(READY)
+	$(BIN)/python -m mobilenet quickstart
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -m "not gpu"
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# One file for every supported Python; needs the resolver `uv` on the path.
+lock:
+	uv pip compile setup.py --extra dev --extra tensorboard --universal --python-version 3.9 \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock
+	sed -i -E "s/ and (platform_machine|platform_python_implementation|sys_platform) ..? '[^']*'//g; s/ and python_full_version < '3.13'//; s/ ; python_full_version < '3.13'$$//" requirements.lock
+
+clean:
+	rm -rf $(VENV) work build dist *.egg-info

@@ -1,0 +1,1 @@
+"""Images from their sources to batches: record files, transforms, packing and reading."""

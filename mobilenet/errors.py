@@ -1,0 +1,21 @@
+"""The exceptions that end a command with one sentence; ``cli`` alone catches them."""
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend: says what, where and what would be right (exit code 2)."""
+
+
+class ConfigError(UserError):
+    """A setting that is unknown, repeated, mistyped, out of range or without effect."""
+
+
+class DataError(UserError):
+    """A source, record file or image that cannot be used as it is."""
+
+
+class WeightsError(UserError):
+    """Parameters, a checkpoint or an ONNX file that cannot be read or does not fit the network."""
+
+
+class VerificationError(RuntimeError):
+    """The work ran and the answer is no: a proof failed or a target was missed (exit code 1)."""

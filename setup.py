@@ -1,0 +1,61 @@
+"""Installs the mobilenet package, its configurations and the `mobilenet` command."""
+
+import ast
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+
+def version() -> str:
+    """The version that the package states, read without importing it."""
+    tree = ast.parse((HERE / "mobilenet" / "__init__.py").read_text(encoding="utf-8"))
+    values = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__"
+    )
+    return str(ast.literal_eval(next(values)))
+
+
+EXTRAS = {
+    "tensorboard": ["tensorboardX>=2.6"],
+    "dev": [
+        "ruff>=0.6",
+        "mypy>=1.10",
+        "pytest>=8",
+        "pytest-timeout>=2.3",
+        "hypothesis>=6.100",
+        "types-PyYAML",
+        "types-tqdm",
+    ],
+}
+
+setup(
+    name="mobilenet-mxnet",
+    version=version(),
+    description="MobileNet v2 for MXNet Gluon: training, exact validation, ONNX opset-7 export",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.9,<3.13",
+    packages=[*find_packages(include=["mobilenet", "mobilenet.*"]), "mobilenet.configs"],
+    package_dir={"mobilenet.configs": "configs"},
+    package_data={"mobilenet": ["py.typed"], "mobilenet.configs": ["*.yaml", "*/*.yaml"]},
+    install_requires=[
+        "mxnet==1.9.1",
+        "gluoncv>=0.10.5.post0",
+        "numpy>=1.23,<2",
+        "opencv-python>=4.8,<4.12",
+        "pyyaml>=6",
+        "tqdm>=4.60",
+        "onnx>=1.14",
+        "onnxruntime>=1.16",
+        "matplotlib>=3.5",
+        # MXNet imports distutils, which Python 3.12 no longer has and setuptools provides.
+        "setuptools; python_version >= '3.12'",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["mobilenet = mobilenet.cli:main"]},
+)

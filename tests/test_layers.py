@@ -1,0 +1,59 @@
+"""Who may import whom: a module imports only from rows above its own, and never a sibling."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "mobilenet"
+
+ROWS = {
+    "foundation": "__init__ errors files compat settings config runlog",
+    "parts": (
+        "model complexity weights schedule optimizer loss metrics checkpoint ema mixing published "
+        "data.recordio data.transforms data.augment data.sources data.sample data.order "
+        "onnx.writer onnx.runtime"
+    ),
+    "assemblies": "data.reader data.packing",
+    "joints": "build evaluation",
+    "use cases": "prepare verify training validation export predict info bench quickstart",
+    "door frame": "cli __main__",
+}
+# Foundation modules may build on each other; every other row holds independent siblings.
+MXNET_FREE = "foundation"
+RANK = {module: rank for rank, row in enumerate(ROWS.values()) for module in row.split()}
+MODULES = sorted(
+    path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".")
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__init__.py"
+)
+
+
+def imported(path: Path) -> set[str]:
+    """Every dotted name that the file imports, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def package_modules(names: set[str]) -> set[str]:
+    """The modules of this package among the imported names (both `a` and `a.f` are of `a`)."""
+    inside = {name.removeprefix("mobilenet.") for name in names if name.startswith("mobilenet.")}
+    return {module for module in MODULES for name in inside if f"{name}.".startswith(f"{module}.")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_from_rows_above(module: str) -> None:
+    assert module in RANK, f"give mobilenet.{module} its row in {Path(__file__).name}"
+    path = PACKAGE / f"{module.replace('.', '/')}.py"
+    names = imported(path)
+    for other in package_modules(names):
+        above = RANK[other] < RANK[module] or RANK[other] == RANK[module] == 0
+        assert above, f"{module} imports {other}, which is not in a row above it"
+    if RANK[module] == list(ROWS).index(MXNET_FREE):
+        assert not any(name.split(".")[0] == "mxnet" for name in names), f"{module} imports mxnet"

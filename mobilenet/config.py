@@ -1,0 +1,277 @@
+"""Every setting of a run: frozen dataclasses, one per section of the YAML file.
+
+Each field carries its meaning, unit and range; the reference in docs/ is made from this file.
+Checks across fields, and settings that would have no effect, are refused here too.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, Optional
+
+from mobilenet.settings import Range, SettingError
+
+Fraction = Annotated[float, Range(at_least=0, at_most=1)]
+Positive = Annotated[float, Range(above=0)]
+NotNegative = Annotated[float, Range(at_least=0)]
+Count = Annotated[int, Range(at_least=1)]
+CountOrZero = Annotated[int, Range(at_least=0)]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network."""
+
+    width_multiplier: Annotated[float, Range(above=0, at_most=10)] = 1.0
+    """Factor on the channels of every layer but the classifier (paper, section 4)."""
+    classes: Count = 1000
+    """Number of classes; must be that of the records."""
+    dialect: Literal["paper", "gluoncv", "origin"] = "paper"
+    """Which published form: `paper` rounds channels to multiples of 8 and has a classifier bias;
+    `gluoncv` truncates channels, without bias; `origin` also expands the first block and uses ReLU."""
+    activation: Optional[Literal["relu6", "relu"]] = None
+    """Activation instead of the dialect's own."""
+    dropout: Annotated[float, Range(at_least=0, below=1)] = 0.0
+    """Fraction of the features before the classifier that training drops."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The records and how they become the network's input, in training and validation alike."""
+
+    directory: str = "data/imagenet"
+    """Folder that `mobilenet prepare` made: train.rec, val.rec, synset.txt, manifest.json."""
+    resolution: Annotated[int, Range(at_least=32, at_most=2048)] = 224
+    """Height and width of the network's input in pixels."""
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """Mean of the red, green and blue values, which run from 0 to 1; subtracted."""
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    """Standard deviation of the red, green and blue values; divided by."""
+    num_workers: CountOrZero = 0
+    """Threads that decode images; 0 for one per processor."""
+    max_bad_records: CountOrZero = 0
+    """Corrupt training records per epoch that are replaced and reported before training stops."""
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """What training does to each image."""
+
+    area: tuple[Fraction, Fraction] = (0.08, 1.0)
+    """Smallest and largest part of the image that a random crop covers."""
+    aspect_ratio: tuple[Positive, Positive] = (0.75, 4 / 3)
+    """Smallest and largest width / height of a random crop."""
+    flip: Fraction = 0.5
+    """Probability of a left-right flip."""
+    brightness: Fraction = 0.0
+    """Brightness is multiplied by a factor from [1 - x, 1 + x]."""
+    contrast: Fraction = 0.0
+    """Contrast likewise."""
+    saturation: Fraction = 0.0
+    """Saturation likewise."""
+    hue: Annotated[float, Range(at_least=0, at_most=0.5)] = 0.0
+    """Hue is turned by up to this part of the colour circle."""
+    pca_noise: NotNegative = 0.0
+    """Standard deviation of the colour shift along ImageNet's principal components (AlexNet)."""
+    random_erasing: Fraction = 0.0
+    """Probability that a random rectangle is overwritten with noise."""
+    mixup: NotNegative = 0.0
+    """Alpha of the Beta distribution that blends pairs of images; 0 for none."""
+    cutmix: NotNegative = 0.0
+    """Alpha of the Beta distribution of pasted rectangles; 0 for none."""
+
+    def __post_init__(self) -> None:
+        for name in ("area", "aspect_ratio"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise SettingError(name, f"the first value (={low}) exceeds the second (={high})")
+        if self.area[0] == 0:
+            raise SettingError("area", "a crop must cover more than 0 of the image")
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """How the network is validated: centre crops, every record once."""
+
+    transform: Literal["center-crop", "squash-256", "squash-224", "imagenet-preprocess"] = (
+        "center-crop"
+    )
+    """`center-crop` scales the short side and keeps the aspect; the others are the origin's."""
+    short_side: Optional[Count] = None
+    """Short side in pixels before the crop; by default resolution / 0.875, rounded up."""
+    batch_size: Count = 64
+    """Images per batch; does not change any result."""
+
+    def __post_init__(self) -> None:
+        if self.short_side is not None and self.transform != "center-crop":
+            raise SettingError("short_side", f"has no effect on the transform '{self.transform}'")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How gradients change the parameters."""
+
+    name: Literal["nag", "sgd", "rmsprop"] = "nag"
+    """Nesterov momentum, plain momentum, or RMSProp in TensorFlow's form."""
+    momentum: Annotated[float, Range(at_least=0, below=1)] = 0.9
+    """Momentum."""
+    weight_decay: NotNegative = 4e-5
+    """L2 penalty on the weights of convolutions and of the classifier."""
+    decay_norm_and_bias: bool = False
+    """Weight decay also applies to BatchNorm's gamma and beta and to the bias."""
+    decay_depthwise: bool = True
+    """Weight decay also applies to depthwise convolutions (TensorFlow's training leaves them out)."""
+    rmsprop_decay: Optional[Annotated[float, Range(above=0, below=1)]] = None
+    """RMSProp: decay of the mean square; 0.9 by default."""
+    rmsprop_epsilon: Optional[Positive] = None
+    """RMSProp: added to the mean square under the root; 1.0 by default."""
+    clip_norm: Optional[Positive] = None
+    """Largest norm of the whole gradient; longer ones are scaled down to it."""
+
+    def __post_init__(self) -> None:
+        for name in ("rmsprop_decay", "rmsprop_epsilon"):
+            if self.name != "rmsprop" and getattr(self, name) is not None:
+                raise SettingError(name, f"has no effect on the optimizer '{self.name}'")
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The learning rate as a function of the step alone."""
+
+    name: Literal["cosine", "step", "exponential", "polynomial", "constant"] = "cosine"
+    """How the rate falls after the warm-up."""
+    learning_rate: Positive = 0.05
+    """Highest rate, for `reference_batch_size` images per step."""
+    reference_batch_size: Optional[Count] = None
+    """The rate is scaled by training.batch_size / this; not scaled by default."""
+    warmup_epochs: NotNegative = 0.0
+    """Epochs over which the rate rises linearly from 0."""
+    final_learning_rate: NotNegative = 0.0
+    """cosine, polynomial: the rate at the end."""
+    milestones: tuple[Positive, ...] = ()
+    """step: epochs at which the rate is multiplied by `factor`, rising."""
+    factor: Optional[Annotated[float, Range(above=0, below=1)]] = None
+    """step, exponential: what the rate is multiplied by; 0.1 and 0.98 by default."""
+    every_epochs: Optional[Positive] = None
+    """exponential: the rate is multiplied once per this many epochs; 1 by default."""
+    power: Optional[Positive] = None
+    """polynomial: exponent; 1 by default."""
+
+    def __post_init__(self) -> None:
+        users = {
+            "milestones": ("step",),
+            "factor": ("step", "exponential"),
+            "every_epochs": ("exponential",),
+            "power": ("polynomial",),
+            "final_learning_rate": ("cosine", "polynomial"),
+        }
+        for name, schedules in users.items():
+            if getattr(self, name) and self.name not in schedules:
+                raise SettingError(name, f"has no effect on the '{self.name}' schedule")
+        if self.name == "step" and not self.milestones:
+            raise SettingError("milestones", "the 'step' schedule needs at least one")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise SettingError("milestones", "must rise")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The run: how long, how large, from which weights."""
+
+    epochs: Count = 150
+    """Passes over the training records."""
+    batch_size: Count = 256
+    """Images per optimizer step, over all devices and workers together."""
+    accumulation: Count = 1
+    """Parts in which a device computes its share of the batch, to need less memory."""
+    label_smoothing: Annotated[float, Range(at_least=0, below=1)] = 0.0
+    """Part of the target that is spread evenly over all classes."""
+    ema_decay: Optional[Annotated[float, Range(above=0, below=1)]] = None
+    """Decay of the averaged copy of the weights that is validated and exported; none by default."""
+    seed: CountOrZero = 0
+    """Seed of everything random: initial weights, order, augmentation, mixing, dropout."""
+    devices: tuple[str, ...] = ("cpu",)
+    """Devices that share each batch: `cpu`, `gpu(0)`, `gpu(1)` ..."""
+    precision: Literal["float32", "float16"] = "float32"
+    """`float16` computes in half precision with float32 master weights; GPUs only."""
+    initial_weights: Optional[str] = None
+    """File of parameters to start from; a classifier of another size is left at its random start."""
+    frozen_stages: Annotated[int, Range(at_least=0, at_most=9)] = 0
+    """Leading parts that keep their initial weights: 1 is the stem, 2 to 8 the stages, 9 the head."""
+    recalibration_batches: CountOrZero = 0
+    """Batches over which BatchNorm's statistics are computed afresh before each validation."""
+    rollbacks: CountOrZero = 0
+    """Times that a loss which is not finite returns the run to its last checkpoint, at half the rate."""
+
+    def __post_init__(self) -> None:
+        if not self.devices:
+            raise SettingError("devices", "at least one is needed")
+        if self.batch_size % (len(self.devices) * self.accumulation):
+            raise SettingError(
+                "batch_size",
+                f"{self.batch_size} cannot be shared evenly by {len(self.devices)} devices in"
+                f" {self.accumulation} parts",
+            )
+        if self.frozen_stages and self.initial_weights is None:
+            raise SettingError("frozen_stages", "has no effect without initial_weights")
+        if self.precision == "float16" and any(not d.startswith("gpu") for d in self.devices):
+            raise SettingError("precision", "float16 needs devices that are GPUs")
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """Which states of the run are kept; the best one always is."""
+
+    every_epochs: Count = 1
+    """Epochs between checkpoints; the last epoch always has one."""
+    every_steps: Optional[Count] = None
+    """Steps between checkpoints inside an epoch; none by default."""
+    keep_last: Count = 2
+    """Newest checkpoints that are kept."""
+    keep_every_epochs: Optional[Count] = None
+    """Checkpoints of every n-th epoch are kept for good."""
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """What a run reports besides its files."""
+
+    every_steps: Count = 50
+    """Steps between lines of progress."""
+    tensorboard: bool = False
+    """Also write TensorBoard files (needs the extra `tensorboard`)."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The network."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The records and the network's input."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """What training does to each image."""
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    """How the network is validated."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """How gradients change the parameters."""
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """The learning rate."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """The run."""
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    """Which states of the run are kept."""
+    log: LogConfig = field(default_factory=LogConfig)
+    """What a run reports."""
+
+    def __post_init__(self) -> None:
+        if self.schedule.warmup_epochs >= self.training.epochs:
+            raise SettingError(
+                "schedule.warmup_epochs",
+                f"must be below training.epochs (={self.training.epochs})",
+            )
+        short_side = self.validation.short_side
+        if short_side is not None and short_side < self.data.resolution:
+            raise SettingError(
+                "validation.short_side",
+                f"must be at least data.resolution (={self.data.resolution})",
+            )

@@ -1,0 +1,238 @@
+"""MobileNet v2 as a Gluon network: Table 2 of the paper as named rows, for any width multiplier.
+
+Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, Table 2.
+This file alone decides what a network is made of; how it trains is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Iterator, NamedTuple
+
+import mxnet as mx
+from mxnet.gluon import nn
+
+# Running statistics keep 0.9 of their past and variances are padded by 1e-5: Gluon's defaults,
+# which every published set of Gluon weights was trained with.
+_NORM = {"momentum": 0.9, "epsilon": 1e-5}
+
+
+class Stage(NamedTuple):
+    """One row of Table 2: `repeats` blocks of which the first has `stride`."""
+
+    expansion: int
+    channels: int
+    repeats: int
+    stride: int
+
+
+STEM_CHANNELS = 32
+STAGES = (
+    Stage(expansion=1, channels=16, repeats=1, stride=1),
+    Stage(expansion=6, channels=24, repeats=2, stride=2),
+    Stage(expansion=6, channels=32, repeats=3, stride=2),
+    Stage(expansion=6, channels=64, repeats=4, stride=2),
+    Stage(expansion=6, channels=96, repeats=3, stride=1),
+    Stage(expansion=6, channels=160, repeats=3, stride=2),
+    Stage(expansion=6, channels=320, repeats=1, stride=1),
+)
+HEAD_CHANNELS = 1280
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The points in which published MobileNet v2 networks differ."""
+
+    rounds_channels: bool
+    """Channels become the nearest multiple of 8 (paper's code) instead of `int(c * multiplier)`."""
+    expands_first_block: bool
+    """The first block keeps a pointwise convolution although its expansion is 1."""
+    classifier_bias: bool
+    """The classifier has a bias."""
+    activation: str
+    """`relu6`, or `relu` as in the origin's published file."""
+
+
+DIALECTS = {
+    "paper": Dialect(True, False, True, "relu6"),
+    "gluoncv": Dialect(False, False, False, "relu6"),
+    "origin": Dialect(False, True, False, "relu"),
+}
+
+
+def make_divisible(channels: float, divisor: int = 8) -> int:
+    """The multiple of `divisor` nearest to `channels`, at least `divisor` and at least 90 % of it.
+
+    The rule of the paper's code (tensorflow/models, slim/nets/mobilenet/conv_blocks.py).
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
+
+
+class Convolution(NamedTuple):
+    """What a convolution computes; it is padded so that a stride of 1 keeps the resolution."""
+
+    in_channels: int
+    channels: int
+    kernel_size: int = 1
+    stride: int = 1
+    groups: int = 1
+
+
+class ConvNorm(nn.HybridSequential):
+    """Convolution without bias, BatchNorm and, unless it is None, the activation."""
+
+    def __init__(self, convolution: Convolution, activation: str | None, **naming: Any) -> None:
+        super().__init__(**naming)
+        in_channels, channels, kernel_size, stride, groups = convolution
+        with self.name_scope():
+            self.add(
+                nn.Conv2D(
+                    channels,
+                    kernel_size,
+                    strides=stride,
+                    padding=kernel_size // 2,
+                    groups=groups,
+                    use_bias=False,
+                    in_channels=in_channels,
+                    prefix="conv_",
+                ),
+                nn.BatchNorm(in_channels=channels, prefix="norm_", **_NORM),
+            )
+            if activation is not None:
+                self.add(Activation(activation, prefix=f"{activation}_"))
+
+
+class Activation(nn.HybridBlock):
+    """ReLU, or ReLU6: ReLU cut off at 6."""
+
+    def __init__(self, name: str, **naming: Any) -> None:
+        super().__init__(**naming)
+        self._is_relu6 = name == "relu6"
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        return F.clip(x, 0, 6) if self._is_relu6 else F.Activation(x, act_type="relu")
+
+
+class InvertedResidual(nn.HybridBlock):
+    """Pointwise expansion, depthwise 3x3, linear pointwise projection; plus its input if it can.
+
+    The shortcut exists where the block changes neither the resolution nor the number of channels.
+    `expanded` is the number of channels inside, or None for a block without an expansion.
+    """
+
+    def __init__(
+        self,
+        channels: tuple[int, int],
+        expanded: int | None,
+        stride: int,
+        activation: str,
+        **naming: Any,
+    ) -> None:
+        super().__init__(**naming)
+        in_channels, out_channels = channels
+        inner = expanded or in_channels
+        depthwise = Convolution(inner, inner, kernel_size=3, stride=stride, groups=inner)
+        self._has_shortcut = stride == 1 and in_channels == out_channels
+        with self.name_scope():
+            self.layers = nn.HybridSequential(prefix="")
+            if expanded is not None:
+                expand = Convolution(in_channels, inner)
+                self.layers.add(ConvNorm(expand, activation, prefix="expand_"))
+            self.layers.add(
+                ConvNorm(depthwise, activation, prefix="depthwise_"),
+                ConvNorm(Convolution(inner, out_channels), None, prefix="project_"),
+            )
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        y = self.layers(x)
+        return F.elemwise_add(y, x, name="add") if self._has_shortcut else y
+
+
+class MobileNetV2(nn.HybridBlock):
+    """MobileNet v2: images `(N, 3, H, W)`, H and W at least 32, to logits `(N, classes)`.
+
+    Parameter names are the checkpoint format, e.g. `stage2_block0_expand_conv_weight`: the stage is
+    the row of Table 2, from 1.
+
+    Raises:
+        ValueError: `width_multiplier` or `classes` is not above 0.
+    """
+
+    def __init__(
+        self,
+        width_multiplier: float = 1.0,
+        classes: int = 1000,
+        dialect: Dialect = DIALECTS["paper"],
+        dropout: float = 0.0,
+    ) -> None:
+        if width_multiplier <= 0 or classes <= 0:
+            raise ValueError(
+                f"width_multiplier (={width_multiplier}) and classes (={classes}) must be above 0"
+            )
+        super().__init__(prefix="")
+        stem, head = scaled_ends(width_multiplier, dialect)
+        last = _scale(STAGES[-1].channels, width_multiplier, dialect)
+        with self.name_scope():
+            self.features = nn.HybridSequential(prefix="")
+            self.features.add(
+                ConvNorm(Convolution(3, stem, 3, stride=2), dialect.activation, prefix="stem_"),
+                *_blocks(stem, width_multiplier, dialect),
+                ConvNorm(Convolution(last, head), dialect.activation, prefix="head_"),
+                nn.GlobalAvgPool2D(prefix="pool_"),
+            )
+            self.classifier = _classifier(head, classes, dialect, dropout)
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        return self.classifier(self.features(x))
+
+
+def scaled_ends(width_multiplier: float, dialect: Dialect) -> tuple[int, int]:
+    """Channels of the stem and of the head; the head is never made narrower than in the paper."""
+    stem = _scale(STEM_CHANNELS, width_multiplier, dialect)
+    return stem, _scale(HEAD_CHANNELS, max(1.0, width_multiplier), dialect)
+
+
+def _scale(channels: int, width_multiplier: float, dialect: Dialect) -> int:
+    scaled = channels * width_multiplier
+    # A multiplier so small that nothing would remain still leaves one channel.
+    return make_divisible(scaled) if dialect.rounds_channels else max(1, int(scaled))
+
+
+def _blocks(
+    in_channels: int, width_multiplier: float, dialect: Dialect
+) -> Iterator[InvertedResidual]:
+    for row, stage in enumerate(STAGES, start=1):
+        out_channels = _scale(stage.channels, width_multiplier, dialect)
+        expands = stage.expansion != 1 or dialect.expands_first_block
+        for repeat in range(stage.repeats):
+            yield InvertedResidual(
+                (in_channels, out_channels),
+                in_channels * stage.expansion if expands else None,
+                stage.stride if repeat == 0 else 1,
+                dialect.activation,
+                prefix=f"stage{row}_block{repeat}_",
+            )
+            in_channels = out_channels
+
+
+def _classifier(
+    in_channels: int, classes: int, dialect: Dialect, dropout: float
+) -> nn.HybridSequential:
+    layers = nn.HybridSequential(prefix="")
+    if dropout:
+        layers.add(nn.Dropout(dropout, prefix="dropout_"))
+    if dialect.classifier_bias:
+        layers.add(nn.Dense(classes, in_units=in_channels, prefix="classifier_"))
+    else:
+        # The Gluon lineage classifies by a pointwise convolution without bias.
+        layers.add(
+            nn.Conv2D(classes, 1, use_bias=False, in_channels=in_channels, prefix="classifier_")
+        )
+        layers.add(nn.Flatten(prefix="flatten_"))
+    return layers
+
+
+def parameter_arrays(network: nn.HybridBlock) -> dict[str, mx.nd.NDArray]:
+    """Every parameter and running statistic of `network` by name, as it is on its first device."""
+    return {name: p.list_data()[0] for name, p in network.collect_params().items()}

@@ -1,0 +1,196 @@
+"""One record of an MXNet record file: how its bytes are packed, cut in parts and read back.
+
+A record file is a row of parts: the magic word, a word of 3 bits kind and 29 bits length, the
+bytes, and zeros up to a multiple of 4. A record is one whole part or, where its bytes hold the
+magic word at a multiple of 4, several parts between which that word is left out. The bytes of a
+record are an image header and the encoded image.
+
+Sources: dmlc-core `include/dmlc/recordio.h` and `src/recordio.cc` (parts), MXNet
+`python/mxnet/recordio.py` (`IRHeader`, the image header).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import weakref
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+from mobilenet.errors import DataError
+
+_MAGIC = struct.pack("<I", 0xCED7230A)
+_PART = struct.Struct("<4sI")
+_LENGTH_BITS = 29
+MAX_RECORD_BYTES = (1 << _LENGTH_BITS) - 1
+_WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
+
+_IMAGE_HEADER = struct.Struct("<IfQQ")  # length of an array label (0: none), label, id, second id
+_FLOAT = struct.Struct("<f")
+_HEADER_BYTES = _IMAGE_HEADER.size + _FLOAT.size  # with the first value of an array label
+_MAX_LABEL = 1 << 24  # beyond it float32 skips integers
+
+
+class CorruptRecord(DataError):  # noqa: N818 - a thing found, as StopIteration is
+    """A record that cannot be read as one.
+
+    Attributes:
+        path: The record file.
+        position: Of the record in the order of the index (of the file, in `scan`), from 0.
+        offset: The byte at which the record starts.
+        problem: What is wrong with it.
+    """
+
+    def __init__(self, path: Path, position: int, offset: int, problem: str) -> None:
+        super().__init__(path, position, offset, problem)
+        self.path, self.position, self.offset, self.problem = path, position, offset, problem
+
+    def __str__(self) -> str:
+        return f"{self.path}: record {self.position} at byte {self.offset} {self.problem}"
+
+
+class Entry(NamedTuple):
+    """Where a record stands in its file (first byte, and the byte after its last) and its header.
+
+    `label` is the class; of an array label (in records made by others) the first value.
+    """
+
+    offset: int
+    end: int
+    key: int
+    label: int
+
+
+def pack(key: int, label: int, image: bytes) -> bytes:
+    """The bytes of a record: image header with a single label, then the encoded `image`."""
+    return _IMAGE_HEADER.pack(0, label, key, 0) + image
+
+
+def cut_in_parts(payload: bytes) -> Iterator[bytes]:
+    """The payload as it stands in a file, cut at every magic word at a multiple of 4."""
+    start = 0
+    for match in re.finditer(re.escape(_MAGIC), payload):
+        cut = match.start()
+        if cut % 4 == 0:
+            yield _part_head(_MIDDLE if start else _FIRST, cut - start) + payload[start:cut]
+            start = cut + len(_MAGIC)
+    yield _part_head(_LAST if start else _WHOLE, len(payload) - start) + payload[start:]
+    yield bytes(-len(payload) % 4)
+
+
+def _part_head(kind: int, length: int) -> bytes:
+    return _PART.pack(_MAGIC, kind << _LENGTH_BITS | length)
+
+
+def _padded(length: int) -> int:
+    return length + -length % 4
+
+
+class RecordSource:
+    """The bytes of a record file, however many threads or forked processes read them.
+
+    Positioned reads and not a memory map: where a disk fails, or somebody cuts the file short,
+    a read is an exception and an access to mapped memory is the end of the process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY)
+            self.close = weakref.finalize(self, os.close, self._descriptor)
+            os.pread(self._descriptor, 1, 0)  # a folder opens, but does not read
+            self.size = os.fstat(self._descriptor).st_size
+        except OSError as error:
+            raise DataError(f"{path}: cannot read the record file: {error.strerror}") from None
+        if not self.size:
+            raise DataError(f"{path}: the record file is empty; prepare it again")
+
+    def read(self, offset: int, count: int) -> bytes:
+        """The `count` bytes from `offset` on, fewer at the end of the file."""
+        if not self.close.alive:
+            raise DataError(f"{self.path}: the record file is closed")
+        return os.pread(self._descriptor, count, offset)
+
+
+class Record:
+    """The record that starts at one byte of a file; trusts no number that it finds there."""
+
+    __slots__ = ("_offset", "_position", "_source")
+
+    def __init__(self, source: RecordSource, position: int, offset: int) -> None:
+        self._source, self._position, self._offset = source, position, offset
+
+    def entry(self) -> Entry:
+        """Where the record stands and what its header says; reads no more than that."""
+        payload, length, end = self._payload(_HEADER_BYTES)
+        key, label, _ = self._header(payload, length)
+        return Entry(self._offset, end, key, label)
+
+    def image(self, expected_bytes: int) -> memoryview:
+        """The encoded image; one read, if the record is no larger than `expected_bytes`."""
+        payload, length, _ = self._payload(expected_bytes)
+        if len(payload) < length:
+            payload, length, _ = self._payload(length)
+        _, _, start = self._header(payload, length)
+        return memoryview(payload)[start:]
+
+    def _corrupt(self, problem: str) -> CorruptRecord:
+        return CorruptRecord(self._source.path, self._position, self._offset, problem)
+
+    def _read(self, offset: int, count: int) -> bytes:
+        try:
+            block = self._source.read(offset, count)
+        except OSError as error:
+            raise self._corrupt(f"cannot be read: {error.strerror}") from None
+        if len(block) < min(count, self._source.size - offset):
+            raise self._corrupt("cannot be read: the file has become shorter")
+        return block
+
+    def _payload(self, count: int) -> tuple[bytes, int, int]:
+        """The record's bytes, the first `count` at least; how many there are; the record's end."""
+        block = self._read(self._offset, _PART.size + count)
+        if len(block) >= _PART.size:
+            magic, length = _PART.unpack_from(block)  # the kind of a whole part is 0
+            end = self._offset + _PART.size + _padded(length)
+            if magic == _MAGIC and length <= MAX_RECORD_BYTES and end <= self._source.size:
+                return block[_PART.size : _PART.size + min(count, length)], length, end
+        extents = list(self._extents())
+        payload = _MAGIC.join(self._read(offset, length) for offset, length in extents)
+        offset, length = extents[-1]
+        return payload, len(payload), offset + _padded(length)
+
+    def _extents(self) -> Iterator[tuple[int, int]]:
+        """Offset and length of the bytes of each part."""
+        offset, total = self._offset, 0
+        kinds: tuple[int, ...] = (_WHOLE, _FIRST)
+        while kinds:
+            head = self._read(offset, _PART.size)
+            if len(head) < _PART.size:
+                raise self._corrupt("is cut short by the end of the file")
+            magic, word = _PART.unpack(head)
+            kind, length = word >> _LENGTH_BITS, word & MAX_RECORD_BYTES
+            total += length
+            if magic != _MAGIC or kind not in kinds or total > MAX_RECORD_BYTES:
+                raise self._corrupt(f"is damaged: at byte {offset} no part of it starts")
+            offset += _PART.size
+            if offset + _padded(length) > self._source.size:
+                raise self._corrupt("is cut short by the end of the file")
+            yield offset, length
+            offset += _padded(length)
+            total += len(_MAGIC)
+            kinds = (_MIDDLE, _LAST) if kind in (_FIRST, _MIDDLE) else ()
+
+    def _header(self, payload: bytes, length: int) -> tuple[int, int, int]:
+        """Key, label and where the image starts, of a record of `length` bytes."""
+        if length < _IMAGE_HEADER.size:
+            raise self._corrupt("is too short for an image header")
+        num_labels, label, key, _ = _IMAGE_HEADER.unpack_from(payload)
+        start = _IMAGE_HEADER.size + num_labels * _FLOAT.size
+        if start > length:
+            raise self._corrupt(f"is too short for the {num_labels} labels that it announces")
+        if num_labels:
+            (label,) = _FLOAT.unpack_from(payload, _IMAGE_HEADER.size)
+        if not (label.is_integer() and 0 <= label <= _MAX_LABEL):
+            raise self._corrupt(f"has the label {label:g}, which is no class number")
+        return key, int(label), start

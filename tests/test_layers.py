@@ -9,9 +9,11 @@ PACKAGE = Path(__file__).parent.parent / "mobilenet"
 
 ROWS = {
     "foundation": "__init__ errors files compat settings config runlog",
+    "pixels": "data.transforms",
+    "formats": "data.record",
     "parts": (
         "model complexity weights schedule optimizer loss metrics checkpoint ema mixing published "
-        "data.recordio data.transforms data.augment data.sources data.sample data.order "
+        "data.recordio data.augment data.sources data.sample data.order "
         "onnx.writer onnx.runtime"
     ),
     "assemblies": "data.reader data.packing",

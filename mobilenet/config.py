@@ -26,7 +26,7 @@ class ModelConfig:
     """Number of classes; must be that of the records."""
     dialect: Literal["paper", "gluoncv", "origin"] = "paper"
     """Which published form: `paper` rounds channels to multiples of 8 and has a classifier bias;
-    `gluoncv` truncates channels, without bias; `origin` also expands the first block and uses ReLU."""
+    `gluoncv` truncates channels, no bias; `origin` also expands the first block and uses ReLU."""
     activation: Optional[Literal["relu6", "relu"]] = None
     """Activation instead of the dialect's own."""
     dropout: Annotated[float, Range(at_least=0, below=1)] = 0.0
@@ -118,7 +118,7 @@ class OptimizerConfig:
     decay_norm_and_bias: bool = False
     """Weight decay also applies to BatchNorm's gamma and beta and to the bias."""
     decay_depthwise: bool = True
-    """Weight decay also applies to depthwise convolutions (TensorFlow's training leaves them out)."""
+    """Weight decay also applies to depthwise convolutions (TensorFlow leaves them out)."""
     rmsprop_decay: Optional[Annotated[float, Range(above=0, below=1)]] = None
     """RMSProp: decay of the mean square; 0.9 by default."""
     rmsprop_epsilon: Optional[Positive] = None
@@ -193,13 +193,13 @@ class TrainingConfig:
     precision: Literal["float32", "float16"] = "float32"
     """`float16` computes in half precision with float32 master weights; GPUs only."""
     initial_weights: Optional[str] = None
-    """File of parameters to start from; a classifier of another size is left at its random start."""
+    """File of parameters to start from; a classifier of another size keeps its random start."""
     frozen_stages: Annotated[int, Range(at_least=0, at_most=9)] = 0
-    """Leading parts that keep their initial weights: 1 is the stem, 2 to 8 the stages, 9 the head."""
+    """Leading parts that keep their initial weights: 1 is the stem, 2 to 8 stages, 9 the head."""
     recalibration_batches: CountOrZero = 0
     """Batches over which BatchNorm's statistics are computed afresh before each validation."""
     rollbacks: CountOrZero = 0
-    """Times that a loss which is not finite returns the run to its last checkpoint, at half the rate."""
+    """Times that a loss which is not finite returns to the last checkpoint, at half the rate."""
 
     def __post_init__(self) -> None:
         if not self.devices:

@@ -8,11 +8,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mobilenet"
 
 ROWS = {
-    "foundation": "__init__ errors files compat settings config runlog",
+    "foundation": "__init__ errors files compat settings_decode settings config runlog",
     "pixels": "data.transforms",
     "formats": "data.record",
     "parts": (
         "model complexity weights schedule optimizer loss metrics checkpoint ema mixing published "
+        "statistics "
         "data.recordio data.augment data.sources data.sample data.order "
         "onnx.writer onnx.runtime"
     ),

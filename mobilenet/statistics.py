@@ -1,0 +1,182 @@
+"""How far the figures of a validation can be trusted, and where the network errs.
+
+Accuracies and confidences are fractions. Arrays hold one value per validated image.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
+_Z_95 = 1.959963984540054  # the normal distribution holds 95 % between -z and z
+# Up to here the binomial is summed; above, its approximation is good to two digits and quick.
+_MAX_EXACT_DISCORDANT = 25
+
+
+class Interval(NamedTuple):
+    """A 95 % confidence interval of a fraction."""
+
+    low: float
+    high: float
+
+
+def wilson_interval(num_successes: int, num_trials: int) -> Interval:
+    """Wilson's 95 % score interval of the fraction `num_successes / num_trials`.
+
+    Unlike the textbook interval it stays within 0 and 1 and has a width at 0 % and 100 %.
+    Source: E. B. Wilson, "Probable inference, the law of succession", JASA 22 (1927).
+
+    Raises:
+        ValueError: `num_trials` is not above 0 or `num_successes` is not between 0 and it.
+    """
+    if not 0 <= num_successes <= num_trials or num_trials == 0:
+        raise ValueError(f"{num_successes} successes in {num_trials} trials have no interval")
+    fraction, z2 = num_successes / num_trials, _Z_95**2
+    centre = fraction + z2 / (2 * num_trials)
+    margin = _Z_95 * math.sqrt((fraction * (1 - fraction) + z2 / (4 * num_trials)) / num_trials)
+    scale = 1 + z2 / num_trials
+    return Interval(max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale))
+
+
+class McNemar(NamedTuple):
+    """The outcome of McNemar's test.
+
+    Attributes:
+        p_value: Probability of a difference at least this large between equally good networks.
+        method: `exact` (binomial) or `chi-square` (with continuity correction).
+    """
+
+    p_value: float
+    method: str
+
+
+def mcnemar(num_only_first: int, num_only_second: int) -> McNemar:
+    """McNemar's two-sided test of two networks on the same images.
+
+    Only images that exactly one network gets right bear on the question. Up to 25 of them the
+    binomial distribution is summed; above, chi-square with one degree of freedom and the continuity
+    correction of Edwards stands in for it.
+    Sources: Q. McNemar, Psychometrika 12 (1947); A. L. Edwards, Psychometrika 13 (1948).
+
+    Args:
+        num_only_first: Images that the first network alone gets right.
+        num_only_second: Images that the second alone gets right.
+    """
+    discordant = num_only_first + num_only_second
+    if discordant <= _MAX_EXACT_DISCORDANT:
+        fewer = min(num_only_first, num_only_second)
+        tail = sum(math.comb(discordant, k) for k in range(fewer + 1)) / 2**discordant
+        return McNemar(min(1.0, 2 * tail), "exact")
+    difference = max(abs(num_only_first - num_only_second) - 1, 0)
+    return McNemar(math.erfc(math.sqrt(difference**2 / discordant / 2)), "chi-square")
+
+
+class Bin(NamedTuple):
+    """The images whose confidence is above `low` and at most `high`.
+
+    `confidence` is their mean confidence; it and `accuracy` are NaN for a bin without images.
+    """
+
+    low: float
+    high: float
+    num_images: int
+    confidence: float
+    accuracy: float
+
+
+class Calibration(NamedTuple):
+    """How well the confidence foretells the accuracy.
+
+    `error` is the expected calibration error: the mean of |confidence - accuracy| over the bins,
+    each weighed by its images.
+    """
+
+    error: float
+    bins: tuple[Bin, ...]
+
+
+def calibration(confidence: Floats, correct: Booleans, num_bins: int = 15) -> Calibration:
+    """The expected calibration error of at least one image, and the bins that it is made of.
+
+    Bins are equally wide, open below and closed above; the first also holds a confidence of 0.
+    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 2.
+    """
+    edges = np.linspace(0, 1, num_bins + 1)
+    members = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, num_bins - 1)
+    counts = np.bincount(members, minlength=num_bins)
+    divisors = np.where(counts > 0, counts, np.nan)
+    means, accuracies = (
+        np.bincount(members, weights=values, minlength=num_bins) / divisors
+        for values in (confidence, correct)
+    )
+    error = np.nansum(counts * np.abs(means - accuracies)) / len(confidence)
+    columns = (edges[:-1], edges[1:], counts, means, accuracies)
+    rows = zip(*(column.tolist() for column in columns))
+    return Calibration(float(error), tuple(Bin(*row) for row in rows))
+
+
+class Coverage(NamedTuple):
+    """Accuracy on the most confident images, for a rising fraction of them.
+
+    Attributes:
+        fraction: `(K,)`, rising to 1: the part of the images that is kept.
+        accuracy: `(K,)`: the accuracy on that part.
+        threshold: `(K,)`, falling: the least confidence in that part.
+    """
+
+    fraction: Floats
+    accuracy: Floats
+    threshold: Floats
+
+
+def coverage(confidence: Floats, correct: Booleans) -> Coverage:
+    """The accuracy when the network may stay silent below each confidence that occurs.
+
+    Images of equal confidence are kept or left together, so their order does not matter.
+    Source: Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks", NIPS 2017.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    thresholds = confidence[order]
+    ends = np.append(np.flatnonzero(np.diff(thresholds)), len(order) - 1)
+    kept = ends + 1
+    accuracy = np.cumsum(correct[order])[ends] / kept
+    return Coverage(kept / len(order), accuracy, thresholds[ends])
+
+
+class Confusion(NamedTuple):
+    """`num_images` images of class `label` were taken for class `predicted`."""
+
+    label: int
+    predicted: int
+    num_images: int
+
+
+def confusions(labels: Integers, predicted: Integers) -> list[Confusion]:
+    """Every confused pair of classes, most frequent first, then by label and prediction."""
+    wrong = labels != predicted
+    pairs = np.stack([labels[wrong], predicted[wrong]])
+    distinct, counts = np.unique(pairs, axis=1, return_counts=True)
+    found = map(Confusion, *distinct.tolist(), counts.tolist())
+    return sorted(found, key=lambda confusion: -confusion.num_images)
+
+
+class ClassCounts(NamedTuple):
+    """Per class, `(classes,)` each: images, and those for which the answer was right."""
+
+    num_images: Integers
+    num_correct: Integers
+
+
+def class_counts(labels: Integers, correct: Booleans, num_classes: int) -> ClassCounts:
+    """How many images of each class there are and for how many the answer was right."""
+    return ClassCounts(
+        np.bincount(labels, minlength=num_classes),
+        np.bincount(labels[correct], minlength=num_classes),
+    )

@@ -1,0 +1,18 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images and weights that are not part of the repository, or a skip."""
+    beside = Path(__file__).parent.parent.parent / "shared"
+    folder = Path(os.environ.get("MOBILENET_SHARED", beside))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"needs real images and weights in {folder} (or in $MOBILENET_SHARED)")
+    return folder

@@ -1,0 +1,134 @@
+"""From the configuration to parts: the only module that reads sections of a Config."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Callable
+
+import mxnet as mx
+import numpy as np
+import numpy.typing as npt
+
+from mobilenet.config import Config
+from mobilenet.data.augment import TrainTransform
+from mobilenet.data.reader import EvalReader, TrainReader
+from mobilenet.data.recordio import RecordFile
+from mobilenet.data.transforms import EvalTransform, Normalization
+from mobilenet.errors import ConfigError, DataError
+from mobilenet.graphs import inference_block
+from mobilenet.model import DIALECTS, MobileNetV2
+
+Images = npt.NDArray[np.float32]
+
+
+def network(config: Config) -> MobileNetV2:
+    """The network, its parameters not yet initialised."""
+    model = config.model
+    dialect = DIALECTS[model.dialect]
+    if model.activation is not None:
+        dialect = dataclasses.replace(dialect, activation=model.activation)
+    return MobileNetV2(model.width_multiplier, model.classes, dialect, model.dropout)
+
+
+def contexts(config: Config) -> list[mx.Context]:
+    """The devices of the run.
+
+    Raises:
+        ConfigError: A device has another form than cpu, cpu(1), gpu(0), or does not exist.
+    """
+    return [_context(device) for device in config.training.devices]
+
+
+def _context(device: str) -> mx.Context:
+    match = re.fullmatch(r"(cpu|gpu)(?:\((\d+)\))?", device)
+    if match is None:
+        raise ConfigError(f"training.devices: '{device}' is not of the form cpu, gpu(0), gpu(1)")
+    kind, number = match[1], int(match[2] or 0)
+    if kind == "gpu" and number >= mx.context.num_gpus():
+        raise ConfigError(
+            f"training.devices: '{device}' does not exist: MXNet sees {mx.context.num_gpus()} GPUs"
+        )
+    return mx.Context(kind, number)
+
+
+def eval_transform(config: Config) -> EvalTransform:
+    """The validation preprocessing."""
+    validation, data = config.validation, config.data
+    return EvalTransform(
+        validation.transform, data.resolution, validation.short_side or 0, normalization(config)
+    )
+
+
+def normalization(config: Config) -> Normalization:
+    """Mean and standard deviation of the network's input."""
+    return Normalization(config.data.mean, config.data.std)
+
+
+def train_transform(config: Config) -> TrainTransform:
+    """The training augmentation."""
+    settings = dataclasses.asdict(config.augmentation)
+    for of_batches in ("mixup", "cutmix"):
+        del settings[of_batches]
+    return TrainTransform(config.data.resolution, normalization=normalization(config), **settings)
+
+
+def records(config: Config, split: str) -> RecordFile:
+    """The records of a split (`train`, `val`, `minival`) in the configured directory.
+
+    Raises:
+        DataError: The file or its index is missing, or a label is not one of the classes.
+    """
+    path = Path(config.data.directory) / f"{split}.rec"
+    return checked_records(path, config.model.classes)
+
+
+def checked_records(path: Path, classes: int) -> RecordFile:
+    """The record file at `path` with its labels held against the number of classes.
+
+    Raises:
+        DataError: The file or its index is missing or empty, or a label is not below `classes`.
+    """
+    opened = RecordFile(path)
+    labels = opened.labels()
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise DataError(
+            f"{path}: record {wrong[0]} has label {labels[wrong[0]]}, but the model has"
+            f" {classes} classes, 0 to {classes - 1}"
+        )
+    return opened
+
+
+def train_reader(config: Config) -> TrainReader:
+    """Shuffled, augmented batches of the training records."""
+    return TrainReader(
+        records(config, "train"),
+        train_transform(config),
+        config.training.batch_size,
+        config.training.seed,
+        num_workers=config.data.num_workers,
+        max_bad_records=config.data.max_bad_records,
+    )
+
+
+def eval_reader(config: Config, split: str) -> EvalReader:
+    """Every record of a split once."""
+    return EvalReader(
+        records(config, split),
+        eval_transform(config),
+        config.validation.batch_size,
+        config.data.num_workers,
+    )
+
+
+def predictor(network: MobileNetV2, context: mx.Context) -> Callable[[Images], Images]:
+    """A function from images `(N, 3, H, W)` to logits by a frozen copy of `network`."""
+    block = inference_block(network, context)
+
+    def predict(data: Images) -> Images:
+        logits: Images = block(mx.nd.array(data, ctx=context)).asnumpy()
+        return logits
+
+    return predict

@@ -1,0 +1,131 @@
+"""The command line: arguments, messages and exit codes; every command is a use case elsewhere.
+
+Exit codes: 0 done; 1 the work ran and the answer is no; 2 the user's mistake; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Sequence
+
+from mobilenet import __version__, commands
+from mobilenet.errors import UserError, VerificationError
+
+if TYPE_CHECKING:
+    Adder = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_SETTINGS = "settings of the configuration to replace, e.g. model.width_multiplier=0.5"
+_MODEL = "a run folder, a checkpoint, a .params file (with --config) or an .onnx file"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and gives its exit code; mistakes are one line on standard error."""
+    parsed = _parse(arguments)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        code = run(parsed)
+        sys.stdout.flush()
+    except UserError as error:
+        return _fail(parsed.command, error, 2)
+    except VerificationError as error:
+        return _fail(parsed.command, error, 1)
+    except BrokenPipeError:
+        # The reader of our output has left; the interpreter must not complain while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(parsed.command, f"{where}{error.strerror or error}", 2)
+    except KeyboardInterrupt:
+        return _fail(parsed.command, "interrupted", 130)
+    return code
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    parsed, rest = parser.parse_known_args(arguments)
+    # argparse takes one run of positional arguments; settings may also follow an option.
+    is_setting = [not text.startswith("-") and "=" in text for text in rest]
+    if rest and not (hasattr(parsed, "settings") and all(is_setting)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        parsed.settings.extend(rest)
+    return parsed
+
+
+def _fail(command: str, message: object, code: int) -> int:
+    print(f"mobilenet {command}: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mobilenet",
+        description="MobileNet v2 for MXNet: prepare, train, validate, export to ONNX opset 7.",
+    )
+    parser.add_argument("--version", action="version", version=f"mobilenet {__version__}")
+    adder = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_prepare, _add_verify, _add_train, _add_validate, _add_export):
+        add(adder)
+    _add_quickstart(adder)
+    return parser
+
+
+def _add(
+    adder: Adder, run: Callable[[argparse.Namespace], int], name: str
+) -> argparse.ArgumentParser:
+    text = (run.__doc__ or "").strip()
+    parser = adder.add_parser(name, help=text.splitlines()[0], description=text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_prepare(adder: Adder) -> None:
+    parser = _add(adder, commands.prepare, "prepare")
+    parser.add_argument("--source", type=Path, required=True, help="folder or tar of class folders")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the record files")
+    parser.add_argument("--synset", type=Path, help="file with one class per line, in label order")
+
+
+def _add_verify(adder: Adder) -> None:
+    parser = _add(adder, commands.verify, "verify")
+    parser.add_argument("path", type=Path, help="folder of record files, or one .rec file")
+    parser.add_argument("--deep", action="store_true", help="also decode every image")
+    parser.add_argument("--fix", action="store_true", help="rebuild a missing or wrong index")
+
+
+def _add_train(adder: Adder) -> None:
+    parser = _add(adder, commands.train, "train")
+    parser.add_argument("config", type=Path, help="YAML configuration")
+    parser.add_argument("settings", nargs="*", metavar="key.sub=value", help=_SETTINGS)
+    parser.add_argument("--run", dest="folder", type=Path, help="run folder (runs/CONFIG)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in that folder")
+
+
+def _add_validate(adder: Adder) -> None:
+    parser = _add(adder, commands.validate, "validate")
+    _add_model(parser)
+    parser.add_argument("--data", type=Path, help="record file or folder (the model's own)")
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
+
+
+def _add_export(adder: Adder) -> None:
+    parser = _add(adder, commands.export, "export")
+    _add_model(parser)
+    parser.add_argument("--output", type=Path, help="file to write (MODEL's name with .onnx)")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help=_MODEL)
+    parser.add_argument("settings", nargs="*", metavar="key.sub=value", help=_SETTINGS)
+    parser.add_argument("--config", type=Path, help="YAML configuration of a .params file")
+
+
+def _add_quickstart(adder: Adder) -> None:
+    parser = _add(adder, commands.quickstart, "quickstart")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/quickstart"), help="folder (runs/quickstart)"
+    )

@@ -1,0 +1,8 @@
+"""`python train.py ...` is `mobilenet train ...`."""
+
+import sys
+
+from mobilenet.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))

@@ -1,0 +1,8 @@
+"""`python validate.py ...` is `mobilenet validate ...`."""
+
+import sys
+
+from mobilenet.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["validate", *sys.argv[1:]]))

@@ -1,0 +1,102 @@
+"""Opens a model, whatever form it has: a run, a checkpoint, a file of parameters, or ONNX."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
+
+import mxnet as mx
+
+from mobilenet import build, settings, weights
+from mobilenet.checkpoint import best_checkpoint, read_checkpoint
+from mobilenet.config import Config
+from mobilenet.data.transforms import EvalTransform
+from mobilenet.errors import ConfigError, WeightsError
+from mobilenet.evaluation import Predict
+from mobilenet.model import MobileNetV2
+from mobilenet.onnx.runtime import OnnxModel
+
+CONFIG_FILE = "config.yaml"
+SYNSET_FILE = "synset.txt"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to predict, with the preprocessing that it expects."""
+
+    path: Path
+    config: Config
+    """Where the model is an ONNX file: the defaults with what the file itself says."""
+    class_names: tuple[str, ...]
+    """One line per class of the synset, in label order; empty if unknown."""
+    predict: Predict
+    """From normalised images `(N, 3, H, W)` to logits."""
+    network: MobileNetV2 | None
+    """The Gluon network; None for an ONNX file."""
+
+    @property
+    def transform(self) -> EvalTransform:
+        """The validation preprocessing."""
+        return build.eval_transform(self.config)
+
+
+def open_model(
+    path: Path, config_path: Path | None = None, overrides: Sequence[str] = ()
+) -> LoadedModel:
+    """Opens the model at `path`: a run folder, a checkpoint, a `.params` or an `.onnx` file.
+
+    Raises:
+        WeightsError: There is no model at `path`, or it is damaged, or does not fit its network.
+        ConfigError: A `.params` file without a configuration, or a wrong setting.
+    """
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file or folder")
+    if path.is_dir():
+        return _open_run(path, config_path, overrides)
+    if path.suffix == ".onnx":
+        return _open_onnx(path, config_path, overrides)
+    if config_path is None:
+        raise ConfigError(f"{path}: a file of parameters needs its configuration: --config YAML")
+    config = settings.load(Config, config_path, overrides)
+    return _with_network(path, path, config, class_names(Path(config.data.directory)))
+
+
+def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) -> LoadedModel:
+    """Opens a run folder by its best checkpoint, or one of its checkpoints."""
+    if config_path is not None:
+        raise ConfigError(f"{path}: a run has its own configuration; --config would be ignored")
+    folders = (path, *path.absolute().parents)[:3]
+    run = next((folder for folder in folders if (folder / CONFIG_FILE).is_file()), None)
+    if run is None:
+        raise WeightsError(f"{path}: neither a run folder nor a checkpoint: no {CONFIG_FILE}")
+    checkpoint = read_checkpoint(best_checkpoint(run) if run == path else path)
+    config = settings.load(Config, run / CONFIG_FILE, overrides)
+    return _with_network(path, checkpoint.weights_path, config, class_names(run))
+
+
+def _with_network(
+    path: Path, parameters: Path, config: Config, class_names: tuple[str, ...]
+) -> LoadedModel:
+    network = build.network(config)
+    network.initialize(ctx=mx.cpu())
+    weights.fit(network, weights.read_parameters(parameters), parameters)
+    predict = build.predictor(network, build.contexts(config)[0])
+    return LoadedModel(path, config, class_names, predict, network)
+
+
+def _open_onnx(path: Path, config_path: Path | None, overrides: Sequence[str]) -> LoadedModel:
+    """Opens an ONNX file; what it says of its preprocessing comes before the defaults."""
+    model = OnnxModel(path)
+    if config_path is not None:
+        config = settings.load(Config, config_path, overrides)
+    else:
+        config = settings.loads(Config, model.settings(), str(path), overrides)
+    return LoadedModel(path, config, model.class_names, model.predict, None)
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """The lines of the folder's synset file, one per class in label order; none without it."""
+    path = folder / SYNSET_FILE
+    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()

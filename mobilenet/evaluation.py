@@ -1,4 +1,4 @@
-"""Runs a model over batches and counts, whatever computes the logits."""
+"""Runs a model over batches, whatever computes the logits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenet.data.reader import Batch
-from mobilenet.metrics import Counts, Logits, count
+from mobilenet.errors import DataError
+from mobilenet.metrics import Counts, Logits, Predictions, joined, score
 
 Predict = Callable[[npt.NDArray[np.float32]], Logits]
 """From images `(N, 3, H, W)`, normalised, to logits `(N, classes)`."""
@@ -22,5 +23,18 @@ def evaluate(predict: Predict, batches: Iterable[Batch]) -> Counts:
     """
     total = Counts()
     for batch in batches:
-        total = total.plus(count(predict(batch.data), batch.labels))
+        total = total.plus(score(predict(batch.data), batch.labels).counts())
     return total
+
+
+def collect(predict: Predict, batches: Iterable[Batch]) -> Predictions:
+    """The answer to every image of `batches`, in their order.
+
+    Raises:
+        VerificationError: A logit is not finite.
+        DataError: There is no image.
+    """
+    parts = [score(predict(batch.data), batch.labels) for batch in batches]
+    if not parts:
+        raise DataError("there is no image to validate on")
+    return joined(parts)

@@ -1,8 +1,8 @@
-"""Top-k accuracy and cross-entropy as sums over images, which add up whatever the batches are."""
+"""What a model answered, image by image and as sums, which add up whatever the batches are."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,10 @@ from mobilenet.errors import VerificationError
 
 Logits = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_NUM_KEPT = 5
 
 
 class Counts(NamedTuple):
@@ -47,31 +51,69 @@ class Counts(NamedTuple):
         return self.loss_sum / self.num_images
 
 
-def ranks(logits: Logits, labels: Labels) -> npt.NDArray[np.int64]:
-    """The place of each label among its `(N, classes)` logits, from 0; ties go to the lower class.
+class Predictions(NamedTuple):
+    """The answers to N images: labels with their places, and the K = 5 most probable classes."""
+
+    labels: Integers
+    """`(N,)`"""
+    ranks: Integers
+    """`(N,)`: the place of the label among the classes, from 0."""
+    losses: Floats
+    """`(N,)`: the cross-entropy of each image in nats."""
+    classes: Integers
+    """`(N, K)`: the most probable classes, best first; fewer than 5 if the model has fewer."""
+    probabilities: Floats
+    """`(N, K)`: their probabilities."""
+
+    def counts(self) -> Counts:
+        """The sums over the images."""
+        num_top1, num_top5 = (int((self.ranks < k).sum()) for k in (1, 5))
+        return Counts(len(self.labels), num_top1, num_top5, float(self.losses.sum()))
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """The answers of all `parts`, of which there is at least one, in order."""
+    return Predictions(*(np.concatenate(arrays) for arrays in zip(*parts)))
+
+
+def score(logits: Logits, labels: Labels) -> Predictions:
+    """The answers that the logits `(N, classes)` are; among equal logits the lower class is first.
 
     Raises:
-        VerificationError: A logit is not finite, so that no place could be trusted.
+        VerificationError: A logit is not finite, so that no answer could be trusted.
     """
     if not np.isfinite(logits).all():
         raise VerificationError("the network's output is not finite: its weights have diverged")
-    own = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
-    is_before = np.arange(logits.shape[1]) < labels[:, None]
-    ahead = (logits > own) | ((logits == own) & is_before)
-    places: npt.NDArray[np.int64] = ahead.sum(axis=1)
-    return places
-
-
-def count(logits: Logits, labels: Labels) -> Counts:
-    """The counts of one batch of `(N, classes)` logits.
-
-    Raises:
-        VerificationError: A logit is not finite.
-    """
-    places = ranks(logits, labels)
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    own = shifted[np.arange(len(labels)), labels]
-    losses = np.log(np.exp(shifted).sum(axis=1)) - own
-    return Counts(
-        len(labels), int((places < 1).sum()), int((places < 5).sum()), float(losses.sum())
+    columns = labels.astype(np.int64)[:, None]
+    best = _best(logits, min(_NUM_KEPT, logits.shape[1]))
+    log_probabilities = log_softmax(logits)
+    return Predictions(
+        columns[:, 0],
+        _ranks(logits, columns),
+        -np.take_along_axis(log_probabilities, columns, axis=1)[:, 0],
+        best,
+        np.exp(np.take_along_axis(log_probabilities, best, axis=1)),
     )
+
+
+def _best(logits: Logits, num_best: int) -> Integers:
+    # The first maximum, a few times, is quicker than a stable sort of all classes.
+    rest, best = logits.copy(), np.empty((len(logits), num_best), np.int64)
+    for place in range(num_best):
+        best[:, place] = rest.argmax(axis=1)
+        np.put_along_axis(rest, best[:, place, None], -np.inf, axis=1)
+    return best
+
+
+def _ranks(logits: Logits, columns: Integers) -> Integers:
+    own = np.take_along_axis(logits, columns, axis=1)
+    comes_first = np.arange(logits.shape[1]) < columns
+    ranks: Integers = ((logits > own) | ((logits == own) & comes_first)).sum(axis=1)
+    return ranks
+
+
+def log_softmax(logits: Logits) -> Floats:
+    """The logarithms of the probabilities that the logits `(N, classes)` stand for."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    normalised: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return normalised

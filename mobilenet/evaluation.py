@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable
-
-import numpy as np
-import numpy.typing as npt
+from typing import Iterable
 
 from mobilenet.data.reader import Batch
 from mobilenet.errors import DataError
-from mobilenet.metrics import Counts, Logits, Predictions, joined, score
-
-Predict = Callable[[npt.NDArray[np.float32]], Logits]
-"""From images `(N, 3, H, W)`, normalised, to logits `(N, classes)`."""
+from mobilenet.metrics import Counts, Predict, Predictions, joined, score
 
 
 def evaluate(predict: Predict, batches: Iterable[Batch]) -> Counts:

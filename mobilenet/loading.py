@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
@@ -14,7 +13,7 @@ from mobilenet.checkpoint import best_checkpoint, read_checkpoint
 from mobilenet.config import Config
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import ConfigError, WeightsError
-from mobilenet.evaluation import Predict
+from mobilenet.metrics import Predict
 from mobilenet.model import MobileNetV2
 from mobilenet.onnx.runtime import OnnxModel
 

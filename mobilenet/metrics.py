@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from typing import Callable, NamedTuple, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from mobilenet.errors import VerificationError
 
+Images = npt.NDArray[np.float32]
 Logits = npt.NDArray[np.float32]
+Predict = Callable[[Images], Logits]
+"""From images `(N, 3, H, W)`, normalised, to logits `(N, classes)`."""
 Labels = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

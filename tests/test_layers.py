@@ -17,7 +17,7 @@ ROWS = {
         "data.recordio data.augment data.sources data.sample data.order "
         "onnx.writer onnx.runtime"
     ),
-    "assemblies": "checkpoint training_step data.reader data.packing",
+    "assemblies": "checkpoint training_step views data.reader data.packing",
     "joints": "build evaluation",
     "use cases": "prepare verify training validation export predict info bench quickstart",
     "door frame": "cli __main__",

@@ -8,16 +8,18 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mobilenet"
 
 ROWS = {
-    "foundation": "__init__ errors files compat settings_text settings_decode settings config runlog",
+    "foundation": (
+        "__init__ errors files compat settings_text settings_decode settings config runlog"
+    ),
     "pixels": "data.transforms",
-    "formats": "data.record",
+    "formats": "data.record data.encoded data.trees",
     "parts": (
         "model complexity weights schedule optimizer loss metrics initializer ema mixing published "
         "statistics "
         "data.recordio data.augment data.sources data.sample data.order "
         "onnx.writer onnx.runtime"
     ),
-    "assemblies": "checkpoint training_step views data.reader data.packing",
+    "assemblies": "checkpoint training_step views data.reader data.packing data.inspection",
     "joints": "build evaluation",
     "use cases": "prepare verify training validation export predict info bench quickstart",
     "door frame": "cli __main__",

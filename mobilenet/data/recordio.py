@@ -113,24 +113,20 @@ class RecordFile:
     def __reduce__(self) -> tuple[type[RecordFile], tuple[Path, Path]]:
         return RecordFile, (self.path, self.index_path)
 
-    def entry(self, position: int) -> Entry:
-        """Where the record stands and what its header says; reads no image.
+    def label(self, position: int) -> int:
+        """The class of a record; of an array label (in records made by others) its first value.
 
         Raises:
             CorruptRecord: The record is damaged or its label is no class number.
         """
-        return self._record(position).entry()
-
-    def label(self, position: int) -> int:
-        """The class of a record; raises as `entry`."""
-        return self.entry(position).label
+        return self._record(position).entry().label
 
     def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) int64, the class of every record, in the order of the index; raises as `entry`."""
+        """(N,) int64, the class of every record, in the order of the index; raises as `label`."""
         return np.array([self.label(position) for position in range(len(self))], np.int64)
 
     def image(self, position: int) -> memoryview:
-        """The encoded image of a record; raises as `entry`."""
+        """The encoded image of a record; raises as `label`."""
         return self._record(position).image(int(self._read_ahead[position]))
 
     def close(self) -> None:

@@ -1,0 +1,178 @@
+"""What can be wrong with a record file and its index; neither is trusted.
+
+A check gives sentences, one for each kind of fault that it finds; none means that all is well.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from array import array
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterable, Optional, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from mobilenet.data.record import CorruptRecord, Entry, Record, RecordSource
+from mobilenet.data.recordio import read_index, scan
+from mobilenet.data.transforms import decode
+from mobilenet.errors import DataError
+
+_Integers = npt.NDArray[np.int64]
+_Item = TypeVar("_Item")
+
+_MAX_EXAMPLES = 5
+_MAX_INDEX_KEY = 10**18 - 1
+_BLOCK_RECORDS = 1024
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The records of a file as they follow each other, up to its end or to the first damage.
+
+    Attributes:
+        offsets: (N,) int64, the first byte of each record.
+        ends: (N,) int64, the byte after its last.
+        ids: (N,) uint64, from its header.
+        labels: (N,) int64, likewise.
+        damage: Why the walk ended before the end of the file, if it did.
+    """
+
+    path: Path
+    offsets: _Integers
+    ends: _Integers
+    ids: npt.NDArray[np.uint64]
+    labels: _Integers
+    damage: Optional[CorruptRecord]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+def walk(path: Path) -> Walk:
+    """Reads the header of every record of the file at `path`, without an index.
+
+    Raises:
+        DataError: The file is missing, unreadable or empty.
+    """
+    numbers, damage = array("Q"), None
+    try:
+        for entry in _watched(scan(path), f"{path.name}: headers"):
+            numbers.extend(entry)
+    except CorruptRecord as corrupt:
+        damage = corrupt
+    columns = np.array(numbers, np.uint64).reshape(-1, len(Entry._fields))
+    signed = columns.astype(np.int64)
+    return Walk(path, signed[:, 0], signed[:, 1], columns[:, 2], signed[:, 3], damage)
+
+
+def index_keys(found: Walk) -> list[int]:
+    """Keys for a new index: the ids of the records, or 0 .. N-1 where those are not fit for it."""
+    unique = len(np.unique(found.ids)) == len(found)
+    fit = unique and bool((found.ids <= _MAX_INDEX_KEY).all())
+    return found.ids.tolist() if fit else list(range(len(found)))
+
+
+def index_faults(index_path: Path, found: Walk) -> list[str]:
+    """Where the index differs from the records that a walk found; silent about what it did not."""
+    try:
+        keys, offsets = read_index(index_path)
+    except DataError as error:
+        return [str(error)]
+    walked = offsets < found.damage.offset if found.damage else np.ones(len(offsets), bool)
+    kinds = {
+        "records of the index are in it before, at bytes": _repeated(offsets),
+        "keys of the index are in it before:": _repeated(keys),
+        "offsets of the index start no record:": offsets[walked & ~np.isin(offsets, found.offsets)],
+        "records are not in the index, at bytes": np.setdiff1d(found.offsets, offsets),
+    }
+    return [f"{len(those)} {kind} {_some(those)}" for kind, those in kinds.items() if len(those)]
+
+
+def num_foreign_keys(index_path: Path, found: Walk) -> int:
+    """How many keys of a faultless index are not the id in the header of their record."""
+    keys, offsets = read_index(index_path)
+    ids = found.ids[np.searchsorted(found.offsets, offsets)]
+    return int((keys.astype(np.uint64) != ids).sum())
+
+
+def damage_faults(index_path: Path, found: Walk) -> list[str]:
+    """Where the walk ended too early, and what the index can still reach behind that."""
+    if found.damage is None:
+        return []
+    faults = [f"{found.damage}; {len(found)} good records stand before it"]
+    try:
+        offsets = np.sort(read_index(index_path)[1])
+    except DataError:
+        return faults
+    behind = offsets[offsets >= found.damage.offset].tolist()
+    source = RecordSource(found.path)
+    num_good = sum(_is_good(Record(source, 0, offset)) for offset in behind)
+    source.close()
+    return [*faults, f"of the {len(behind)} records from there on {num_good} can be read"]
+
+
+def label_faults(found: Walk, num_classes: int) -> list[str]:
+    """Labels outside 0 .. `num_classes` - 1."""
+    (outside,) = np.nonzero(found.labels >= num_classes)
+    if not len(outside):
+        return []
+    first = found.labels[outside[0]]
+    return [
+        f"{len(outside)} labels are not in 0 .. {num_classes - 1}: "
+        f"record {outside[0]} at byte {found.offsets[outside[0]]} has {first}"
+    ]
+
+
+def image_faults(found: Walk) -> list[str]:
+    """Decodes every image that the walk found, on all processors."""
+    source = RecordSource(found.path)
+
+    def fault(position: int) -> Optional[str]:
+        start, end = int(found.offsets[position]), int(found.ends[position])
+        try:
+            decode(Record(source, position, start).image(end - start))
+        except DataError as error:
+            return f"record {position} at byte {start}: {error}"
+        return None
+
+    blocks = range(0, len(found), _BLOCK_RECORDS)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        # In blocks: a pool takes all that it is given into its queue, and this can be a million.
+        results = itertools.chain.from_iterable(
+            pool.map(fault, range(first, min(first + _BLOCK_RECORDS, len(found))))
+            for first in blocks
+        )
+        watched = _watched(results, f"{found.path.name}: images", len(found))
+        faults = [fault for fault in watched if fault]
+    source.close()
+    more = len(faults) - _MAX_EXAMPLES
+    return faults[:_MAX_EXAMPLES] + ([f"{more} more images cannot be decoded"] if more > 0 else [])
+
+
+def _is_good(record: Record) -> bool:
+    try:
+        record.entry()
+    except CorruptRecord:
+        return False
+    return True
+
+
+def _repeated(values: _Integers) -> _Integers:
+    _, first = np.unique(values, return_index=True)
+    return np.delete(values, first)
+
+
+def _some(values: _Integers) -> str:
+    more = ", ..." if len(values) > _MAX_EXAMPLES else ""
+    return ", ".join(map(str, values[:_MAX_EXAMPLES].tolist())) + more
+
+
+def _watched(items: Iterable[_Item], title: str, total: Optional[int] = None) -> Iterable[_Item]:
+    """The items, with a progress bar if the standard error is a terminal."""
+    watched: Iterable[_Item] = tqdm(items, title, total, disable=None)
+    return watched

@@ -1,0 +1,194 @@
+"""Are record files, their indexes and their manifest what they claim to be?"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mobilenet import files
+from mobilenet.data import inspection
+from mobilenet.data.inspection import Walk
+from mobilenet.data.recordio import write_index
+from mobilenet.errors import DataError
+
+# Images of the classification task, https://image-net.org/challenges/LSVRC/2012/
+_ILSVRC2012_CLASSES = 1000
+_ILSVRC2012_IMAGES = {"train": 1_281_167, "val": 50_000}
+
+
+class Finding(NamedTuple):
+    """A sentence about a file, and whether it means that the file is not what it should be."""
+
+    file: str
+    text: str
+    is_fault: bool
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What a verification found, good or bad."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether no finding is a fault."""
+        return not any(finding.is_fault for finding in self.findings)
+
+    @property
+    def lines(self) -> list[str]:
+        """The findings for people to read."""
+        return [
+            f"{finding.file}: {'FAULT: ' if finding.is_fault else ''}{finding.text}"
+            for finding in self.findings
+        ]
+
+
+@dataclass(frozen=True)
+class _Claims:
+    """What the files beside the records say: the manifest of each record file, and the classes."""
+
+    splits: dict[str, dict[str, Any]]
+    classes: list[str]
+    faults: list[Finding]
+
+
+def verify(path: Path, deep: bool = False, fix: bool = False) -> VerifyReport:
+    """Checks a record file, or each of a folder, against its index, manifest and classes.
+
+    `manifest.json` and `synset.txt` (one class a line, in label order) count if they stand beside
+    the records. Files that others made are welcome.
+
+    Args:
+        path: A record file or a folder of them.
+        deep: Decodes every image too (else only headers are read), and compares the SHA-256.
+        fix: Writes an index that is missing or wrong anew, unless the records are damaged.
+
+    Raises:
+        DataError: There is no record file at `path`, or a new index cannot be written.
+    """
+    paths = sorted(path.glob("*.rec")) if path.is_dir() else [path]
+    if not any(record_path.is_file() for record_path in paths):
+        raise DataError(f"{path}: no record file is there; `mobilenet prepare` makes them")
+    claims = _read_claims(path if path.is_dir() else path.parent)
+    findings = claims.faults
+    if path.is_dir():
+        absent = sorted(claims.splits.keys() - {record_path.name for record_path in paths})
+        findings += [Finding(name, "the manifest has it, the folder not", True) for name in absent]
+    for record_path in paths:
+        findings += _verify_file(record_path, claims, deep, fix)
+    return VerifyReport(tuple(findings))
+
+
+def _verify_file(path: Path, claims: _Claims, deep: bool, fix: bool) -> list[Finding]:
+    try:
+        found = inspection.walk(path)
+    except DataError as error:
+        return [Finding(path.name, str(error), True)]
+    split = claims.splits.get(path.name, {})
+    faults = inspection.damage_faults(path.with_suffix(".idx"), found)
+    faults += _header_faults(found, split, len(claims.classes))
+    if deep:
+        faults += inspection.image_faults(found)
+        if split.get("sha256", "") not in ("", files.sha256_of(path)):
+            faults.append("the SHA-256 is not the manifest's: the content has changed")
+    notes = [_summary(found), *_ilsvrc2012_notes(found, split, claims.classes)]
+    return [
+        *(Finding(path.name, text, False) for text in notes),
+        *_verify_index(path.with_suffix(".idx"), found, fix, is_ours=bool(split)),
+        *(Finding(path.name, text, True) for text in faults),
+    ]
+
+
+def _verify_index(path: Path, found: Walk, fix: bool, is_ours: bool) -> list[Finding]:
+    faults = inspection.index_faults(path, found)
+    findings = []
+    if faults and fix and found.damage is None:
+        _rebuild_index(path, found)
+        findings = [Finding(path.name, f"written anew, for {fault}", False) for fault in faults]
+        faults = inspection.index_faults(path, found)
+    findings += [Finding(path.name, fault, True) for fault in faults]
+    if not faults and found.damage is None:
+        num_foreign = inspection.num_foreign_keys(path, found)
+        text = f"{num_foreign} keys are not the ids in the headers of their records"
+        findings += [Finding(path.name, text, is_ours)] * bool(num_foreign)
+    return findings
+
+
+def _rebuild_index(path: Path, found: Walk) -> None:
+    try:
+        write_index(path, inspection.index_keys(found), found.offsets.tolist())
+    except OSError as error:
+        raise DataError(f"{path}: cannot write the index: {error.strerror}") from None
+
+
+def _header_faults(found: Walk, split: dict[str, Any], num_synset_classes: int) -> list[str]:
+    """What headers and size of the record file say against the manifest and the classes."""
+    labels, counts = np.unique(found.labels, return_counts=True)
+    facts: dict[str, int] = {"num_records": len(found), "bytes": found.path.stat().st_size}
+    if num_synset_classes:
+        facts["num_classes"] = num_synset_classes
+    num_classes = num_synset_classes or split.get("num_classes")
+    faults = []
+    if isinstance(num_classes, int):
+        faults += inspection.label_faults(found, num_classes)
+        facts["min_per_class"] = int(counts.min(initial=len(found))) * (len(labels) >= num_classes)
+        facts["max_per_class"] = int(counts.max(initial=0))
+    return faults + [
+        f"{name} is {fact}, but {split[name]} in the manifest"
+        for name, fact in facts.items()
+        if split.get(name, fact) != fact
+    ]
+
+
+def _summary(found: Walk) -> str:
+    num_labels = len(np.unique(found.labels))
+    return f"{len(found):,} records with {num_labels:,} labels, {found.path.stat().st_size:,} bytes"
+
+
+def _ilsvrc2012_notes(found: Walk, split: dict[str, Any], classes: list[str]) -> list[str]:
+    """How many images of ILSVRC2012 the file has, if the classes are those of ILSVRC2012."""
+    name = str(split.get("name", found.path.stem))
+    total = next((n for start, n in _ILSVRC2012_IMAGES.items() if name.startswith(start)), 0)
+    are_wnids = all(re.match(r"n\d{8}\b", line) for line in classes)
+    if not (total and are_wnids and len(classes) == _ILSVRC2012_CLASSES):
+        return []
+    share = "all" if len(found) == total else f"{len(found):,} of the"
+    return [f"{share} {total:,} {name} images of ILSVRC2012"]
+
+
+def _read_claims(folder: Path) -> _Claims:
+    synset, manifest = folder / "synset.txt", folder / "manifest.json"
+    classes: list[str] = []
+    splits: dict[str, dict[str, Any]] = {}
+    faults = []
+    if synset.exists():
+        try:
+            classes = synset.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            faults.append(Finding(synset.name, "is no readable text", True))
+    if manifest.exists():
+        try:
+            splits, synset_sha256 = _read_manifest(manifest)
+        except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+            faults.append(Finding(manifest.name, "is none that `mobilenet prepare` writes", True))
+        else:
+            if classes and synset_sha256 not in (None, files.sha256_of(synset)):
+                text = "is not the one by which the manifest's records were labelled"
+                faults.append(Finding(synset.name, text, True))
+    return _Claims(splits, classes, faults)
+
+
+def _read_manifest(path: Path) -> tuple[dict[str, dict[str, Any]], Any]:
+    """The splits by the names of their record files, and the SHA-256 of the synset, if any."""
+    content = json.loads(path.read_bytes())
+    splits = {
+        str(split["record_file"]): {**split, "name": name}
+        for name, split in content["splits"].items()
+    }
+    return splits, content.get("synset_sha256")

@@ -1,99 +1,150 @@
-"""Batches of a record file, decoded and transformed by threads.
+"""Batches of a record file, decoded and transformed by threads a few batches ahead.
 
-OpenCV and NumPy release Python's global lock while they decode and transform, so threads use every
-core, share the record file and cannot outlive the process.
+Threads, because OpenCV and NumPy release Python's global lock while they work: they use every
+core, share the open file, need no copy of anything, and cannot outlive the process.
+What a batch holds depends on neither their number nor their timing.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Callable, Iterator, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Callable, Iterable, Iterator, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mobilenet.data.augment import TrainTransform
+from mobilenet.data.augment import NUM_DRAWS, TrainTransform
 from mobilenet.data.order import augmentation_draws, epoch_order
-from mobilenet.data.transforms import Encoded, EvalTransform, Floats
+from mobilenet.data.transforms import Encoded, EvalTransform, Floats, Pixels
 from mobilenet.errors import DataError
 
-_NUM_PREFETCHED = 3
-_CHUNK_SIZE = 16
+# Batches that are being read or wait, besides the one that the consumer has.
+_NUM_AHEAD = 2
+# Images that one thread takes at a time: enough to do what it can with few large calls.
+_MAX_CHUNK_SIZE = 32
 
 Positions = npt.NDArray[np.int64]
+BadRecords = dict[int, DataError]
 
 
 class Records(Protocol):
-    """What a reader needs of a record file; its methods are called by several threads at once."""
+    """A record file that several threads may read at the same time."""
+
+    path: Path
 
     def __len__(self) -> int: ...
 
-    def label(self, position: int, /) -> int:
+    def label(self, position: int) -> int:
         """The class of a record."""
 
-    def image(self, position: int, /) -> Encoded:
+    def image(self, position: int) -> Encoded:
         """The encoded image of a record."""
 
 
 class Batch(NamedTuple):
-    """N images as the network takes them, with their labels and positions in the record file."""
+    """N records as the network takes them.
 
-    data: Floats  # (N, 3, H, W)
+    The arrays belong to the consumer: no later batch uses their memory again.
+    """
+
+    data: Floats
+    """(N, 3, H, W), normalised."""
     labels: npt.NDArray[np.int32]
+    """(N,)"""
     positions: Positions
+    """(N,), of the records in their file."""
+
+    @classmethod
+    def empty(cls, size: int, resolution: int) -> Batch:
+        """A batch of `size` records whose values are yet to be set."""
+        data = np.empty((size, 3, resolution, resolution), np.float32)
+        return cls(data, np.empty(size, np.int32), np.empty(size, np.int64))
+
+    def rows(self, part: slice) -> Batch:
+        """Some of the records, in the same memory."""
+        return Batch(self.data[part], self.labels[part], self.positions[part])
 
 
-class _Pending(NamedTuple):
-    batch: Batch
-    chunks: list[Future[list[DataError]]]
-
-
-FillChunk = Callable[[Batch], "list[DataError]"]
+# Reads some rows of an order into a batch of as many, and says which records it had to replace.
+_Fill = Callable[[range, Batch], BadRecords]
 
 
 def _read_ahead(
-    slots: Iterator[Positions], resolution: int, fill: FillChunk, num_workers: int
-) -> Iterator[tuple[Batch, list[DataError]]]:
-    """Batches of the given records in order, filled by threads a few batches ahead.
+    batches: Iterable[range], resolution: int, fill: _Fill, num_workers: int
+) -> Iterator[tuple[Batch, BadRecords]]:
+    """The batches of the given rows, one after the other.
 
-    Leaving the iterator, in whatever way, ends the threads.
+    However the consumer leaves the iterator, the threads end with the images in their hands.
     """
-    cv2.setNumThreads(0)  # the threads work on different images
-    pool = ThreadPoolExecutor(num_workers or os.cpu_count(), thread_name_prefix="reader")
-    pending: deque[_Pending] = deque()
+    cv2.setNumThreads(1)  # every thread has an image of its own
+    pool = ThreadPoolExecutor(num_workers, "reader")
+    pending: deque[tuple[Batch, list[Future[BadRecords]]]] = deque()
     try:
-        for positions in slots:
-            pending.append(_start(pool, positions, resolution, fill))
-            if len(pending) > _NUM_PREFETCHED:
-                yield _finish(pending.popleft())
+        for rows in batches:
+            batch = Batch.empty(len(rows), resolution)
+            size = min(_MAX_CHUNK_SIZE, -(-len(rows) // num_workers))
+            parts = [slice(start, start + size) for start in range(0, len(rows), size)]
+            chunks = [pool.submit(fill, rows[part], batch.rows(part)) for part in parts]
+            pending.append((batch, chunks))
+            if len(pending) > _NUM_AHEAD:
+                yield _completed(*pending.popleft())
         while pending:
-            yield _finish(pending.popleft())
+            yield _completed(*pending.popleft())
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
-def _start(
-    pool: ThreadPoolExecutor, positions: Positions, resolution: int, fill: FillChunk
-) -> _Pending:
-    size = len(positions)
-    data = np.empty((size, 3, resolution, resolution), np.float32)
-    batch = Batch(data, np.empty(size, np.int32), positions.copy())
-    slices = [slice(start, start + _CHUNK_SIZE) for start in range(0, size, _CHUNK_SIZE)]
-    chunks = [Batch(data[part], batch.labels[part], batch.positions[part]) for part in slices]
-    return _Pending(batch, [pool.submit(fill, chunk) for chunk in chunks])
+def _completed(batch: Batch, chunks: list[Future[BadRecords]]) -> tuple[Batch, BadRecords]:
+    return batch, {p: error for chunk in chunks for p, error in chunk.result().items()}
 
 
-def _finish(pending: _Pending) -> tuple[Batch, list[DataError]]:
-    return pending.batch, [error for chunk in pending.chunks for error in chunk.result()]
+def _read(records: Records, position: int, planes_of: Callable[[Encoded], Pixels]) -> int:
+    """Transforms the image of a record; returns the label."""
+    image = records.image(position)
+    try:
+        planes_of(image)
+    except (DataError, cv2.error) as error:
+        raise DataError(f"{records.path}: record {position}: {error}") from error
+    return records.label(position)
+
+
+def _threads(num_workers: int) -> int:
+    return num_workers or len(os.sched_getaffinity(0))
 
 
 @dataclass
 class TrainReader:
-    """Shuffled, augmented batches of one process among `world`."""
+    """Shuffled and augmented batches of the training records.
+
+    An epoch is a permutation of the records (`mobilenet.data.order`), cut into `steps_per_epoch`
+    batches; the few records that fill no batch are others in every epoch. Of several processes
+    each takes its part of every batch, so that together they see the same records, augmented in
+    the same way, as one process with a batch `world` times as large.
+
+    A record that cannot be read or decoded is replaced by the next one of the permutation.
+
+    Attributes:
+        records: The record file.
+        transform: What is done to each image.
+        batch_size: Images per batch of this process.
+        seed: Determines order and augmentation, with the epoch.
+        num_workers: Threads; 0 for one per processor.
+        rank: Number of this process, from 0.
+        world: Number of processes.
+        max_bad_records: Records per epoch that may be replaced before reading stops.
+        bad_records: Position and error of every record that was replaced so far.
+        steps_per_epoch: Batches per epoch, the same in every process.
+
+    Raises:
+        DataError: There are fewer records than one step takes.
+    """
 
     records: Records
     transform: TrainTransform
@@ -103,41 +154,72 @@ class TrainReader:
     rank: int = 0
     world: int = 1
     max_bad_records: int = 0
+    bad_records: BadRecords = field(default_factory=dict, init=False)
+    steps_per_epoch: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.steps_per_epoch = len(self.records) // (self.batch_size * self.world)
+        global_batch_size = self.batch_size * self.world
+        self.steps_per_epoch = len(self.records) // global_batch_size
         if not self.steps_per_epoch:
             raise DataError(
-                f"{len(self.records)} records do not fill one batch of "
-                f"{self.batch_size * self.world}; make the batch smaller"
+                f"{self.records.path}: {len(self.records)} records do not fill one batch of "
+                f"{global_batch_size}; the batch must be smaller"
             )
 
     def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from `first_step` on."""
+        """The batches of an epoch, from step `first_step` on; both count from 0.
+
+        Raises:
+            DataError: A record cannot be read or decoded, and `max_bad_records` are replaced.
+        """
         order = epoch_order(len(self.records), self.seed, epoch)
-
-        def fill(chunk: Batch) -> list[DataError]:
-            draws = augmentation_draws(
-                self.seed, epoch, chunk.positions, self.transform.num_draws
-            ).tolist()
-            for i, position in enumerate(chunk.positions.tolist()):
-                self.transform(self.records.image(position), iter(draws[i]), chunk.data[i])
-                chunk.labels[i] = self.records.label(position)
-            return []
-
-        starts = range(first_step, self.steps_per_epoch)
-        slots = (self._slice(order, step) for step in starts)
-        for batch, _errors in _read_ahead(slots, self.transform.resolution, fill, self.num_workers):
+        starts = (
+            (step * self.world + self.rank) * self.batch_size
+            for step in range(first_step, self.steps_per_epoch)
+        )
+        rows = (range(start, start + self.batch_size) for start in starts)
+        fill = partial(self._fill, epoch, order)
+        replaced: BadRecords = {}
+        threads = _threads(self.num_workers)
+        for batch, bad_records in _read_ahead(rows, self.transform.resolution, fill, threads):
+            replaced.update(bad_records)
+            self.bad_records.update(bad_records)
+            self._check(replaced)
             yield batch
 
-    def _slice(self, order: Positions, step: int) -> Positions:
-        start = (step * self.world + self.rank) * self.batch_size
-        return order[start : start + self.batch_size]
+    def _fill(self, epoch: int, order: Positions, rows: range, batch: Batch) -> BadRecords:
+        planes = np.empty(batch.data.shape, np.uint8)
+        positions = order[rows.start : rows.stop]
+        draws = augmentation_draws(self.seed, epoch, positions, NUM_DRAWS).tolist()
+        bad_records: BadRecords = {}
+        for i, row in enumerate(rows):
+            for position in map(int, itertools.chain(order[row:], order[:row])):
+                transform = partial(self.transform.planes, draws=iter(draws[i]), out=planes[i])
+                try:
+                    batch.labels[i] = _read(self.records, position, transform)
+                    batch.positions[i] = position
+                    break
+                except DataError as error:
+                    bad_records[position] = error
+                    self._check(bad_records)
+        self.transform.normalization(planes, out=batch.data)
+        return bad_records
+
+    def _check(self, bad_records: BadRecords) -> None:
+        if len(bad_records) > self.max_bad_records:
+            raise list(bad_records.values())[-1]
 
 
 @dataclass
 class EvalReader:
-    """Every record once, in the order of the file; the last batch is as small as it comes."""
+    """Every record exactly once, in the order of the file; the last batch may be smaller.
+
+    Attributes:
+        records: The record file.
+        transform: What is done to each image.
+        batch_size: Images per batch but the last.
+        num_workers: Threads; 0 for one per processor.
+    """
 
     records: Records
     transform: EvalTransform
@@ -145,18 +227,23 @@ class EvalReader:
     num_workers: int = 0
 
     def batches(self) -> Iterator[Batch]:
-        """The batches of one pass."""
+        """The batches of one pass.
 
-        def fill(chunk: Batch) -> list[DataError]:
-            for i, position in enumerate(chunk.positions.tolist()):
-                self.transform(self.records.image(position), chunk.data[i])
-                chunk.labels[i] = self.records.label(position)
-            return []
-
-        everything = np.arange(len(self.records), dtype=np.int64)
-        slots = (
-            everything[start : start + self.batch_size]
-            for start in range(0, len(everything), self.batch_size)
-        )
-        for batch, _errors in _read_ahead(slots, self.transform.resolution, fill, self.num_workers):
+        Raises:
+            DataError: A record cannot be read or decoded.
+        """
+        everything = range(len(self.records))
+        starts = everything[:: self.batch_size]
+        rows = (everything[start : start + self.batch_size] for start in starts)
+        threads = _threads(self.num_workers)
+        for batch, _ in _read_ahead(rows, self.transform.resolution, self._fill, threads):
             yield batch
+
+    def _fill(self, rows: range, batch: Batch) -> BadRecords:
+        planes = np.empty(batch.data.shape, np.uint8)
+        for i, position in enumerate(rows):
+            transform = partial(self.transform.planes, out=planes[i])
+            batch.labels[i] = _read(self.records, position, transform)
+        batch.positions[:] = rows
+        self.transform.normalization(planes, out=batch.data)
+        return {}

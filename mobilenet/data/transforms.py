@@ -1,4 +1,4 @@
-"""Decoding, the named validation preprocessings and normalisation of images."""
+"""Decoding, normalisation, and the named ways in which images are prepared for validation."""
 
 from __future__ import annotations
 
@@ -12,106 +12,122 @@ import numpy.typing as npt
 
 from mobilenet.errors import ConfigError, DataError
 
-Pixels = npt.NDArray[np.uint8]
 Encoded = Union[bytes, memoryview]
+Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
-# Photographs carry their orientation as a note for viewers; ImageNet's labels and every published
-# accuracy are from the pixels as they are stored.
+# A photograph's orientation is a note for viewers. ImageNet's labels and all published accuracies
+# are of the pixels as they are stored.
 _DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def decode(image: Encoded) -> Pixels:
+    """Decodes a JPEG, PNG or other image, whatever its colour space, into RGB of (H, W, 3).
+
+    Raises:
+        DataError: The bytes are no image, or one that OpenCV cannot decode.
+    """
+    try:
+        pixels = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS)
+    except cv2.error as error:  # no bytes at all, or more pixels than OpenCV admits
+        raise DataError(f"the image cannot be decoded: {error.err}") from None
+    if pixels is None:
+        raise DataError("the image cannot be decoded: it is damaged, or is no image")
+    rgb: Pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+    return rgb
+
+
+def planes(pixels: Pixels, out: Optional[Pixels] = None) -> Pixels:
+    """The channels of `pixels` (H, W, 3) one after the other, (3, H, W); in `out` if given."""
+    out = np.empty((3, *pixels.shape[:2]), np.uint8) if out is None else out
+    cv2.split(pixels, list(out))
+    return out
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """Shift and scale of the channels R, G, B: (x / 255 - mean) / std for x in 0 .. 255."""
+    """Shift and scale of red, green and blue: (x / 255 - mean) / std for x in 0 .. 255."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
-    def __call__(self, pixels: Pixels, out: Optional[Floats] = None) -> Floats:
-        """Normalises RGB `pixels` (H, W, 3) into (3, H, W), written into `out` if it is given."""
-        height, width, _ = pixels.shape
-        out = np.empty((3, height, width), np.float32) if out is None else out
-        planes = np.empty((3, height, width), np.uint8)
-        cv2.split(pixels, list(planes))
-        np.multiply(planes, self._scale, out=out, dtype=np.float32)
-        return np.subtract(out, self._offset, out=out)
+    def __call__(self, images: Pixels, out: Optional[Floats] = None) -> Floats:
+        """Normalises `images` (..., 3, H, W); into `out` of the same shape if given."""
+        centred = np.subtract(images, self._shift, out=out, dtype=np.float32)
+        return np.multiply(centred, self._scale, out=centred)
+
+    @cached_property
+    def _shift(self) -> Floats:
+        return (255 * np.array(self.mean)).astype(np.float32).reshape(3, 1, 1)
 
     @cached_property
     def _scale(self) -> Floats:
         return (1 / (255 * np.array(self.std))).astype(np.float32).reshape(3, 1, 1)
 
-    @cached_property
-    def _offset(self) -> Floats:
-        return (np.array(self.mean) / self.std).astype(np.float32).reshape(3, 1, 1)
 
-
-# Statistics of the ImageNet training set; every PyTorch and MXNet model zoo uses these.
+# Of ImageNet's training images; used by torchvision, gluoncv and the ONNX model zoo.
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-# Input in [-1, 1], what TensorFlow's MobileNets expect.
+# To [-1, 1]; used by the MobileNets of TensorFlow (tf.keras `mobilenet_v2.preprocess_input`).
 TENSORFLOW = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-
-
-def decode(image: Encoded) -> Pixels:
-    """Decodes a JPEG, PNG or other image into RGB (H, W, 3), whatever its own colour space.
-
-    Raises:
-        DataError: The bytes are no image that OpenCV can decode.
-    """
-    try:
-        pixels = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS)
-    except cv2.error as error:
-        raise DataError(f"the image cannot be decoded: {error.err}") from error
-    if pixels is None:
-        raise DataError("the image cannot be decoded: it is damaged or no image at all")
-    rgb: Pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
-    return rgb
 
 
 def _keep_aspect(pixels: Pixels, short_side: int) -> Pixels:
     height, width = pixels.shape[:2]
     shorter = min(height, width)
-    # The long side is cut to whole pixels, as torchvision, MXNet and gluoncv cut it.
+    # Torchvision, MXNet and gluoncv alike cut the long side to whole pixels.
     size = (width * short_side // shorter, height * short_side // shorter)
     resized: Pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
     return resized
 
 
-def _squash(pixels: Pixels, short_side: int) -> Pixels:
-    size = (short_side, short_side)
-    resized: Pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+def _squash(pixels: Pixels, side: int) -> Pixels:
+    resized: Pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_LINEAR)
     return resized
 
 
-def _pil_keep_aspect(pixels: Pixels, short_side: int) -> Pixels:
-    from PIL import Image  # noqa: PLC0415  only this preprocessing needs it
+def _keep_aspect_with_pil(pixels: Pixels, short_side: int) -> Pixels:
+    # When PIL shrinks it averages over all pixels that fall into one, which OpenCV does not.
+    from PIL import Image  # noqa: PLC0415 - for this preprocessing alone
 
-    height, width = pixels.shape[:2]
-    # The origin's imagenet_preprocess.py computes the long side like this, float division first.
-    if width > height:
-        size = (int(short_side * width / height), short_side)
-    else:
-        size = (short_side, int(short_side * height / width))
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+    image = Image.fromarray(pixels)
+    scale = short_side / min(image.size)
+    width, height = (round(scale * side) for side in image.size)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
 @dataclass(frozen=True)
 class _Preprocessing:
     resize: Callable[[Pixels, int], Pixels]
-    short_side: Optional[int]  # None: resolution / 0.875, rounded up
+    short_side: Optional[int]  # None: the caller's
 
 
+# All are followed by a central crop. Those of the origin, the MobileNet folder of the ONNX model
+# zoo, are not the same: its notebooks squash to a square, its imagenet_preprocess.py has a
+# function for PIL that does not, and one for MXNet that squashes and leaves no margin.
 PREPROCESSINGS = {
     "center-crop": _Preprocessing(_keep_aspect, None),
     "squash-256": _Preprocessing(_squash, 256),
     "squash-224": _Preprocessing(_squash, 224),
-    "imagenet-preprocess": _Preprocessing(_pil_keep_aspect, 256),
+    "imagenet-preprocess": _Preprocessing(_keep_aspect_with_pil, 256),
 }
 
 
 @dataclass(frozen=True)
 class EvalTransform:
-    """A named validation preprocessing: resize, central crop of `resolution`, normalise."""
+    """How an image is prepared for validation and prediction: resized, cropped, normalised.
+
+    Attributes:
+        name: One of `PREPROCESSINGS`.
+        resolution: Height and width in pixels of the central crop.
+        short_side: Pixels to which the shorter side is resized before the crop. Only
+            `center-crop` leaves the choice; 0 is its default, resolution / 0.875 rounded up
+            (gluoncv `train_imagenet.py`).
+        normalization: Of the network that sees the images.
+
+    Raises:
+        ConfigError: The name is unknown, or the short side is not the named preprocessing's own
+            or has no room for the crop.
+    """
 
     name: str = "center-crop"
     resolution: int = 224
@@ -121,21 +137,29 @@ class EvalTransform:
     def __post_init__(self) -> None:
         if self.name not in PREPROCESSINGS:
             names = ", ".join(PREPROCESSINGS)
-            raise ConfigError(f"preprocessing '{self.name}' is unknown; there are {names}")
-        default = PREPROCESSINGS[self.name].short_side or -(-self.resolution * 8 // 7)
-        object.__setattr__(self, "short_side", self.short_side or default)
-        if self.short_side < self.resolution:
+            raise ConfigError(f"there is no preprocessing '{self.name}', but {names}")
+        own = PREPROCESSINGS[self.name].short_side
+        if own and self.short_side not in (0, own):
+            raise ConfigError(f"'{self.name}' has the short side {own}, not {self.short_side}")
+        short_side = own or self.short_side or -(-self.resolution * 8 // 7)
+        object.__setattr__(self, "short_side", short_side)
+        if short_side < self.resolution:
             raise ConfigError(
-                f"a short side of {self.short_side} pixels has no room for a crop of "
-                f"{self.resolution}; make it at least {self.resolution}"
+                f"'{self.name}' with the short side {short_side} has no room for a crop of "
+                f"{self.resolution} pixels"
             )
 
-    def __call__(self, image: Encoded, out: Optional[Floats] = None) -> Floats:
-        """The input (3, resolution, resolution), written into `out` if it is given."""
-        return self.normalization(self.pixels(decode(image)), out)
+    def __call__(self, image: Encoded) -> Floats:
+        """The network's input (3, resolution, resolution) for an encoded image.
 
-    def pixels(self, image: Pixels) -> Pixels:
-        """The decoded image (H, W, 3) resized and cropped, not yet normalised."""
-        resized = PREPROCESSINGS[self.name].resize(image, self.short_side)
-        top, left = ((size - self.resolution) // 2 for size in resized.shape[:2])
-        return resized[top : top + self.resolution, left : left + self.resolution]
+        Raises:
+            DataError: The image cannot be decoded.
+        """
+        return self.normalization(self.planes(image))
+
+    def planes(self, image: Encoded, out: Optional[Pixels] = None) -> Pixels:
+        """The same before normalisation; in `out` if given."""
+        resized = PREPROCESSINGS[self.name].resize(decode(image), self.short_side)
+        top, left = ((side - self.resolution) // 2 for side in resized.shape[:2])
+        crop = resized[top : top + self.resolution, left : left + self.resolution]
+        return planes(crop, out)

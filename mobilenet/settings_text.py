@@ -108,26 +108,22 @@ def _checked(events: _Events) -> _Events:
 
 
 def _events(text: str, place: Callable[[int], str]) -> _Events:
-    where = place(1)
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            where = place(_line(event.start_mark))
-            yield event, where
+        loader: Any = yaml.SafeLoader(text)
+        while loader.check_event():
+            event = loader.get_event()
+            yield event, place(event.start_mark.line + 1)
     except yaml.reader.ReaderError as error:
         where = place(text.count("\n", 0, error.position) + 1)
         raise fault(where, "", f"character U+{error.character:04X} is not allowed") from error
     except yaml.MarkedYAMLError as error:
-        where = place(_line(error.problem_mark))
-        raise fault(where, "", f"not YAML: {one_line(str(error.problem))}") from error
+        mark: Any = error.problem_mark
+        problem = " ".join(filter(None, (error.problem, error.context)))
+        raise fault(place(mark.line + 1), "", f"not YAML: {one_line(problem)}") from error
     except (ValueError, OverflowError) as error:
         # PyYAML converts the digits of the escape "\UFFFFFFFF" and of a %YAML line unchecked.
-        raise fault(
-            where, "", "not YAML: a number in an escape or a directive is too large"
-        ) from error
-
-
-def _line(mark: Any) -> int:
-    return int(mark.line) + 1
+        problem = "not YAML: a number in an escape or a directive is too large"
+        raise fault(place(loader.line + 1), "", problem) from error
 
 
 def dotted(section: str, name: str) -> str:

@@ -23,11 +23,12 @@ from mobilenet.errors import DataError
 _MAGIC = struct.pack("<I", 0xCED7230A)
 _PART = struct.Struct("<4sI")
 _LENGTH_BITS = 29
-MAX_RECORD_BYTES = (1 << _LENGTH_BITS) - 1
+_MAX_RECORD_BYTES = (1 << _LENGTH_BITS) - 1
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 
 _IMAGE_HEADER = struct.Struct("<IfQQ")  # length of an array label (0: none), label, id, second id
 _FLOAT = struct.Struct("<f")
+MAX_IMAGE_BYTES = _MAX_RECORD_BYTES - _IMAGE_HEADER.size
 _HEADER_BYTES = _IMAGE_HEADER.size + _FLOAT.size  # with the first value of an array label
 _MAX_LABEL = 1 << 24  # beyond it float32 skips integers
 
@@ -153,7 +154,7 @@ class Record:
         if len(block) >= _PART.size:
             magic, length = _PART.unpack_from(block)  # the kind of a whole part is 0
             end = self._offset + _PART.size + _padded(length)
-            if magic == _MAGIC and length <= MAX_RECORD_BYTES and end <= self._source.size:
+            if magic == _MAGIC and length <= _MAX_RECORD_BYTES and end <= self._source.size:
                 return block[_PART.size : _PART.size + min(count, length)], length, end
         extents = list(self._extents())
         payload = _MAGIC.join(self._read(offset, length) for offset, length in extents)
@@ -169,9 +170,9 @@ class Record:
             if len(head) < _PART.size:
                 raise self._corrupt("is cut short by the end of the file")
             magic, word = _PART.unpack(head)
-            kind, length = word >> _LENGTH_BITS, word & MAX_RECORD_BYTES
+            kind, length = word >> _LENGTH_BITS, word & _MAX_RECORD_BYTES
             total += length
-            if magic != _MAGIC or kind not in kinds or total > MAX_RECORD_BYTES:
+            if magic != _MAGIC or kind not in kinds or total > _MAX_RECORD_BYTES:
                 raise self._corrupt(f"is damaged: at byte {offset} no part of it starts")
             offset += _PART.size
             if offset + _padded(length) > self._source.size:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mobilenet import files
 from mobilenet.data.record import (
-    MAX_RECORD_BYTES,
+    MAX_IMAGE_BYTES,
     CorruptRecord,
     Entry,
     Record,
@@ -59,11 +59,10 @@ class RecordWriter:
         Raises:
             DataError: The image is larger than the format allows.
         """
-        payload = pack(key, label, image)
-        if len(payload) > MAX_RECORD_BYTES:
+        if len(image) > MAX_IMAGE_BYTES:
             raise DataError(f"image {key} has {len(image)} bytes; a record holds 512 MiB at most")
         self._index.write(_index_line(key, self._records.tell()))
-        self._records.writelines(cut_in_parts(payload))
+        self._records.writelines(cut_in_parts(pack(key, label, image)))
 
     def close(self) -> None:
         """Completes both files."""

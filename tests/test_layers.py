@@ -12,15 +12,15 @@ ROWS = {
         "__init__ errors files compat settings_text settings_decode settings config runlog"
     ),
     "pixels": "data.transforms",
-    "formats": "data.record data.encoded data.trees",
+    "formats": "report.markup data.record data.encoded data.trees",
     "parts": (
         "model complexity weights schedule optimizer loss metrics initializer ema mixing published "
-        "statistics "
+        "statistics report.style report.thumbnails "
         "data.recordio data.augment data.sources data.sample data.order "
         "onnx.writer onnx.runtime"
     ),
-    "assemblies": "checkpoint training_step views data.reader data.packing data.inspection",
-    "joints": "build evaluation",
+    "assemblies": "report.answers report.charts checkpoint training_step views data.reader data.packing data.inspection",
+    "joints": "report.page build evaluation",
     "use cases": "prepare verify training validation export predict info bench quickstart",
     "door frame": "cli __main__",
 }

@@ -1,0 +1,1 @@
+"""The report of a validation: one page of HTML that needs nothing else, and files for machines."""

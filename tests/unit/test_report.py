@@ -1,0 +1,237 @@
+"""The report: escaping, what it says, what it never asks for, and how it is drawn by a browser."""
+
+import base64
+import csv
+import html
+import html.parser
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mobilenet import statistics
+from mobilenet.metrics import Predictions, score
+from mobilenet.report.answers import answers_csv
+from mobilenet.report.charts import calibration_chart, class_chart, coverage_chart
+from mobilenet.report.markup import Markup, element
+from mobilenet.report.page import Report, page
+from mobilenet.report.thumbnails import thumbnail_url
+
+EVIL = '<script>alert("1 & 2")</script>'
+NAMES = (EVIL, "tabby, tabby cat", "café", "kite", "crane", "crane's jib", "a" * 90, "eel")
+
+
+def answers(num_images: int = 60) -> Predictions:
+    rng = np.random.default_rng(6)
+    labels = rng.integers(0, 8, num_images).astype(np.int32)
+    logits = rng.normal(size=(num_images, 8)) + 2 * np.eye(8)[labels]
+    return score(logits.astype(np.float32), labels)
+
+
+def encoded(colour: tuple[int, int, int], size: tuple[int, int] = (40, 60)) -> bytes:
+    return cv2.imencode(".png", np.full((*size, 3), colour, np.uint8))[1].tobytes()
+
+
+def report(predictions: Predictions) -> Report:
+    facts = {"data": f"{EVIL}.rec"}
+    return Report(f"model {EVIL}", facts, predictions, NAMES, lambda _: encoded((9, 99, 200)), 123)
+
+
+class Checker(html.parser.HTMLParser):
+    """Collects text, attributes and unclosed or wrongly closed elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], set(), [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def document() -> str:
+    return page(report(answers()))
+
+
+@pytest.fixture(scope="module")
+def checked(document: str) -> Checker:
+    checker = Checker()
+    checker.feed(document)
+    checker.close()
+    return checker
+
+
+def test_text_is_escaped_and_markup_is_not() -> None:
+    inner = element("b", "1 < 2 & 3")
+    assert inner == "<b>1 &lt; 2 &amp; 3</b>"
+    assert element("p", inner, "<") == f"<p>{inner}&lt;</p>"
+    assert element("p", Markup("<i>")) == "<p><i></p>"
+    assert element("td", class_='"x', aria_label="é") == '<td class="&quot;x" aria-label="é"></td>'
+    assert element("img", src="a&b") == '<img src="a&amp;b">'
+
+
+def test_page_is_well_formed_and_has_no_script(checked: Checker) -> None:
+    assert checked.open == []
+    assert "script" not in checked.tags
+    assert not any(name.startswith("on") for name, _ in checked.attributes)
+    assert EVIL in checked.text
+
+
+def test_page_asks_for_nothing(document: str, checked: Checker) -> None:
+    addresses = [
+        value for name, value in checked.attributes if name in ("src", "href", "xlink:href")
+    ]
+    assert addresses and all(value.startswith("data:image/jpeg;base64,") for value in addresses)
+    assert not re.search(r"url\(|@import|https?://", document)
+    assert ("http-equiv", "Content-Security-Policy") in checked.attributes
+    assert any(name == "content" and "default-src 'none';" in v for name, v in checked.attributes)
+
+
+def test_page_says_what_was_counted(checked: Checker) -> None:
+    predictions = answers()
+    counts = predictions.counts()
+    text = " ".join(checked.text)
+    for right in (counts.num_top1, counts.num_top5):
+        low, high = statistics.wilson_interval(right, 60)
+        assert f"{right / 60:.2%}" in text
+        assert f"{low:.2%} to {high:.2%}" in text
+    assert f"{counts.loss:.4f}" in text
+    first = statistics.confusions(predictions.labels, predictions.classes[:, 0])[0]
+    assert f"{first.num_images} of {np.sum(predictions.labels == first.label)} images" in text
+
+
+def test_worst_classes_come_first(document: str) -> None:
+    predictions = answers()
+    right = predictions.ranks == 0
+    accuracy = [right[predictions.labels == label].mean() for label in range(8)]
+    table = document[document.index("<tbody>") : document.index("</tbody>")]
+    shown = [html.unescape(name) for name in re.findall(r"<tr><td>(.*?)</td>", table)]
+    listed = [accuracy[NAMES.index(name)] for name in shown]
+    assert sorted(shown) == sorted(NAMES)
+    assert listed == sorted(listed)
+    assert listed[0] < listed[-1]
+
+
+def test_a_faultless_model_has_no_mistakes_to_show() -> None:
+    labels = np.arange(8, dtype=np.int32)
+    document = page(report(score(9 * np.eye(8, dtype=np.float32), labels)))
+    assert "Surest mistakes" not in document
+    assert "Most confused pairs" not in document
+    assert "100.00%" in document
+
+
+def test_one_wrong_image_is_enough_for_a_page() -> None:
+    document = page(report(score(np.eye(8, dtype=np.float32)[:1], np.array([3], np.int32))))
+    assert "1 of 1 images" in document
+    assert "nan" not in document.lower().replace("nano", "")
+
+
+def heights(chart: str, kind: str) -> list[float]:
+    bars = re.findall(rf'<rect [^>]*height="([\d.]+)" class="{kind}"', chart)
+    return [float(height) for height in bars]
+
+
+def test_calibration_chart_draws_accuracy_and_gap_to_scale() -> None:
+    confidence = np.array([0.1, 0.1, 0.9, 0.9, 0.9, 0.9])
+    correct = np.array([True, False, True, True, True, False])
+    chart = calibration_chart(statistics.calibration(confidence, correct, 2))
+    whole = 216  # SVG units from 0 to 100 %
+    assert heights(chart, "bar") == pytest.approx([0.5 * whole, 0.75 * whole], abs=0.02)
+    assert heights(chart, "gap") == pytest.approx([0.4 * whole, 0.15 * whole], abs=0.02)
+    low, high = heights(chart, "count")
+    assert low / high == pytest.approx(0.5**0.5, abs=0.01)
+
+
+def test_class_chart_counts_classes_that_have_images() -> None:
+    counts = statistics.ClassCounts(np.array([4, 0, 2, 2, 10]), np.array([4, 0, 2, 1, 5]))
+    chart = class_chart(counts)
+    titles = re.findall(r"<title>(.*?)</title>", chart)
+    assert titles == ["2 classes of 50% to 55% accuracy", "2 classes of 95% to 100% accuracy"]
+
+
+def test_coverage_chart_ends_at_the_accuracy_of_all_images() -> None:
+    rng = np.random.default_rng(7)
+    confidence = rng.uniform(size=5000)
+    curve = statistics.coverage(confidence, rng.uniform(size=5000) < 0.5 + confidence / 2)
+    chart = coverage_chart(curve)
+    points = re.search(r'points="(.*?)"', chart)[1].split(" ")
+    assert len(points) == 200
+    dashed = re.search(r'<line [^>]*y1="([\d.]+)"[^>]*class="ideal"', chart)[1]
+    assert points[-1] == f"344.0,{float(dashed)}"
+    xs = [float(point.split(",")[0]) for point in points]
+    assert xs == sorted(xs)
+
+
+def test_thumbnail_is_the_central_square() -> None:
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[:, 20:60] = (30, 60, 220)
+    url = thumbnail_url(cv2.imencode(".png", image)[1].tobytes())
+    content = np.frombuffer(base64.b64decode(url.removeprefix("data:image/jpeg;base64,")), np.uint8)
+    decoded = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    assert decoded.shape == (160, 160, 3)
+    assert np.abs(decoded.astype(int) - (30, 60, 220)).max() <= 4
+
+
+def test_answers_csv_is_read_back() -> None:
+    predictions = answers(5)
+    rows = list(csv.DictReader(io.StringIO(answers_csv(predictions, [10, 11, 12, 13, 14], NAMES))))
+    assert [row["record"] for row in rows] == ["10", "11", "12", "13", "14"]
+    for i, row in enumerate(rows):
+        assert int(row["label"]) == predictions.labels[i]
+        assert row["label_name"] == NAMES[predictions.labels[i]]
+        assert float(row["loss"]) == pytest.approx(predictions.losses[i], rel=1e-5)
+        for k in range(5):
+            assert int(row[f"top_{k + 1}"]) == predictions.classes[i, k]
+            assert row[f"name_{k + 1}"] == NAMES[predictions.classes[i, k]]
+            wanted = pytest.approx(predictions.probabilities[i, k], rel=1e-5)
+            assert float(row[f"p_{k + 1}"]) == wanted
+
+
+# Script of a page around the report: how wide the report becomes at 400 and 1280 pixels, and how
+# many of its images were drawn.
+MEASURE = """
+window.onload = () => {
+  const widths = frames => frames.map(f => f.contentDocument.documentElement.scrollWidth);
+  const images = [...document.querySelector('iframe').contentDocument.images];
+  document.title = widths([...document.querySelectorAll('iframe')]).join(' ')
+    + ' ' + images.filter(image => image.naturalWidth == 160).length + '/' + images.length;
+};
+"""
+
+
+def test_browser_draws_it_without_sideways_scrolling(document: str, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("needs Chromium (apt-get install chromium)")
+    eager = html.escape(document.replace('loading="lazy"', ""))
+    frames = "".join(
+        f'<iframe width="{w}" height="900" srcdoc="{eager}"></iframe>' for w in (400, 1280)
+    )
+    path = tmp_path / "frames.html"
+    path.write_text(f"<!DOCTYPE html><script>{MEASURE}</script>{frames}", encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    flags.append("--hide-scrollbars")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    result = subprocess.run(
+        [browser, *flags, profile, "--dump-dom", path.as_uri()],
+        check=False, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    title = re.search(r"<title>(\d+) (\d+) (\d+)/(\d+)</title>", result.stdout)
+    assert title, result.stderr
+    narrow, wide, drawn, images = map(int, title.groups())
+    assert (narrow, wide) == (400, 1280)
+    assert drawn == images > 10

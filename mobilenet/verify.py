@@ -106,18 +106,13 @@ def _verify_file(path: Path, claims: _Claims, deep: bool, fix: bool) -> list[Fin
 
 
 def _verify_index(path: Path, found: Walk, fix: bool, is_ours: bool) -> list[Finding]:
-    faults = inspection.index_faults(path, found)
-    findings = []
+    faults = inspection.index_faults(path, found, keys_are_ids=is_ours)
+    mended = []
     if faults and fix and found.damage is None:
         _rebuild_index(path, found)
-        findings = [Finding(path.name, f"written anew, for {fault}", False) for fault in faults]
-        faults = inspection.index_faults(path, found)
-    findings += [Finding(path.name, fault, True) for fault in faults]
-    if not faults and found.damage is None:
-        num_foreign = inspection.num_foreign_keys(path, found)
-        text = f"{num_foreign} keys are not the ids in the headers of their records"
-        findings += [Finding(path.name, text, is_ours)] * bool(num_foreign)
-    return findings
+        mended = [Finding(path.name, f"written anew, because {fault}", False) for fault in faults]
+        faults = inspection.index_faults(path, found, keys_are_ids=is_ours)
+    return mended + [Finding(path.name, fault, True) for fault in faults]
 
 
 def _rebuild_index(path: Path, found: Walk) -> None:

@@ -77,27 +77,24 @@ def index_keys(found: Walk) -> list[int]:
     return found.ids.tolist() if fit else list(range(len(found)))
 
 
-def index_faults(index_path: Path, found: Walk) -> list[str]:
+def index_faults(index_path: Path, found: Walk, keys_are_ids: bool) -> list[str]:
     """Where the index differs from the records that a walk found; silent about what it did not."""
     try:
         keys, offsets = read_index(index_path)
     except DataError as error:
         return [str(error)]
+    starts = np.isin(offsets, found.offsets)
+    ids = found.ids[np.searchsorted(found.offsets, offsets[starts])]
+    foreign = keys[starts][keys[starts].astype(np.uint64) != ids]
     walked = offsets < found.damage.offset if found.damage else np.ones(len(offsets), bool)
     kinds = {
-        "records of the index are in it before, at bytes": _repeated(offsets),
-        "keys of the index are in it before:": _repeated(keys),
-        "offsets of the index start no record:": offsets[walked & ~np.isin(offsets, found.offsets)],
         "records are not in the index, at bytes": np.setdiff1d(found.offsets, offsets),
+        "offsets of the index start no record:": offsets[walked & ~starts],
+        "offsets are in the index before:": _repeated(offsets),
+        "keys are in the index before:": _repeated(keys),
+        "keys are not the ids in their records:": foreign if keys_are_ids else foreign[:0],
     }
     return [f"{len(those)} {kind} {_some(those)}" for kind, those in kinds.items() if len(those)]
-
-
-def num_foreign_keys(index_path: Path, found: Walk) -> int:
-    """How many keys of a faultless index are not the id in the header of their record."""
-    keys, offsets = read_index(index_path)
-    ids = found.ids[np.searchsorted(found.offsets, offsets)]
-    return int((keys.astype(np.uint64) != ids).sum())
 
 
 def damage_faults(index_path: Path, found: Walk) -> list[str]:

@@ -16,10 +16,12 @@ ROWS = {
     "parts": (
         "model complexity weights schedule optimizer loss metrics initializer ema mixing published "
         "statistics report.style report.thumbnails "
-        "data.recordio data.augment data.sources data.sample data.order "
-        "onnx.writer onnx.runtime"
+        "data.recordio data.augment data.sample data.order "
+        "onnx.writer onnx.runtime "
+        "data.ilsvrc data.classes data.images data.conversion data.complaints data.manifest"
     ),
-    "assemblies": "report.answers report.charts checkpoint training_step views data.reader data.packing data.inspection",
+    "layouts": "data.layouts data.lists",
+    "assemblies": "expectation multilabel report.answers report.charts checkpoint training_step views data.reader data.packing data.sources data.inspection",
     "joints": "report.page build evaluation",
     "use cases": "prepare verify training validation export predict info bench quickstart",
     "door frame": "cli __main__",

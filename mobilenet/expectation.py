@@ -1,0 +1,62 @@
+"""Accuracies that a validation must reach."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from mobilenet.errors import ConfigError, VerificationError
+from mobilenet.metrics import Counts
+
+TOLERANCE = 0.01
+"""Of published accuracies: the deviation from the paper that the ONNX model zoo allows itself."""
+
+_FORM = re.compile(r"(top1|top5)=(0?\.\d+|[01](?:\.0*)?)")
+
+
+class Expectation(NamedTuple):
+    """An accuracy is reached if at most `tolerance` is missing; all three are fractions."""
+
+    top1: float | None = None
+    top5: float | None = None
+    tolerance: float = 0.0
+
+    def check(self, counts: Counts) -> str:
+        """The sentence that says what was expected and reached.
+
+        Raises:
+            VerificationError: An accuracy is too low.
+        """
+        wanted = {"top-1": (self.top1, counts.num_top1), "top-5": (self.top5, counts.num_top5)}
+        sentences = []
+        for name, (accuracy, num_right) in wanted.items():
+            if accuracy is None:
+                continue
+            reached, least = num_right / counts.num_images, accuracy - self.tolerance
+            text = f"{name} {reached:.2%}, expected {accuracy:.2%} less {self.tolerance:.2%}"
+            # What is lacking must not come from the last bit of the subtraction.
+            if reached < least - 1e-12:
+                raise VerificationError(f"the accuracy is too low: {text}")
+            sentences.append(text)
+        return f"as expected: {'; '.join(sentences)}"
+
+
+def parse(texts: list[str], tolerance: float) -> Expectation:
+    """The expectation that texts like `top1=0.7094` state.
+
+    Raises:
+        ConfigError: A text has another form or repeats another, or the tolerance is no fraction.
+    """
+    if not 0 <= tolerance < 1:
+        raise ConfigError(f"the tolerance {tolerance:g} is not a fraction such as 0.01")
+    values: dict[str, float] = {}
+    for text in texts:
+        match = _FORM.fullmatch(text)
+        if match is None:
+            raise ConfigError(
+                f"'{text}' expects no accuracy; write e.g. top1=0.7094, top5=0.8999 or published"
+            )
+        if match[1] in values:
+            raise ConfigError(f"{match[1]} is expected twice")
+        values[match[1]] = float(match[2])
+    return Expectation(values.get("top1"), values.get("top5"), tolerance)

@@ -1,0 +1,88 @@
+"""Validation against several right classes per image, such as the reassessed labels of ImageNet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple, Sequence
+
+from mobilenet.errors import DataError
+from mobilenet.metrics import Integers, Predictions
+
+LabelSets = Sequence["frozenset[int]"]
+
+
+class MultiLabelCounts(NamedTuple):
+    """Sums over the images that have a label at all."""
+
+    num_images: int
+    num_top1: int
+    """Images whose first answer is one of their labels."""
+    num_top5: int
+    """Images of which a label is among the first five answers."""
+
+
+def count(predictions: Predictions, label_sets: LabelSets) -> MultiLabelCounts:
+    """The counts under `label_sets`, one per image; images without any label do not count.
+
+    Source: Beyer et al., "Are we done with ImageNet?", 2020 (arXiv 2006.07159), section 3.
+    """
+    labelled = [
+        (answers, labels)
+        for answers, labels in zip(predictions.classes.tolist(), label_sets)
+        if labels
+    ]
+    return MultiLabelCounts(
+        len(labelled),
+        sum(answers[0] in labels for answers, labels in labelled),
+        sum(not labels.isdisjoint(answers) for answers, labels in labelled),
+    )
+
+
+def read_label_sets(path: Path, labels: Integers, num_classes: int) -> LabelSets:
+    """Reads a JSON list that holds the list of right classes of each record, in their order.
+
+    This is the form of `real.json` (google-research/reassessed-imagenet), in the order of
+    ILSVRC2012's validation images.
+
+    Args:
+        path: The file.
+        labels: `(N,)`, the single label of every record, by which a wrong order is noticed.
+        num_classes: Classes that the model has.
+
+    Raises:
+        DataError: The file is unreadable, of another form, or about other records.
+    """
+    sets = [frozenset(entry) for entry in _read(path)]
+    if len(sets) != len(labels):
+        raise DataError(f"{path}: has labels of {len(sets)} images, but there are {len(labels)}")
+    for place, entry in enumerate(sets):
+        outside = [label for label in entry if not 0 <= label < num_classes]
+        if outside:
+            raise DataError(
+                f"{path}: entry {place} has the label {outside[0]}, but the model has"
+                f" {num_classes} classes"
+            )
+    pairs = [label in entry for label, entry in zip(labels.tolist(), sets) if entry]
+    # Of ImageNet's own labels nine in ten are among the reassessed ones; of shuffled ones none.
+    if 2 * sum(pairs) < len(pairs):
+        raise DataError(
+            f"{path}: has the records' own label for {sum(pairs)} of {len(pairs)} images only;"
+            " it is about other records or another order"
+        )
+    return sets
+
+
+def _read(path: Path) -> list[list[int]]:
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise DataError(f"{path}: is no JSON ({error})") from None
+    is_list = isinstance(content, list) and all(isinstance(entry, list) for entry in content)
+    # True is an int in Python and is no class.
+    if not is_list or not all(type(label) is int for entry in content for label in entry):
+        raise DataError(f"{path}: must be a JSON list with a list of classes for every record")
+    entries: list[list[int]] = content
+    return entries

@@ -134,7 +134,7 @@ class Record:
         if len(payload) < length:
             payload, length, _ = self._payload(length)
         _, _, start = self._header(payload, length)
-        return memoryview(payload)[start:]
+        return payload[start:]
 
     def _corrupt(self, problem: str) -> CorruptRecord:
         return CorruptRecord(self._source.path, self._position, self._offset, problem)
@@ -148,18 +148,18 @@ class Record:
             raise self._corrupt("cannot be read: the file has become shorter")
         return block
 
-    def _payload(self, count: int) -> tuple[bytes, int, int]:
+    def _payload(self, count: int) -> tuple[memoryview, int, int]:
         """The record's bytes, the first `count` at least; how many there are; the record's end."""
         block = self._read(self._offset, _PART.size + count)
         if len(block) >= _PART.size:
             magic, length = _PART.unpack_from(block)  # the kind of a whole part is 0
             end = self._offset + _PART.size + _padded(length)
             if magic == _MAGIC and length <= _MAX_RECORD_BYTES and end <= self._source.size:
-                return block[_PART.size : _PART.size + min(count, length)], length, end
+                return memoryview(block)[_PART.size :][: min(count, length)], length, end
         extents = list(self._extents())
         payload = _MAGIC.join(self._read(offset, length) for offset, length in extents)
-        offset, length = extents[-1]
-        return payload, len(payload), offset + _padded(length)
+        last_offset, last_length = extents[-1]
+        return memoryview(payload), len(payload), last_offset + _padded(last_length)
 
     def _extents(self) -> Iterator[tuple[int, int]]:
         """Offset and length of the bytes of each part."""
@@ -182,7 +182,7 @@ class Record:
             total += len(_MAGIC)
             kinds = (_MIDDLE, _LAST) if kind in (_FIRST, _MIDDLE) else ()
 
-    def _header(self, payload: bytes, length: int) -> tuple[int, int, int]:
+    def _header(self, payload: memoryview, length: int) -> tuple[int, int, int]:
         """Key, label and where the image starts, of a record of `length` bytes."""
         if length < _IMAGE_HEADER.size:
             raise self._corrupt("is too short for an image header")

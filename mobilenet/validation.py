@@ -1,72 +1,218 @@
-"""Validates a model: every record once, in counts."""
+"""Validates a model: every record once, in counts, with the evidence for them."""
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mobilenet import build
+import numpy as np
+
+from mobilenet import files, published, statistics, views
 from mobilenet.data.reader import EvalReader
 from mobilenet.data.transforms import EvalTransform
-from mobilenet.evaluation import evaluate
+from mobilenet.errors import ConfigError, DataError
+from mobilenet.evaluation import collect
+from mobilenet.expectation import Expectation
 from mobilenet.loading import LoadedModel
-from mobilenet.metrics import Counts
+from mobilenet.metrics import Counts, Predict, Predictions
+from mobilenet.multilabel import MultiLabelCounts, count, read_label_sets
+from mobilenet.report.answers import answers_csv
+from mobilenet.report.page import Report, page
+from mobilenet.validation_set import ValidationSet, open_validation_set
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be asked of a validation beyond one centre crop of every record.
+
+    Attributes:
+        views: What probabilities are averaged over: the image alone, with its mirror image, or
+            ten crops of the central square.
+        restricted: Only classes that the data have may be answered, as ImageNet-A, -R and -O ask.
+        label_sets: JSON file with all right classes of each record.
+    """
+
+    views: Literal["one", "flip", "ten-crop"] = "one"
+    restricted: bool = False
+    label_sets: Path | None = None
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The counts of a model over a record file, and how they came about."""
+    """The answers of a model to a set of images, and how they came about."""
 
-    model: Path
-    data: Path
+    model: LoadedModel
+    data: ValidationSet
     transform: EvalTransform
-    counts: Counts
+    options: Options
+    predictions: Predictions
+    seconds: float
+    any_label: MultiLabelCounts | None
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Sums over the images."""
+        return self.predictions.counts()
 
     def summary(self) -> str:
-        """Top-1 and top-5 in percent with the number of images, in two lines."""
+        """Top-1 and top-5 in percent with counts and intervals, for people."""
         counts = self.counts
-        return (
-            f"top-1 {100 * counts.top1:.2f} %  ({counts.num_top1} of {counts.num_images})\n"
-            f"top-5 {100 * counts.top5:.2f} %  ({counts.num_top5} of {counts.num_images})"
-        )
+        lines = [
+            _accuracy("top-1", counts.num_top1, counts.num_images),
+            _accuracy("top-5", counts.num_top5, counts.num_images),
+        ]
+        if self.any_label is not None:
+            several = self.any_label
+            lines.append(_accuracy("top-1, any label", several.num_top1, several.num_images))
+            lines.append(_accuracy("top-5, any label", several.num_top5, several.num_images))
+        return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain JSON; accuracies are fractions."""
-        transform, counts = self.transform, self.counts
+        counts, predictions = self.counts, self.predictions
+        confidence, correct = predictions.probabilities[:, 0], np.equal(predictions.ranks, 0)
         return {
             "num_images": counts.num_images,
             "top1": counts.top1,
             "top5": counts.top5,
             "num_top1": counts.num_top1,
             "num_top5": counts.num_top5,
+            "top1_interval": statistics.wilson_interval(counts.num_top1, counts.num_images),
+            "top5_interval": statistics.wilson_interval(counts.num_top5, counts.num_images),
             "loss": counts.loss,
-            "model": str(self.model),
-            "data": str(self.data),
-            "transform": {
-                "name": transform.name,
-                "resolution": transform.resolution,
-                "short_side": transform.short_side,
-                "mean": list(transform.normalization.mean),
-                "std": list(transform.normalization.std),
-            },
+            "calibration_error": statistics.calibration(confidence, correct).error,
+            "any_label": self.any_label and self.any_label._asdict(),
+            "images_per_second": counts.num_images / self.seconds,
+            "model": str(self.model.path),
+            "data": str(self.data.path),
+            "transform": described(self.transform),
+            "views": self.options.views,
+            "restricted": self.options.restricted,
         }
 
 
-def validate(model: LoadedModel, data: Path | None = None) -> Validation:
-    """Counts the hits of `model` over a record file, by default its own validation records.
+def _accuracy(name: str, num_right: int, num_images: int) -> str:
+    low, high = statistics.wilson_interval(num_right, num_images)
+    return (
+        f"{name} {100 * num_right / num_images:.2f} %  ({num_right} of {num_images};"
+        f" 95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
+    )
 
-    `data` is a record file, or a folder with val.rec.
+
+def described(transform: EvalTransform) -> dict[str, Any]:
+    """A preprocessing as plain JSON."""
+    return {
+        "name": transform.name,
+        "resolution": transform.resolution,
+        "short_side": transform.short_side,
+        "mean": list(transform.normalization.mean),
+        "std": list(transform.normalization.std),
+    }
+
+
+def open_data(model: LoadedModel, path: Path | None) -> ValidationSet:
+    """The images at `path`, or the validation records that the model's configuration names.
 
     Raises:
-        DataError: The records are missing, damaged, or have labels that the model has not.
+        DataError: There are none, or not of the model's classes.
     """
-    path = data or Path(model.config.data.directory)
-    if path.suffix != ".rec":
-        path = path / "val.rec"
-    records = build.checked_records(path, model.config.model.classes)
-    config = model.config
-    reader = EvalReader(
-        records, model.transform, config.validation.batch_size, config.data.num_workers
+    path = path or Path(model.config.data.directory)
+    return open_validation_set(path, model.class_names, model.config.model.classes)
+
+
+def validate(
+    model: LoadedModel, data: Path | ValidationSet | None = None, options: Options | None = None
+) -> Validation:
+    """Asks `model` for every image of `data`, by default of its own validation records.
+
+    `data` is a record file, a folder with val.rec or a folder with a folder of images per class.
+
+    Raises:
+        DataError: The data are missing, damaged, or have classes that the model has not.
+        ConfigError: The preprocessing leaves no room for ten different crops.
+        VerificationError: The network's output is not finite.
+    """
+    options = options or Options()
+    images = data if isinstance(data, ValidationSet) else open_data(model, data)
+    sets = options.label_sets and read_label_sets(
+        options.label_sets, images.labels, len(images.class_names)
     )
-    return Validation(model.path, path, model.transform, evaluate(model.predict, reader.batches()))
+    transform, predict = _with_views(model, options.views)
+    if options.restricted:
+        predict = views.restricted(predict, images.classes)
+    start = time.perf_counter()
+    predictions = answers(model, predict, images, transform)
+    return Validation(
+        model,
+        images,
+        transform,
+        options,
+        predictions,
+        time.perf_counter() - start,
+        count(predictions, sets) if sets else None,
+    )
+
+
+def answers(
+    model: LoadedModel, predict: Predict, images: ValidationSet, transform: EvalTransform
+) -> Predictions:
+    """The answers of `predict` to `images`, in the batches that the model's configuration asks."""
+    config = model.config
+    batch_size, num_workers = config.validation.batch_size, config.data.num_workers
+    return collect(predict, EvalReader(images, transform, batch_size, num_workers).batches())
+
+
+def _with_views(model: LoadedModel, name: str) -> tuple[EvalTransform, Predict]:
+    transform = model.transform
+    if name == "one":
+        return transform, model.predict
+    if name == "flip":
+        return transform, views.averaged(model.predict, views.flips)
+    if transform.short_side == transform.resolution:
+        raise ConfigError(
+            f"ten crops of {transform.resolution} px need a larger short side than"
+            f" {transform.short_side} px; set validation.short_side"
+        )
+    square = dataclasses.replace(transform, resolution=transform.short_side)
+    return square, views.averaged(model.predict, views.ten_crops(transform.resolution))
+
+
+def published_expectation(validation: Validation, tolerance: float) -> Expectation:
+    """The published accuracies for the model's dialect, width and resolution.
+
+    Raises:
+        ConfigError: Nothing is published for it.
+        DataError: The validation was not over the 50,000 images that published accuracies are of.
+    """
+    config, num_images = validation.model.config, validation.counts.num_images
+    if num_images != published.ILSVRC2012_NUM_VALIDATION:
+        raise DataError(
+            f"{validation.data.path}: published accuracies are of the"
+            f" {published.ILSVRC2012_NUM_VALIDATION} validation images of ILSVRC2012, not of"
+            f" {num_images}"
+        )
+    size = (config.model.dialect, config.model.width_multiplier, config.data.resolution)
+    row = published.target(*size)
+    return Expectation(row.top1, row.top5, tolerance)
+
+
+def write_report(validation: Validation, folder: Path) -> None:
+    """Writes metrics.json, predictions.csv and report.html into `folder`."""
+    data, predictions, transform = validation.data, validation.predictions, validation.transform
+    files.write_json(folder / "metrics.json", validation.as_json())
+    table = answers_csv(predictions, data.keys, data.class_names)
+    files.write_text(folder / "predictions.csv", table)
+    facts = {
+        "data": str(data.path),
+        "preprocessing": f"{transform.name}, {transform.short_side} to {transform.resolution} px",
+        "views": validation.options.views,
+    }
+    speed = validation.counts.num_images / validation.seconds
+    report = Report(
+        str(validation.model.path), facts, predictions, data.class_names, data.image, speed
+    )
+    files.write_text(folder / "report.html", page(report))

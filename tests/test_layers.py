@@ -9,21 +9,29 @@ PACKAGE = Path(__file__).parent.parent / "mobilenet"
 
 ROWS = {
     "foundation": (
-        "__init__ errors files compat settings_text settings_decode settings config runlog"
+        "__init__ errors files compat settings_text settings_decode settings config runlog "
+        "run_state run_folder signals meter progress"
     ),
     "pixels": "data.transforms",
-    "formats": "report.markup data.record data.encoded data.trees",
+    "formats": "report.markup data.record data.encoded data.trees onnx.graph onnx.metadata",
     "parts": (
         "model complexity weights schedule optimizer loss metrics initializer ema mixing published "
+        "freezing norm_statistics ndarray_file curves run_report "
         "statistics report.style report.thumbnails "
         "data.recordio data.augment data.sample data.order "
-        "onnx.writer onnx.runtime "
-        "data.ilsvrc data.classes data.images data.conversion data.complaints data.manifest"
+        "onnx.operators onnx.folding onnx.ends onnx.origin onnx.runtime "
+        "data.ilsvrc data.classes data.images data.conversion data.complaints data.record_folder"
     ),
     "layouts": "data.layouts data.lists",
-    "assemblies": "expectation multilabel report.answers report.charts checkpoint training_step views data.reader data.packing data.sources data.inspection",
-    "joints": "report.page build evaluation",
-    "use cases": "prepare verify training validation export predict info bench quickstart",
+    "assemblies": (
+        "onnx.writer onnx.proof expectation multilabel report.answers report.charts "
+        "checkpoint training_step views data.reader data.packing data.sources data.inspection"
+    ),
+    "joints": "report.page validation_set build evaluation",
+    "learners": "learner",
+    "models": "loading",
+    "examination": "validation",
+    "use cases": "prepare verify training comparison audit export predict info bench quickstart",
     "door frame": "cli __main__",
 }
 # Foundation modules may build on each other; every other row holds independent siblings.

@@ -9,8 +9,10 @@ from typing import Sequence
 from mobilenet.metrics import Predictions
 
 
-def answers_csv(predictions: Predictions, keys: Sequence[int], class_names: Sequence[str]) -> str:
-    """One row per image: its key in the index, label, loss and most probable classes, best first.
+def answers_csv(
+    predictions: Predictions, keys: Sequence[int | str], class_names: Sequence[str]
+) -> str:
+    """One row per image: key or file, label, loss, and the most probable classes, best first.
 
     Commas and quotes in names are quoted (RFC 4180); probabilities have six digits.
     """

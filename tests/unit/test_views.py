@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from mobilenet.metrics import score
-from mobilenet.views import averaged, flips, ten_crops
+from mobilenet.views import averaged, flips, restricted, ten_crops
 
 PROJECTION = np.random.default_rng(4).normal(size=(3 * 4 * 4, 7))
 
@@ -63,3 +63,14 @@ def test_an_averaged_prediction_can_be_scored() -> None:
 def test_probabilities_that_vanish_stay_finite() -> None:
     sure = np.array([[800.0, 0.0]], np.float32)
     assert np.isfinite(averaged(lambda _: sure, flips)(images(1))).all()
+
+
+def test_restricted_probabilities_are_conditional() -> None:
+    kept = np.array([1, 4, 6])
+    batch = images(4)
+    logits = restricted(predict, kept)(batch)
+    answers = score(logits, np.array([1, 4, 6], np.int32))
+    conditional = special.softmax(predict(batch).astype(np.float64)[:, kept], axis=1)
+    assert answers.losses == pytest.approx(-np.log(np.diag(conditional)), rel=1e-6)
+    assert set(answers.classes[:, :3].ravel().tolist()) == {1, 4, 6}
+    assert answers.probabilities[:, 3:].max() == 0

@@ -1,0 +1,159 @@
+"""The labelled images that a model is validated on, with their labels among the model's classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+
+from mobilenet.data import classes as class_orders
+from mobilenet.data.layouts import is_image
+from mobilenet.data.recordio import RecordFile
+from mobilenet.data.transforms import Encoded
+from mobilenet.data.trees import DiskFolder, File, walk
+from mobilenet.errors import DataError
+from mobilenet.metrics import Integers
+
+SYNSET_FILE = "synset.txt"
+_RECORD_FILE = "val.rec"
+_NUM_IMAGENET_CLASSES = 1000
+
+
+@dataclass
+class ValidationSet:
+    """Labelled images in a fixed order; what a reader reads.
+
+    Attributes:
+        path: The record file or folder.
+        files: Gives the encoded image at a position.
+        labels: `(N,)`, among the classes of the model.
+        keys: `(N,)`, what each image is called in its index or folder.
+        class_names: Of the model, in label order.
+        classes: Those of the model's classes that the data have, rising.
+    """
+
+    path: Path
+    files: RecordFile | _ImageFiles
+    labels: Integers
+    keys: Sequence[int | str]
+    class_names: tuple[str, ...]
+    classes: Integers
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def label(self, position: int) -> int:
+        """The label among the model's classes."""
+        return int(self.labels[position])
+
+    def image(self, position: int) -> Encoded:
+        """The encoded image."""
+        return self.files.image(position)
+
+
+def open_validation_set(
+    path: Path, model_classes: Sequence[str], num_classes: int
+) -> ValidationSet:
+    """Opens a record file, a folder with val.rec, or a folder with a folder of images per class.
+
+    Labels follow the classes' names where both sides have them: records of another order, or of
+    some of the classes only, are validated as they should be.
+
+    Args:
+        path: The record file or folder.
+        model_classes: Lines of the model's synset; empty if unknown.
+        num_classes: Number of classes of the model.
+
+    Raises:
+        DataError: There is no such data, it is empty or damaged, or has a class that the model has
+            not.
+    """
+    if path.is_dir() and not (path / _RECORD_FILE).exists():
+        return _open_folder(path, _names(model_classes, (), num_classes, path))
+    record_path = path / _RECORD_FILE if path.is_dir() else path
+    records = RecordFile(record_path)
+    labels = records.labels()
+    lines = read_synset(record_path.parent)
+    names = _names(model_classes, lines, num_classes, record_path)
+    mapping = _mapping(lines or names, names, record_path)
+    wrong = np.flatnonzero(labels >= len(mapping))
+    if len(wrong):
+        raise DataError(
+            f"{record_path}: record {wrong[0]} has the label {labels[wrong[0]]}, but there are"
+            f" {len(mapping)} classes, 0 to {len(mapping) - 1}"
+        )
+    keys = records.keys.tolist()
+    return ValidationSet(record_path, records, mapping[labels], keys, names, np.unique(mapping))
+
+
+def read_synset(folder: Path) -> tuple[str, ...]:
+    """The lines of the folder's synset.txt, one per class in label order; none without the file."""
+    path = folder / SYNSET_FILE
+    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
+
+
+def _names(
+    model_classes: Sequence[str], lines: Sequence[str], num_classes: int, where: Path
+) -> tuple[str, ...]:
+    """The names of the model's classes: its own, else those of data with as many classes."""
+    if model_classes and len(model_classes) != num_classes:
+        raise DataError(
+            f"{where}: the model has {num_classes} classes, but {len(model_classes)} names for them"
+        )
+    if model_classes or len(lines) == num_classes:
+        return tuple(model_classes or lines)
+    if num_classes == _NUM_IMAGENET_CLASSES:
+        return class_orders.from_folders(class_orders.imagenet_words()).lines
+    return tuple(f"class {label}" for label in range(num_classes))
+
+
+def _mapping(lines: Sequence[str], names: Sequence[str], where: Path) -> Integers:
+    """The model's label of each class of the data."""
+    labels = {class_id(name): label for label, name in enumerate(names)}
+    absent = [line for line in lines if class_id(line) not in labels]
+    if absent:
+        raise DataError(
+            f"{where}: its class '{absent[0]}' is none of the model's {len(names)} classes, such as"
+            f" '{names[0]}'"
+        )
+    return np.array([labels[class_id(line)] for line in lines], np.int64)
+
+
+def class_id(line: str) -> str:
+    """What identifies the class of a synset's line: its WordNet id, or the whole line."""
+    first = line.split(" ", 1)[0]
+    is_wordnet_id = len(first) == 9 and first[0] == "n" and first[1:].isdecimal()
+    return first if is_wordnet_id else line
+
+
+@dataclass(frozen=True)
+class _ImageFiles:
+    files: list[File]
+
+    def image(self, position: int) -> bytes:
+        return self.files[position].read()
+
+
+def _open_folder(path: Path, names: tuple[str, ...]) -> ValidationSet:
+    folders = DiskFolder(str(path)).folders
+    images = [
+        (f"{name}/{inner}", name, file)
+        for name, folder in sorted(folders.items())
+        for inner, file in sorted(walk(folder))
+        if is_image(inner)
+    ]
+    if not images:
+        raise DataError(f"{path}: has neither {_RECORD_FILE} nor a folder of images per class")
+    by_folder = _labels_of_folders(sorted(folders), names, path)
+    keys, classes, files = zip(*images)
+    labels = np.array([by_folder[name] for name in classes], np.int64)
+    return ValidationSet(path, _ImageFiles(list(files)), labels, keys, names, np.unique(labels))
+
+
+def _labels_of_folders(folders: Sequence[str], names: Sequence[str], where: Path) -> dict[str, int]:
+    """Folders are named like classes, or (ImageNetV2) are numbered by label."""
+    if all(folder.isdecimal() and int(folder) < len(names) for folder in folders):
+        return {folder: int(folder) for folder in folders}
+    return dict(zip(folders, _mapping(folders, names, where).tolist()))

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from mobilenet.data.inspection import Walk
 from mobilenet.data.recordio import write_index
 from mobilenet.errors import DataError
 
+_MANIFEST, _SYNSET = "manifest.json", "synset.txt"
 # Images of the classification task, https://image-net.org/challenges/LSVRC/2012/
 _ILSVRC2012_CLASSES = 1000
 _ILSVRC2012_IMAGES = {"train": 1_281_167, "val": 50_000}
@@ -49,13 +50,17 @@ class VerifyReport:
         ]
 
 
-@dataclass(frozen=True)
-class _Claims:
-    """What the files beside the records say: the manifest of each record file, and the classes."""
+class _Manifest(NamedTuple):
+    """What a manifest says, as far as it does.
+
+    Attributes:
+        splits: Its entries for each record file, by the name of the file.
+        num_classes: Of all splits together.
+    """
 
     splits: dict[str, dict[str, Any]]
-    classes: list[str]
-    faults: list[Finding]
+    num_classes: Optional[int]
+    synset_sha256: Optional[str]
 
 
 def verify(path: Path, deep: bool = False, fix: bool = False) -> VerifyReport:
@@ -70,34 +75,40 @@ def verify(path: Path, deep: bool = False, fix: bool = False) -> VerifyReport:
         fix: Writes an index that is missing or wrong anew, unless the records are damaged.
 
     Raises:
-        DataError: There is no record file at `path`, or a new index cannot be written.
+        DataError: There is no record file at `path`, the manifest or the classes beside it cannot
+            be read, or a new index cannot be written.
     """
     paths = sorted(path.glob("*.rec")) if path.is_dir() else [path]
     if not any(record_path.is_file() for record_path in paths):
         raise DataError(f"{path}: no record file is there; `mobilenet prepare` makes them")
-    claims = _read_claims(path if path.is_dir() else path.parent)
-    findings = claims.faults
+    folder = path if path.is_dir() else path.parent
+    manifest, classes = _read_manifest(folder / _MANIFEST), _read_synset(folder / _SYNSET)
+    findings = []
+    if classes and manifest.synset_sha256 not in (None, files.sha256_of(folder / _SYNSET)):
+        findings = [Finding(_SYNSET, "is not the one that the records were labelled by", True)]
     if path.is_dir():
-        absent = sorted(claims.splits.keys() - {record_path.name for record_path in paths})
-        findings += [Finding(name, "the manifest has it, the folder not", True) for name in absent]
+        absent = sorted(manifest.splits.keys() - {record_path.name for record_path in paths})
+        findings += [Finding(name, "is missing; the manifest has it", True) for name in absent]
     for record_path in paths:
-        findings += _verify_file(record_path, claims, deep, fix)
+        findings += _verify_file(record_path, manifest, classes, deep, fix)
     return VerifyReport(tuple(findings))
 
 
-def _verify_file(path: Path, claims: _Claims, deep: bool, fix: bool) -> list[Finding]:
+def _verify_file(
+    path: Path, manifest: _Manifest, classes: list[str], deep: bool, fix: bool
+) -> list[Finding]:
     try:
         found = inspection.walk(path)
     except DataError as error:
         return [Finding(path.name, str(error), True)]
-    split = claims.splits.get(path.name, {})
+    split = manifest.splits.get(path.name, {})
+    notes = [_summary(found), *_ilsvrc2012_notes(found, split.get("name", path.stem), classes)]
     faults = inspection.damage_faults(path.with_suffix(".idx"), found)
-    faults += _header_faults(found, split, len(claims.classes))
+    faults += _header_faults(found, split, len(classes) or manifest.num_classes)
     if deep:
         faults += inspection.image_faults(found)
-        if split.get("sha256", "") not in ("", files.sha256_of(path)):
+        if split.get("sha256") not in (None, files.sha256_of(path)):
             faults.append("the SHA-256 is not the manifest's: the content has changed")
-    notes = [_summary(found), *_ilsvrc2012_notes(found, split, claims.classes)]
     return [
         *(Finding(path.name, text, False) for text in notes),
         *_verify_index(path.with_suffix(".idx"), found, fix, is_ours=bool(split)),
@@ -122,18 +133,20 @@ def _rebuild_index(path: Path, found: Walk) -> None:
         raise DataError(f"{path}: cannot write the index: {error.strerror}") from None
 
 
-def _header_faults(found: Walk, split: dict[str, Any], num_synset_classes: int) -> list[str]:
-    """What headers and size of the record file say against the manifest and the classes."""
+def _header_faults(found: Walk, split: dict[str, Any], num_classes: Optional[int]) -> list[str]:
+    """What headers and size of the record file say against its manifest and the classes."""
     labels, counts = np.unique(found.labels, return_counts=True)
-    facts: dict[str, int] = {"num_records": len(found), "bytes": found.path.stat().st_size}
-    if num_synset_classes:
-        facts["num_classes"] = num_synset_classes
-    num_classes = num_synset_classes or split.get("num_classes")
+    facts: dict[str, int] = {
+        "num_records": len(found),
+        "bytes": found.path.stat().st_size,
+        "num_classes": len(labels),
+        "max_per_class": int(counts.max(initial=0)),
+    }
     faults = []
-    if isinstance(num_classes, int):
-        faults += inspection.label_faults(found, num_classes)
-        facts["min_per_class"] = int(counts.min(initial=len(found))) * (len(labels) >= num_classes)
-        facts["max_per_class"] = int(counts.max(initial=0))
+    if num_classes is not None:
+        faults = inspection.label_faults(found, num_classes)
+        has_all = len(labels) >= num_classes
+        facts["min_per_class"] = int(counts.min(initial=len(found))) if has_all else 0
     return faults + [
         f"{name} is {fact}, but {split[name]} in the manifest"
         for name, fact in facts.items()
@@ -146,44 +159,45 @@ def _summary(found: Walk) -> str:
     return f"{len(found):,} records with {num_labels:,} labels, {found.path.stat().st_size:,} bytes"
 
 
-def _ilsvrc2012_notes(found: Walk, split: dict[str, Any], classes: list[str]) -> list[str]:
-    """How many images of ILSVRC2012 the file has, if the classes are those of ILSVRC2012."""
-    name = str(split.get("name", found.path.stem))
-    total = next((n for start, n in _ILSVRC2012_IMAGES.items() if name.startswith(start)), 0)
+def _ilsvrc2012_notes(found: Walk, split: str, classes: list[str]) -> list[str]:
+    """How many images of ILSVRC2012 the file has, if its classes are ILSVRC2012's."""
+    total = _ILSVRC2012_IMAGES.get(split)
     are_wnids = all(re.match(r"n\d{8}\b", line) for line in classes)
     if not (total and are_wnids and len(classes) == _ILSVRC2012_CLASSES):
         return []
     share = "all" if len(found) == total else f"{len(found):,} of the"
-    return [f"{share} {total:,} {name} images of ILSVRC2012"]
+    return [f"{share} {total:,} {split} images of ILSVRC2012"]
 
 
-def _read_claims(folder: Path) -> _Claims:
-    synset, manifest = folder / "synset.txt", folder / "manifest.json"
-    classes: list[str] = []
-    splits: dict[str, dict[str, Any]] = {}
-    faults = []
-    if synset.exists():
-        try:
-            classes = synset.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            faults.append(Finding(synset.name, "is no readable text", True))
-    if manifest.exists():
-        try:
-            splits, synset_sha256 = _read_manifest(manifest)
-        except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
-            faults.append(Finding(manifest.name, "is none that `mobilenet prepare` writes", True))
-        else:
-            if classes and synset_sha256 not in (None, files.sha256_of(synset)):
-                text = "is not the one by which the manifest's records were labelled"
-                faults.append(Finding(synset.name, text, True))
-    return _Claims(splits, classes, faults)
+def _read_manifest(path: Path) -> _Manifest:
+    """Demands less than the manifest that `prepare` writes has: files of others may have one."""
+    try:
+        content = json.loads(path.read_bytes())
+        splits = {
+            str(split["record_file"]): {**split, "name": str(name)}
+            for name, split in content["splits"].items()
+        }
+        num_classes = content.get("num_classes")
+        num_classes = None if num_classes is None else int(num_classes)
+        return _Manifest(splits, num_classes, content.get("synset_sha256"))
+    except FileNotFoundError:
+        return _Manifest({}, None, None)
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ):
+        raise DataError(f"{path}: is no manifest as `mobilenet prepare` writes it") from None
 
 
-def _read_manifest(path: Path) -> tuple[dict[str, dict[str, Any]], Any]:
-    """The splits by the names of their record files, and the SHA-256 of the synset, if any."""
-    content = json.loads(path.read_bytes())
-    splits = {
-        str(split["record_file"]): {**split, "name": name}
-        for name, split in content["splits"].items()
-    }
-    return splits, content.get("synset_sha256")
+def _read_synset(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{path}: is no UTF-8 text with one class per line") from None

@@ -50,6 +50,7 @@ def write_manifest(record_path: Path, **changes: Any) -> None:
     manifest = {
         "version": 1,
         "splits": {"train": {**split, **changes}},
+        "num_classes": NUM_CLASSES,
         "synset_sha256": hashlib.sha256(SYNSET.encode()).hexdigest(),
     }
     (record_path.parent / "manifest.json").write_text(json.dumps(manifest))
@@ -181,7 +182,7 @@ def test_truncated_tail(record_path: Path) -> None:
         ({"num_classes": 5}, "num_classes is 4, but 5 in the manifest"),
         ({"min_per_class": 2}, "min_per_class is 3, but 2 in the manifest"),
         ({"max_per_class": 4}, "max_per_class is 3, but 4 in the manifest"),
-        ({"record_file": "val.rec"}, "the manifest has it, the folder not"),
+        ({"record_file": "val.rec"}, "val.rec: FAULT: is missing; the manifest has it"),
         ({"num_records": "many"}, "num_records is 12, but many in the manifest"),
     ],
 )
@@ -200,20 +201,43 @@ def test_manifest_that_claims_otherwise(
         *(
             b'{"splits": {"a": 5}}',
             b'{"splits": {"a": {}}}',
-            b'{"splits": {"a": {"record_file": [1]}}}',
+            b'{"splits": {"a": {"record_file": 5, "name": 5, "": 5}}, "num_classes": "many"}',
+            b'{"splits": {}, "num_classes": 1e999}',
         ),
     ],
 )
 def test_file_that_is_no_manifest(record_path: Path, content: bytes) -> None:
     (record_path.parent / "manifest.json").write_bytes(content)
-    (fault,) = faults(record_path.parent)
-    assert "manifest.json: FAULT: is none that" in fault or "the folder not" in fault
+    with pytest.raises(DataError, match=r"manifest\.json: is no manifest as `mobilenet prepare`"):
+        verify(record_path)
+
+
+def test_synset_that_is_no_text(record_path: Path) -> None:
+    (record_path.parent / "synset.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"synset\.txt: is no UTF-8 text with one class per line"):
+        verify(record_path)
+
+
+def test_manifest_that_says_little_or_nonsense(record_path: Path) -> None:
+    manifest = record_path.parent / "manifest.json"
+    manifest.write_text('{"splits": {"a": {"record_file": "train.rec"}}, "num_classes": 1e300}')
+    assert faults(record_path.parent, deep=True) == []
+    manifest.write_text('{"splits": {"a": {"record_file": "train.rec", "sha256": 5}}}')
+    assert len(faults(record_path.parent, deep=True)) == 1
 
 
 def test_class_that_has_no_image(record_path: Path) -> None:
-    (record_path.parent / "synset.txt").unlink()
-    write_manifest(record_path, num_classes=5, min_per_class=0)
+    """A split counts the classes that it has, and its rarest class among all that there are."""
+    synset = SYNSET + "n00000009 without images\n"
+    (record_path.parent / "synset.txt").write_text(synset)
+    write_manifest(record_path, min_per_class=0)
+    manifest = record_path.parent / "manifest.json"
+    old, new = (hashlib.sha256(text.encode()).hexdigest() for text in (SYNSET, synset))
+    manifest.write_text(manifest.read_text().replace(old, new))
     assert faults(record_path) == []
+    (record_path.parent / "synset.txt").unlink()
+    (fault,) = faults(record_path)
+    assert fault.endswith("min_per_class is 3, but 0 in the manifest")
 
 
 def test_labels_beyond_the_classes(record_path: Path) -> None:
@@ -227,7 +251,7 @@ def test_labels_beyond_the_classes(record_path: Path) -> None:
 def test_synset_other_than_the_labels(record_path: Path) -> None:
     (record_path.parent / "synset.txt").write_text("".join(reversed(SYNSET.splitlines(True))))
     (fault,) = faults(record_path)
-    assert fault.startswith("synset.txt: FAULT: is not the one by which")
+    assert fault.startswith("synset.txt: FAULT: is not the one that the records")
 
 
 def test_deep_finds_what_headers_do_not_show(record_path: Path) -> None:

@@ -13,7 +13,7 @@ ROWS = {
         "run_state run_folder signals meter progress"
     ),
     "pixels": "data.transforms",
-    "formats": "report.markup data.record data.encoded data.trees onnx.graph onnx.metadata",
+    "formats": "report.markup data.record data.encoded data.trees data.manifest onnx.graph onnx.metadata fusion",
     "parts": (
         "model complexity weights schedule optimizer loss metrics initializer ema mixing published "
         "freezing norm_statistics ndarray_file curves run_report "

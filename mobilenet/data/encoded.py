@@ -1,0 +1,146 @@
+"""What the header of an encoded image says, read without decoding it.
+
+Sources: ITU-T T.81 annex B (JPEG markers), Adobe Technical Note 5116 (the APP14 segment), Exif 2.3
+section 4.5 (orientation), PNG specification chapter 11.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator, Literal, NamedTuple, Optional
+
+SUFFIXES: dict[str, tuple[str, ...]] = {
+    "JPEG": (".jpeg", ".jpg"),
+    "PNG": (".png",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "WebP": (".webp",),
+    "PNM": (".pbm", ".pgm", ".ppm"),
+    "JPEG 2000": (".jp2",),
+}
+"""Names of formats, and how the names of their files end."""
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    *((b"P%d" % number, "PNM") for number in range(1, 7)),
+)
+
+_APP1, _APP14, _SCAN, _END = 0xE1, 0xEE, 0xDA, 0xD9
+_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the markers named SOF
+_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
+
+_ORIENTATION = 0x0112
+_ROTATED = range(2, 9)
+
+
+class Orientation(NamedTuple):
+    """Where an image says that viewers should turn it: 2 bytes at `position`."""
+
+    position: int
+    upright: bytes  # what these bytes are in an image that is not to be turned
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an encoded image says about itself.
+
+    Attributes:
+        format: A key of `SUFFIXES`, or None for something else.
+        oddities: What is unusual for a photograph, in words.
+        orientations: Each place that says that the image is to be turned.
+    """
+
+    format: Optional[str]
+    oddities: tuple[str, ...] = ()
+    orientations: tuple[Orientation, ...] = ()
+
+
+def read_header(image: bytes) -> Header:
+    """Reads the header of an encoded image; whatever the bytes are, raises nothing."""
+    name = next((name for start, name in _SIGNATURES if image.startswith(start)), None)
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
+        name = "WebP"
+    if name == "JPEG":
+        return _jpeg(image)
+    if name == "PNG":
+        return Header(name, tuple(_png_oddities(image)))
+    return Header(name)
+
+
+def turned_upright(image: bytes, orientations: tuple[Orientation, ...]) -> bytes:
+    """The image with the wish to be turned taken back; its pixels stay as they are stored."""
+    changed = bytearray(image)
+    for position, upright in orientations:
+        changed[position : position + 2] = upright
+    return bytes(changed)
+
+
+def _jpeg(image: bytes) -> Header:
+    components, bits, is_ycck = 3, 8, False
+    orientations: list[Orientation] = []
+    for marker, start, end in _segments(image):
+        if marker in _FRAMES and end - start >= 6:
+            bits, components = image[start], image[start + 5]
+        elif marker == _APP14 and image[start : start + 5] == b"Adobe" and end - start >= 12:
+            is_ycck = image[start + 11] == 2
+        elif marker == _APP1 and image[start : start + 6] == b"Exif\0\0":
+            orientations += _orientations(image, start + 6, end)
+    kinds = {
+        "grayscale": components == 1,
+        "YCCK": components == 4 and is_ycck,
+        "CMYK": components == 4 and not is_ycck,
+        f"{bits} bits": bits != 8,
+        "EXIF rotation": bool(orientations),
+    }
+    return Header("JPEG", tuple(kind for kind, found in kinds.items() if found), (*orientations,))
+
+
+def _segments(image: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of the payload of each segment before the first scan."""
+    position = 2
+    while position + 4 <= len(image) and image[position] == 0xFF:
+        marker = image[position + 1]
+        if marker in (_SCAN, _END):
+            return
+        if marker == 0xFF:  # a fill byte
+            position += 1
+        elif marker in _WITHOUT_LENGTH:
+            position += 2
+        else:
+            end = position + 2 + int.from_bytes(image[position + 2 : position + 4], "big")
+            yield marker, position + 4, min(end, len(image))
+            position = end
+
+
+def _orientations(image: bytes, tiff: int, end: int) -> Iterator[Orientation]:
+    is_big_endian = image[tiff : tiff + 2] == b"MM"
+    if not is_big_endian and image[tiff : tiff + 2] != b"II":
+        return
+
+    def number(position: int, size: int) -> int:
+        order: Literal["big", "little"] = "big" if is_big_endian else "little"
+        return int.from_bytes(image[position : position + size], order)
+
+    directory = tiff + number(tiff + 4, 4)
+    entries = range(directory + 2, end - 11, 12)[: number(directory, 2)]
+    for entry in entries:
+        # OpenCV takes the first two bytes of the value, whatever type the entry says it has.
+        if number(entry, 2) == _ORIENTATION and number(entry + 8, 2) in _ROTATED:
+            yield Orientation(entry + 8, b"\0\1" if is_big_endian else b"\1\0")
+
+
+def _png_oddities(image: bytes) -> Iterator[str]:
+    bits, colour = (*image[24:26], 8, 2)[:2]
+    if colour in (0, 4):
+        yield "grayscale"
+    if colour in (4, 6) or b"tRNS" in image[: image.find(b"IDAT")]:
+        yield "alpha"
+    if bits == 16:
+        yield "16 bits"

@@ -1,0 +1,85 @@
+"""Labelled images of a source, and the orders in which they are stored.
+
+An order depends on nothing but the names and the seed: not on where the images come from, nor on
+the number of processors, nor on the version of a random number generator.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from hashlib import blake2b
+from typing import Iterable, NamedTuple
+
+from mobilenet.data.trees import File
+from mobilenet.errors import DataError
+
+
+class Image(NamedTuple):
+    """An image; its name is `class folder/path in that folder`."""
+
+    name: str
+    label: int
+    file: File
+
+
+def arranged(splits: dict[str, list[Image]], seed: int, num_minival: int) -> dict[str, list[Image]]:
+    """The images of each record file in the order in which they are stored.
+
+    Args:
+        splits: The images of `train` and `val`, or of one of them.
+        seed: Decides about the order of the training images, and which of them are held out.
+        num_minival: Number of training images to hold out, as a third split `minival`.
+
+    Raises:
+        DataError: There are not enough training images to hold so many out.
+    """
+    stored = {}
+    if "train" in splits:
+        stored["train"] = shuffled(splits["train"], seed)
+    if "val" in splits:
+        stored["val"] = in_order(splits["val"])
+    if num_minival:
+        if "train" not in splits:
+            raise DataError("minival is held out of the training images, and the source has none")
+        stored["train"], minival = held_out(stored["train"], num_minival)
+        stored["minival"] = in_order(minival)
+    return stored
+
+
+def shuffled(images: Iterable[Image], seed: int) -> list[Image]:
+    """The images sorted by a hash of (seed, name): an image more or less moves no other."""
+
+    def rank(image: Image) -> bytes:
+        return blake2b(f"{seed}/{image.name}".encode(), digest_size=8).digest()
+
+    return sorted(sorted(images), key=rank)
+
+
+def in_order(images: Iterable[Image]) -> list[Image]:
+    """The images by file name, then by class: ILSVRC2012's validation images in their own order."""
+    return sorted(images, key=lambda image: (image.name.rpartition("/")[2], image.name))
+
+
+def held_out(images: list[Image], number: int) -> tuple[list[Image], list[Image]]:
+    """Splits off `number` of the shuffled `images`, as evenly over the classes as can be.
+
+    Returns:
+        The other images, in the order given, and those held out.
+
+    Raises:
+        DataError: A class would have no image left.
+    """
+    seen: Counter[int] = Counter()
+    ranks = []
+    for image in images:
+        ranks.append(seen[image.label])
+        seen[image.label] += 1
+    chosen = set(sorted(range(len(images)), key=ranks.__getitem__)[:number])
+    rest = [image for position, image in enumerate(images) if position not in chosen]
+    emptied = set(seen) - {image.label for image in rest}
+    if emptied:
+        raise DataError(
+            f"holding out {number} of {len(images)} training images leaves {len(emptied)} classes "
+            "without any; hold out fewer"
+        )
+    return rest, [images[position] for position in sorted(chosen)]

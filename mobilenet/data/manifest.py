@@ -1,0 +1,100 @@
+"""`manifest.json`: what the record files of a folder are made of. Nothing in it depends on time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mobilenet.errors import DataError
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Split:
+    """A record file.
+
+    Attributes:
+        num_classes: How many classes have a record in it.
+        min_per_class: Number of records of the rarest of all classes, 0 for one without.
+        max_per_class: Number of records of the most frequent class.
+        bytes: Size of the record file.
+        sha256: Of the record file, 64 hexadecimal digits.
+    """
+
+    record_file: str
+    index_file: str
+    num_records: int
+    num_classes: int
+    min_per_class: int
+    max_per_class: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the record files of a folder are made of.
+
+    Attributes:
+        source: Layout, paths and fingerprint of what was packed.
+        options: Everything else that the content of the files depends on.
+        splits: By the name of the split.
+        classes: Where the order of the classes comes from.
+        num_classes: Number of lines of `synset.txt`.
+        oddities: Number of images of each unusual kind; `oddities.tsv` names them.
+        skipped: Split, name and problem of each image that was left out.
+        ignored: What was in the source but no image, or in no split.
+    """
+
+    package_version: str
+    source: dict[str, Any]
+    options: dict[str, Any]
+    splits: dict[str, Split]
+    classes: str
+    num_classes: int
+    synset_sha256: str
+    oddities: dict[str, int]
+    skipped: tuple[dict[str, str], ...]
+    ignored: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """The content of the file."""
+        content = {"version": _VERSION, **asdict(self)}
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Reads a manifest.
+
+        Raises:
+            DataError: It is unreadable or not of this version.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content.pop("version") != _VERSION:
+                raise DataError(f"{path}: is of another version of this package")
+            content["splits"] = {name: Split(**it) for name, it in content["splits"].items()}
+            return cls(**content)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{path}: is not a manifest that prepare wrote ({error})") from None
+
+    def summary(self) -> str:
+        """The splits and what is unusual in them, for people."""
+        lines = [
+            f"{name}: {split.num_records:,} images of {split.num_classes:,} classes "
+            f"({split.min_per_class:,} to {split.max_per_class:,} each), "
+            f"{split.bytes / 1e6:,.1f} MB in {split.record_file}"
+            for name, split in self.splits.items()
+        ]
+        lines.append(f"labels: 0 to {self.num_classes - 1}, from {self.classes}")
+        if self.oddities:
+            counts = (f"{kind} {number:,}" for kind, number in self.oddities.items())
+            lines.append(f"unusual: {', '.join(counts)}")
+        if self.skipped:
+            lines.append(f"left out: {len(self.skipped):,} images that do not decode")
+        return "\n".join(lines)

@@ -1,0 +1,82 @@
+"""The folder of record files: what is in it, who may write to it, and whether it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from typing import Any, Iterator, Optional
+
+from mobilenet.data.manifest import Manifest
+from mobilenet.errors import DataError
+
+MANIFEST, SYNSET, ODDITIES = "manifest.json", "synset.txt", "oddities.tsv"
+SPOOL = ".source.tar"
+_RECORDS = tuple(f"{s}{suffix}" for s in ("train", "val", "minival") for suffix in (".rec", ".idx"))
+_NAMES = (MANIFEST, SYNSET, ODDITIES, *_RECORDS)
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Makes the folder, and keeps other processes from preparing into it at the same time.
+
+    Raises:
+        DataError: Another process is at it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # The system takes the lock back from a process that is killed.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise DataError(f"{folder}: another process is preparing records there") from None
+    finally:
+        os.close(descriptor)
+
+
+def finished(folder: Path, identity: dict[str, dict[str, Any]]) -> Optional[Manifest]:
+    """The manifest of the records that are there already, if there are any.
+
+    Args:
+        folder: Of the record files.
+        identity: Fields of the manifest (`source`, `options`), and the values in them that must
+            be the same.
+
+    Raises:
+        DataError: The records are of another source or of other options, are incomplete, or are
+            not of our making.
+    """
+    present = [name for name in _NAMES if (folder / name).exists()]
+    if MANIFEST not in present:
+        if present and not _leftovers(folder):
+            raise DataError(f"{folder}: has a {present[0]} of other making; name a new folder")
+        return None
+    manifest = Manifest.read(folder / MANIFEST)
+    for field, values in identity.items():
+        recorded = getattr(manifest, field)
+        for name, value in values.items():
+            if recorded.get(name) != value:
+                raise DataError(
+                    f"{folder}: holds records of another {field}: {name} is {recorded.get(name)!r} "
+                    f"there and {value!r} now; name a new folder"
+                )
+    for split in manifest.splits.values():
+        for name in {split.record_file, split.index_file} - set(present):
+            raise DataError(f"{folder}: {name} is missing; remove {MANIFEST} to prepare it anew")
+    return manifest
+
+
+def remove_leftovers(folder: Path) -> bool:
+    """Removes what a killed run has left, and says whether there was anything."""
+    leftovers = _leftovers(folder)
+    for path in leftovers:
+        path.unlink()
+    return bool(leftovers)
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    """Temporary files: a dot, the final name, and what `files.replaced` appends."""
+    temporary = [path for name in _NAMES for path in folder.glob(f".{name}.*")]
+    return [*temporary, *folder.glob(SPOOL)]

@@ -1,0 +1,65 @@
+"""The graph between MXNet's symbol and the file: ONNX nodes and the constants that they read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Literal, Mapping, Optional
+
+import numpy.typing as npt
+from onnx import NodeProto
+
+from mobilenet.data.transforms import IMAGENET, Normalization
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """What the file is made for."""
+
+    form: Literal["portable", "zoo"] = "portable"
+    """`portable` folds BatchNorm into the convolutions; `zoo` is the graph of the ONNX model zoo's
+    mobilenetv2-7.onnx, node for node and name for name."""
+    batch: Optional[int] = None
+    """Images per batch, or None for any."""
+    resolution: Optional[int] = 224
+    """Height and width in pixels, or None for any."""
+    pixels: Literal["normalised", "float", "uint8"] = "normalised"
+    """What the input holds: normalised values, or pixels of 0 to 255 as float32 or uint8."""
+    normalization: Normalization = IMAGENET
+    """Of the network's input; part of the graph if that takes pixels."""
+    softmax: bool = False
+    """The output is probabilities instead of logits."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order in which they can run, from one input tensor to one output tensor.
+
+    Steps of the export take a graph and give a new one; neither nodes nor arrays are changed.
+    """
+
+    nodes: tuple[NodeProto, ...]
+    constants: Mapping[str, Array] = field(repr=False)
+    input: str
+    output: str
+
+
+def renamed(graph: Graph, rename: Callable[[str], str]) -> Graph:
+    """The graph with every node and tensor `name` called `rename(name)`."""
+    nodes = []
+    for node in graph.nodes:
+        copy = rewired(node, [rename(name) for name in node.input], rename(node.output[0]))
+        copy.name = rename(node.name)
+        nodes.append(copy)
+    constants = {rename(name): array for name, array in graph.constants.items()}
+    return Graph(tuple(nodes), constants, rename(graph.input), rename(graph.output))
+
+
+def rewired(node: NodeProto, inputs: list[str], output: str) -> NodeProto:
+    """A copy of `node` that reads `inputs` and gives `output`."""
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    copy.input[:] = inputs
+    copy.output[:] = [output]
+    return copy

@@ -1,0 +1,122 @@
+"""The proof that a file is sound and computes what the network does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import cv2
+import mxnet as mx
+import numpy as np
+import numpy.typing as npt
+import onnx
+from mxnet.gluon import nn
+
+from mobilenet.data.transforms import Normalization
+from mobilenet.errors import VerificationError
+from mobilenet.onnx.graph import GraphOptions
+from mobilenet.onnx.runtime import OnnxModel
+
+TOLERANCE = 1e-4
+"""Largest difference of an output, relative to the largest output."""
+BATCH_SIZES = (1, 2, 7)
+_SEED = 0
+_ANY_RESOLUTION = 224
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+class Difference(NamedTuple):
+    """How far a file's outputs are from MXNet's."""
+
+    num_images: int
+    """Images that were compared."""
+    absolute: float
+    """Largest difference of an output."""
+    relative: float
+    """The same, relative to the largest output."""
+
+
+def prove(
+    path: Path, network: nn.HybridBlock, options: GraphOptions, images: Optional[Pixels] = None
+) -> Difference:
+    """Checks the file at `path` and compares what ONNX Runtime and MXNet make of the same images.
+
+    They are random images, in batches of 1, 2 and 7, and `images`, uint8 `(N, 3, H, W)`.
+
+    Raises:
+        VerificationError: onnx finds a fault in the file, an output differs by more than
+            `TOLERANCE` of the largest one, or an image's best class differs.
+    """
+    check(path)
+    model = OnnxModel(path)
+    size = options.resolution or _ANY_RESOLUTION
+    batches = [random_images(n, size, _SEED + n) for n in BATCH_SIZES]
+    if options.resolution is None:
+        batches.append(random_images(2, size + 32, _SEED))
+    if images is not None:
+        batches.append(images)
+    differences = [_difference(model, network, options, batch) for batch in batches]
+    absolute, relative = (max(d[i] for d in differences) for i in (1, 2))
+    return Difference(sum(d.num_images for d in differences), absolute, relative)
+
+
+def check(path: Path) -> None:
+    """Onnx's full check of the file at `path`, inference of all shapes included.
+
+    Raises:
+        VerificationError: onnx finds a fault.
+    """
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = " ".join(str(error).split())
+        raise VerificationError(f"onnx refuses the exported graph: {reason}") from error
+
+
+def random_images(count: int, resolution: int, seed: int) -> Pixels:
+    """Images `(N, 3, H, W)` that, like photographs, are smooth and have some noise."""
+    generator = np.random.default_rng(seed)
+    coarse = generator.uniform(0, 255, (count, 8, 8, 3)).astype(np.float32)
+    size = (resolution, resolution)
+    smooth = np.stack([cv2.resize(c, size, interpolation=cv2.INTER_CUBIC) for c in coarse])
+    noisy = smooth + generator.normal(0, 8, smooth.shape)
+    images: Pixels = np.clip(noisy, 0, 255).astype(np.uint8).transpose(0, 3, 1, 2).copy()
+    return images
+
+
+def network_input(images: Pixels, normalization: Normalization) -> Floats:
+    """`images`, 0 to 255, normalised as the network takes them."""
+    mean, std = (
+        np.array(values, np.float64).reshape(1, 3, 1, 1)
+        for values in (normalization.mean, normalization.std)
+    )
+    data: Floats = ((images / 255 - mean) / std).astype(np.float32)
+    return data
+
+
+def _difference(
+    model: OnnxModel, network: nn.HybridBlock, options: GraphOptions, images: Pixels
+) -> Difference:
+    data = network_input(images, options.normalization)
+    expected = _reference(network, data, options.softmax)
+    is_normalised = options.pixels == "normalised"
+    given = model.predict(data if is_normalised else images.astype(model.dtype))
+    absolute = float(np.abs(given - expected).max())
+    relative = absolute / float(np.abs(expected).max())
+    if not relative <= TOLERANCE:
+        raise VerificationError(
+            f"the exported graph gives other outputs than MXNet: a difference of {absolute:.3g}, "
+            f"{relative:.2g} of the largest; at most {TOLERANCE:g} is allowed"
+        )
+    if (given.argmax(axis=1) != expected.argmax(axis=1)).any():
+        raise VerificationError("the exported graph gives another best class than MXNet")
+    return Difference(len(images), absolute, relative)
+
+
+def _reference(network: nn.HybridBlock, data: Floats, softmax: bool) -> Floats:
+    context = next(iter(network.collect_params().values())).list_ctx()[0]
+    logits = network(mx.nd.array(data, ctx=context))
+    outputs: Floats = (mx.nd.softmax(logits) if softmax else logits).asnumpy()
+    return outputs

@@ -1,0 +1,134 @@
+"""An ONNX file run by ONNX Runtime: images in, logits out, and the facts that the file carries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from mobilenet.errors import WeightsError
+from mobilenet.onnx.metadata import Metadata, from_properties, settings_of
+
+# Errors only: ONNX Runtime warns about every initializer that is also an input, as in opset 7.
+_ERRORS_ONLY = 3
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+
+
+class OnnxModel:
+    """An image classifier in an ONNX file; of any origin if it has one input and one output.
+
+    `threads` is the number of threads that compute, by default one per processor core.
+
+    Raises:
+        WeightsError: `path` cannot be read, is not ONNX, or is not an image classifier with one
+            input `(N, 3, H, W)` and one output `(N, classes)`.
+    """
+
+    def __init__(self, path: Path, threads: Optional[int] = None) -> None:
+        self.path = path
+        self._session = _session(path, threads)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise WeightsError(
+                f"{path} has {len(inputs)} inputs and {len(outputs)} outputs; an image classifier "
+                "has one of each"
+            )
+        self._input, self._output = inputs[0], outputs[0]
+        if len(self._input.shape) != 4 or self._input.shape[1] != 3 or not self._has_class_scores():
+            raise WeightsError(
+                f"{path} takes {self._input.shape} and gives {self._output.shape}; an image "
+                "classifier takes (N, 3, H, W) and gives (N, classes)"
+            )
+        if self._input.type not in _DTYPES:
+            raise WeightsError(f"{path} takes {self._input.type}; float or uint8 would be right")
+
+    def _has_class_scores(self) -> bool:
+        return len(self._output.shape) == 2 and isinstance(self._output.shape[1], int)
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the file says about itself."""
+        return from_properties(self._session.get_modelmeta().custom_metadata_map)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One line per class, in label order; empty if the file has none."""
+        return self.metadata.class_names
+
+    def settings(self) -> str:
+        """The settings of a configuration that describe the file and its input, as YAML."""
+        return settings_of(self.metadata, self.num_classes)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the input: float32 or uint8."""
+        return np.dtype(_DTYPES[self._input.type])
+
+    @property
+    def batch_size(self) -> Optional[int]:
+        """The only batch size that the file can run, or None if it runs any."""
+        return _fixed(self._input.shape[0])
+
+    @property
+    def resolution(self) -> Optional[tuple[int, int]]:
+        """The only height and width that the file takes, or None if it takes several."""
+        height, width = (_fixed(size) for size in self._input.shape[2:])
+        return None if height is None or width is None else (height, width)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return int(self._output.shape[1])
+
+    def predict(self, data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """The outputs `(N, classes)` of images `(N, 3, H, W)`.
+
+        A file with a fixed batch size runs once per such batch; the last one is filled up. A file
+        that takes uint8 also takes floats, which are rounded.
+
+        Raises:
+            WeightsError: `data` has another shape or type than the file takes.
+        """
+        if self.dtype == np.uint8 and data.dtype == np.float32:
+            data = np.rint(data).clip(0, 255).astype(np.uint8)
+        self._check(data)
+        size = self.batch_size or max(1, len(data))
+        outputs = []
+        for start in range(0, len(data), size):
+            batch = data[start : start + size]
+            filler = np.zeros((size - len(batch), *data.shape[1:]), data.dtype)
+            (output,) = self._session.run(
+                [self._output.name], {self._input.name: np.concatenate([batch, filler])}
+            )
+            outputs.append(output[: len(batch)])
+        return np.concatenate([np.zeros((0, self.num_classes), np.float32), *outputs])
+
+    def _check(self, data: npt.NDArray[Any]) -> None:
+        fits = data.ndim == 4 and data.shape[1] == 3 and data.dtype == self.dtype
+        if not fits or self.resolution not in (None, data.shape[2:]):
+            wanted = "x".join(str(size) for size in self._input.shape[1:])
+            raise WeightsError(
+                f"{self.path} takes images of {wanted} in {self.dtype}; these are "
+                f"{'x'.join(str(size) for size in data.shape[1:])} in {data.dtype}"
+            )
+
+
+def _fixed(dimension: object) -> Optional[int]:
+    return dimension if isinstance(dimension, int) else None
+
+
+def _session(path: Path, threads: Optional[int]) -> Any:
+    if not path.is_file():
+        raise WeightsError(f"{path} is not a file")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no other base
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{path} is not an ONNX model that can be run: {reason}") from error

@@ -13,7 +13,7 @@ import numpy as np
 from mobilenet import files
 from mobilenet.data import inspection
 from mobilenet.data.inspection import Walk
-from mobilenet.data.recordio import write_index
+from mobilenet.data.recordio import INDEX_REMEDY, write_index
 from mobilenet.errors import DataError
 
 _MANIFEST, _SYNSET = "manifest.json", "synset.txt"
@@ -100,7 +100,7 @@ def _verify_file(
     try:
         found = inspection.walk(path)
     except DataError as error:
-        return [Finding(path.name, str(error), True)]
+        return [Finding(path.name, str(error).removeprefix(f"{path}: "), True)]
     split = manifest.splits.get(path.name, {})
     notes = [_summary(found), *_ilsvrc2012_notes(found, split.get("name", path.stem), classes)]
     faults = inspection.damage_faults(path.with_suffix(".idx"), found)
@@ -118,12 +118,17 @@ def _verify_file(
 
 def _verify_index(path: Path, found: Walk, fix: bool, is_ours: bool) -> list[Finding]:
     faults = inspection.index_faults(path, found, keys_are_ids=is_ours)
-    mended = []
-    if faults and fix and found.damage is None:
+    notes = []
+    if faults and fix and found.damage:
+        notes = ["left as it is, because the records are damaged"]
+    elif faults and fix:
         _rebuild_index(path, found)
-        mended = [Finding(path.name, f"written anew, because {fault}", False) for fault in faults]
+        notes = [f"written anew, because {fault.removesuffix(INDEX_REMEDY)}" for fault in faults]
         faults = inspection.index_faults(path, found, keys_are_ids=is_ours)
-    return mended + [Finding(path.name, fault, True) for fault in faults]
+    return [
+        *(Finding(path.name, note, False) for note in notes),
+        *(Finding(path.name, fault, True) for fault in faults),
+    ]
 
 
 def _rebuild_index(path: Path, found: Walk) -> None:

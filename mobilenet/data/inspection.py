@@ -82,7 +82,7 @@ def index_faults(index_path: Path, found: Walk, keys_are_ids: bool) -> list[str]
     try:
         keys, offsets = read_index(index_path)
     except DataError as error:
-        return [str(error)]
+        return [str(error).removeprefix(f"{index_path}: ")]
     starts = np.isin(offsets, found.offsets)
     ids = found.ids[np.searchsorted(found.offsets, offsets[starts])]
     foreign = keys[starts][keys[starts].astype(np.uint64) != ids]
@@ -99,18 +99,22 @@ def index_faults(index_path: Path, found: Walk, keys_are_ids: bool) -> list[str]
 
 def damage_faults(index_path: Path, found: Walk) -> list[str]:
     """Where the walk ended too early, and what the index can still reach behind that."""
-    if found.damage is None:
+    damage = found.damage
+    if damage is None:
         return []
-    faults = [f"{found.damage}; {len(found)} good records stand before it"]
+    where = f"record {damage.position} at byte {damage.offset} {damage.problem}"
+    faults = [f"{where}; {len(found)} good records stand before it; copy or prepare the file again"]
     try:
-        offsets = np.sort(read_index(index_path)[1])
+        _, offsets = read_index(index_path)
     except DataError:
         return faults
-    behind = offsets[offsets >= found.damage.offset].tolist()
+    behind = offsets[offsets > damage.offset].tolist()
     source = RecordSource(found.path)
     num_good = sum(_is_good(Record(source, 0, offset)) for offset in behind)
     source.close()
-    return [*faults, f"of the {len(behind)} records from there on {num_good} can be read"]
+    return faults + [f"of the {len(behind)} records behind it {num_good} can be read"] * bool(
+        behind
+    )
 
 
 def label_faults(found: Walk, num_classes: int) -> list[str]:

@@ -27,6 +27,7 @@ from mobilenet.data.record import (
 from mobilenet.errors import DataError
 
 __all__ = [
+    "INDEX_REMEDY",
     "CorruptRecord",
     "Entry",
     "RecordFile",
@@ -37,6 +38,7 @@ __all__ = [
     "write_index",
 ]
 
+INDEX_REMEDY = "; `mobilenet verify --fix` rebuilds it"
 # 18 digits always fit in 64 bits.
 _INDEX_LINE = rb"\d{1,18}\t\d{1,18}\r?\n"
 # Holds nearly every image, so that one read brings it; a larger one is read a second time.
@@ -99,10 +101,7 @@ class RecordFile:
         order = np.argsort(self.offsets, kind="stable")
         room = np.diff(self.offsets[order], append=self._source.size)
         if room.min() <= 0:
-            raise DataError(
-                f"{self.index_path}: the index does not fit {path.name}; "
-                "`mobilenet verify --fix` rebuilds it"
-            )
+            raise DataError(f"{self.index_path}: the index does not fit {path.name}{INDEX_REMEDY}")
         self._read_ahead = np.empty_like(room)
         self._read_ahead[order] = room.clip(max=_READ_AHEAD_BYTES)
 
@@ -142,19 +141,18 @@ def read_index(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]
     Raises:
         DataError: The index is missing, unreadable, empty or malformed.
     """
-    remedy = "`mobilenet verify --fix` rebuilds it"
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path}: the index of the records is missing; {remedy}") from None
+        raise DataError(f"{path}: the index of the records is missing{INDEX_REMEDY}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot read the index: {error.strerror}") from None
     if not content:
-        raise DataError(f"{path}: the index is empty; {remedy}")
+        raise DataError(f"{path}: the index is empty{INDEX_REMEDY}")
     if not re.fullmatch(b"(?:" + _INDEX_LINE + b")+", content):
         lines = content.splitlines(keepends=True)
         wrong = next(n for n, line in enumerate(lines, 1) if not re.fullmatch(_INDEX_LINE, line))
-        raise DataError(f"{path}:{wrong}: this line is not `key<TAB>offset`; {remedy}")
+        raise DataError(f"{path}:{wrong}: this line is not `key<TAB>offset`{INDEX_REMEDY}")
     numbers = np.fromstring(content, np.int64, sep=" ").reshape(-1, 2)
     return numbers[:, 0].copy(), numbers[:, 1].copy()
 

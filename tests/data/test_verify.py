@@ -152,12 +152,14 @@ def test_damaged_records_are_named_and_their_index_left_alone(record_path: Path)
         file.write(b"\0")
     (fault, behind, count) = faults(record_path, fix=True)[:3]
     assert f"record 7 at byte {offset} is damaged" in fault
-    assert fault.endswith("; 7 good records stand before it")
-    assert behind.endswith("of the 5 records from there on 4 can be read")
+    assert fault.endswith("; 7 good records stand before it; copy or prepare the file again")
+    assert behind.endswith("of the 4 records behind it 4 can be read")
     assert count.endswith("num_records is 7, but 12 in the manifest")
     assert index_path.read_bytes() == sound
     index_path.unlink()
-    assert not verify(record_path, fix=True).sound
+    report = verify(record_path, fix=True)
+    assert not report.sound
+    assert "train.idx: left as it is, because the records are damaged" in report.lines
     assert not index_path.exists()
 
 
@@ -169,7 +171,7 @@ def test_truncated_tail(record_path: Path) -> None:
             record_path.write_bytes(content[:size])
             fault = faults(record_path)[0]
             assert f"record {last} at byte {entries[last].offset} is cut short" in fault
-            assert fault.endswith(f"; {last} good records stand before it")
+            assert f"; {last} good records stand before it" in fault
     record_path.write_bytes(content[: entries[4].end])
     assert any("num_records is 5, but 12" in fault for fault in faults(record_path))
 

@@ -152,6 +152,10 @@ def test_lists_in_both_notations() -> None:
     assert value("crop: {area: [0.5, 1]}").crop == Crop(area=(0.5, 1.0))
 
 
+def test_lists_side_by_side_are_not_deep() -> None:
+    assert message("devices: [" + "[], " * 30 + "]").startswith("run.yaml:1: devices[0]: expected")
+
+
 def test_a_section_given_in_part_is_completed_from_its_default() -> None:
     assert value("schedule: {name: step}").schedule == Schedule(name="step", rate=0.1)
     assert value("schedule:\n  # rate: 3\ncrop: {}") == Settings(crop=Crop())
@@ -246,6 +250,8 @@ def test_an_override_can_bring_a_setting_of_the_file_out_of_effect() -> None:
         ("schedule:\n  zzz: 1",
          "2: schedule.zzz: unknown key; known are name, rate, milestones"),
         ("model.rate: 5", "1: 'model.rate': unknown key; did you mean 'model'?"),
+        ("x" * 70 + ": 5", f"1: {'x' * 60}...: unknown key;"
+         " known are model, schedule, crop, directory, devices"),
         ('"a\\nb": 5',
          r"1: 'a\nb': unknown key; known are model, schedule, crop, directory, devices"),
         ("schedule: {<<: {rate: 1}}",
@@ -322,7 +328,7 @@ def test_an_override_can_bring_a_setting_of_the_file_out_of_effect() -> None:
         ("a:\n\tb: 1", r"2: not YAML: found character '\t' that cannot start any token"
          " while scanning for the next token"),
         ("a: b: c", "1: not YAML: mapping values are not allowed here"),
-        ("a\nb: \0", "2: character U+0000 is not allowed"),
+        ("\nb: \0", "2: character U+0000 is not allowed"),
         ("a: \ud800", "1: character U+D800 is not allowed"),
         ('\n"\\UFFFFFFFF": 1', "2: not YAML: a number in an escape or a directive is too large"),
         ("%YAML 1." + "1" * 9000 + "\n---\na: 1", None),
@@ -425,6 +431,11 @@ def test_any_reader_of_yaml_understands_what_is_written() -> None:
         "devices": list(settings.devices),
         "schedule": {"name": "cosine", "rate": 0.1, "milestones": []},
     }
+
+
+def test_a_setting_takes_one_line_and_stays_legible() -> None:
+    devices = ("é 'ß' 漢字 " * 20,) * 3
+    assert dump(Settings(devices=devices)).splitlines()[-1].count("漢字") == 60
 
 
 # The reference

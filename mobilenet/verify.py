@@ -11,15 +11,11 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 
 from mobilenet import files
-from mobilenet.data import inspection
+from mobilenet.data import ilsvrc, inspection
 from mobilenet.data.inspection import Walk
+from mobilenet.data.record_folder import MANIFEST, SYNSET
 from mobilenet.data.recordio import INDEX_REMEDY, write_index
 from mobilenet.errors import DataError
-
-_MANIFEST, _SYNSET = "manifest.json", "synset.txt"
-# Images of the classification task, https://image-net.org/challenges/LSVRC/2012/
-_ILSVRC2012_CLASSES = 1000
-_ILSVRC2012_IMAGES = {"train": 1_281_167, "val": 50_000}
 
 
 class Finding(NamedTuple):
@@ -82,10 +78,10 @@ def verify(path: Path, deep: bool = False, fix: bool = False) -> VerifyReport:
     if not any(record_path.is_file() for record_path in paths):
         raise DataError(f"{path}: no record file is there; `mobilenet prepare` makes them")
     folder = path if path.is_dir() else path.parent
-    manifest, classes = _read_manifest(folder / _MANIFEST), _read_synset(folder / _SYNSET)
+    manifest, classes = _read_manifest(folder / MANIFEST), _read_synset(folder / SYNSET)
     findings = []
-    if classes and manifest.synset_sha256 not in (None, files.sha256_of(folder / _SYNSET)):
-        findings = [Finding(_SYNSET, "is not the one that the records were labelled by", True)]
+    if classes and manifest.synset_sha256 not in (None, files.sha256_of(folder / SYNSET)):
+        findings = [Finding(SYNSET, "is not the one that the records were labelled by", True)]
     if path.is_dir():
         absent = sorted(manifest.splits.keys() - {record_path.name for record_path in paths})
         findings += [Finding(name, "is missing; the manifest has it", True) for name in absent]
@@ -106,7 +102,8 @@ def _verify_file(
     faults = inspection.damage_faults(path.with_suffix(".idx"), found)
     faults += _header_faults(found, split, len(classes) or manifest.num_classes)
     if deep:
-        faults += inspection.image_faults(found)
+        undecodable, complaints = inspection.image_faults(found)
+        faults, notes = faults + undecodable, notes + complaints
         if split.get("sha256") not in (None, files.sha256_of(path)):
             faults.append("the SHA-256 is not the manifest's: the content has changed")
     return [
@@ -166,9 +163,9 @@ def _summary(found: Walk) -> str:
 
 def _ilsvrc2012_notes(found: Walk, split: str, classes: list[str]) -> list[str]:
     """How many images of ILSVRC2012 the file has, if its classes are ILSVRC2012's."""
-    total = _ILSVRC2012_IMAGES.get(split)
+    total = ilsvrc.NUM_IMAGES.get(split)
     are_wnids = all(re.match(r"n\d{8}\b", line) for line in classes)
-    if not (total and are_wnids and len(classes) == _ILSVRC2012_CLASSES):
+    if not (total and are_wnids and len(classes) == ilsvrc.NUM_CLASSES):
         return []
     share = "all" if len(found) == total else f"{len(found):,} of the"
     return [f"{share} {total:,} {split} images of ILSVRC2012"]

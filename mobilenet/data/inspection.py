@@ -11,19 +11,20 @@ from array import array
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Optional, TypeVar
+from typing import Optional
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from mobilenet.data.complaints import counted
 from mobilenet.data.record import CorruptRecord, Entry, Record, RecordSource
 from mobilenet.data.recordio import read_index, scan
 from mobilenet.data.transforms import decode
 from mobilenet.errors import DataError
+from mobilenet.progress import watched
 
 _Integers = npt.NDArray[np.int64]
-_Item = TypeVar("_Item")
 
 _MAX_EXAMPLES = 5
 _MAX_INDEX_KEY = 10**18 - 1
@@ -61,7 +62,7 @@ def walk(path: Path) -> Walk:
     """
     numbers, damage = array("Q"), None
     try:
-        for entry in _watched(scan(path), f"{path.name}: headers"):
+        for entry in tqdm(scan(path), path.name, unit=" records", disable=None):
             numbers.extend(entry)
     except CorruptRecord as corrupt:
         damage = corrupt
@@ -129,8 +130,8 @@ def label_faults(found: Walk, num_classes: int) -> list[str]:
     ]
 
 
-def image_faults(found: Walk) -> list[str]:
-    """Decodes every image that the walk found, on all processors."""
+def image_faults(found: Walk) -> tuple[list[str], list[str]]:
+    """Decodes every image on all processors: which fail, and what the decoders said of others."""
     source = RecordSource(found.path)
 
     def fault(position: int) -> Optional[str]:
@@ -142,17 +143,18 @@ def image_faults(found: Walk) -> list[str]:
         return None
 
     blocks = range(0, len(found), _BLOCK_RECORDS)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with counted() as complaints, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         # In blocks: a pool takes all that it is given into its queue, and this can be a million.
         results = itertools.chain.from_iterable(
             pool.map(fault, range(first, min(first + _BLOCK_RECORDS, len(found))))
             for first in blocks
         )
-        watched = _watched(results, f"{found.path.name}: images", len(found))
-        faults = [fault for fault in watched if fault]
+        faults = [fault for fault in watched(results, found.path.name, len(found)) if fault]
     source.close()
     more = len(faults) - _MAX_EXAMPLES
-    return faults[:_MAX_EXAMPLES] + ([f"{more} more images cannot be decoded"] if more > 0 else [])
+    rest = [f"{more} more images cannot be decoded"] if more > 0 else []
+    said = [f"decoded with the complaint: {text} ({n:,} times)" for text, n in complaints.items()]
+    return faults[:_MAX_EXAMPLES] + rest, sorted(said)
 
 
 def _is_good(record: Record) -> bool:
@@ -171,9 +173,3 @@ def _repeated(values: _Integers) -> _Integers:
 def _some(values: _Integers) -> str:
     more = ", ..." if len(values) > _MAX_EXAMPLES else ""
     return ", ".join(map(str, values[:_MAX_EXAMPLES].tolist())) + more
-
-
-def _watched(items: Iterable[_Item], title: str, total: Optional[int] = None) -> Iterable[_Item]:
-    """The items, with a progress bar if the standard error is a terminal."""
-    watched: Iterable[_Item] = tqdm(items, title, total, disable=None)
-    return watched

@@ -284,6 +284,17 @@ def test_deep_names_a_few_of_many_undecodable_images(tmp_path: Path) -> None:
     assert found[5].endswith("1995 more images cannot be decoded")
 
 
+def test_deep_counts_what_the_decoder_says(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    images = [jpeg(0), *(jpeg(i)[:-2] + bytes(10 * i) + b"\xff\xd9" for i in (1, 2))]
+    path = write_records(tmp_path / "a.rec", [(i, 0, image) for i, image in enumerate(images)])
+    report = verify(path, deep=True)
+    assert report.sound
+    (line,) = [line for line in report.lines if "complaint" in line]
+    assert "extraneous bytes" in line
+    assert line.endswith("(2 times)")
+    assert "extraneous bytes" not in capfd.readouterr().err
+
+
 def write_ilsvrc2012_synset(folder: Path) -> None:
     (folder / "synset.txt").write_text("".join(f"n{i:08} name\n" for i in range(1000)))
 

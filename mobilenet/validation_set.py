@@ -102,8 +102,15 @@ def _names(
         raise DataError(
             f"{where}: the model has {num_classes} classes, but {len(model_classes)} names for them"
         )
-    if model_classes or len(lines) == num_classes:
-        return tuple(model_classes or lines)
+    if not model_classes and len(lines) == num_classes:
+        return tuple(lines)
+    return names_of_classes(model_classes, num_classes)
+
+
+def names_of_classes(model_classes: Sequence[str], num_classes: int) -> tuple[str, ...]:
+    """The names of a model's classes; where it has none, ImageNet's for 1000 classes."""
+    if model_classes:
+        return tuple(model_classes)
     if num_classes == _NUM_IMAGENET_CLASSES:
         return class_orders.from_folders(class_orders.imagenet_words()).lines
     return tuple(f"class {label}" for label in range(num_classes))

@@ -1,0 +1,125 @@
+"""Predictions for files, and the origin's pre- and postprocessing written out."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from colours import COLOURS, NAMES, colour_model, painted
+from PIL import Image
+from scipy import special
+
+from mobilenet.errors import DataError
+from mobilenet.predict import (
+    FORMATS,
+    find_images,
+    imagenet_postprocess,
+    imagenet_preprocess,
+    predict,
+)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[str]:
+    paths = [tmp_path / f"{place}-{name}.png" for place, name in enumerate(NAMES)]
+    for colour, path in enumerate(paths):
+        path.write_bytes(painted(colour))
+    return [str(path) for path in paths]
+
+
+def test_each_image_gets_its_own_answer(tmp_path: Path, images: list[str]) -> None:
+    order = [images[k] for k in (3, 0, 7, 1, 1, 6, 2)]  # more than one batch of 4
+    answers = list(predict(colour_model(tmp_path), order))
+    assert [answer.image for answer in answers] == order
+    assert [answer.guesses[0].name for answer in answers] == [
+        "yellow", "red", "white", "green", "green", "black", "blue"
+    ]  # fmt: skip
+
+
+def test_guesses_are_the_five_largest_probabilities(tmp_path: Path, images: list[str]) -> None:
+    (answer,) = predict(colour_model(tmp_path), images[4:5])
+    logits = -np.linalg.norm(COLOURS - COLOURS[4], axis=1) / 40
+    expected = special.softmax(logits.astype(np.float64))
+    assert len(answer.guesses) == 5
+    for guess in answer.guesses:
+        assert guess.name == NAMES[guess.label]
+        assert guess.probability == pytest.approx(expected[guess.label], rel=1e-5)
+    assert [guess.label for guess in answer.guesses] == np.argsort(-expected)[:5].tolist()
+
+
+def test_sources_are_files_folders_patterns_and_lists(tmp_path: Path, images: list[str]) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "z.jpg").write_bytes(b"")
+    (tmp_path / "inner" / "readme.txt").write_text("")
+    assert find_images([images[2]], io.StringIO()) == [images[2]]
+    everything = find_images([str(tmp_path)], io.StringIO())
+    assert everything == [*images, str(tmp_path / "inner" / "z.jpg")]
+    pattern = str(tmp_path / "[01]-*.png")
+    listed = io.StringIO(f"{images[5]}\n\n {images[4]} \n")
+    assert find_images([pattern, "-"], listed) == [images[0], images[1], images[5], images[4]]
+
+
+@pytest.mark.parametrize("source", ["none.png", "*.nothing", "inner", "-"])
+def test_a_source_without_images_is_a_mistake(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=f"^{source.replace('*', '[*]')}: no image has this name"):
+        find_images([source], io.StringIO("\n"))
+
+
+@pytest.mark.parametrize("content", [b"", b"no image"])
+def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"broken\.jpg: the image cannot be decoded"):
+        list(predict(colour_model(tmp_path), [str(path)]))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.jpg: cannot be read: No such file"):
+        list(predict(colour_model(tmp_path), [str(tmp_path / "none.jpg")]))
+
+
+def test_formats_say_the_same(tmp_path: Path, images: list[str]) -> None:
+    answers = list(predict(colour_model(tmp_path, names=['a "b", c', *NAMES[1:]]), images[:3]))
+    guesses = [(a.image, guess) for a in answers for guess in a.guesses]
+    rows = list(csv.DictReader(io.StringIO("\n".join(FORMATS["csv"](answers)))))
+    lines = [json.loads(line) for line in FORMATS["json"](answers)]
+    from_json = [(line["image"], guess) for line in lines for guess in line["guesses"]]
+    assert len(rows) == len(from_json) == 15
+    for (image, guess), row, (json_image, read) in zip(guesses, rows, from_json):
+        assert image == row["image"] == json_image
+        assert guess.label == int(row["label"]) == read["label"]
+        assert guess.name == row["name"] == read["name"]
+        assert float(row["probability"]) == pytest.approx(guess.probability, rel=1e-5)
+        assert read["probability"] == guess.probability
+    table = list(FORMATS["table"](answers))
+    assert len(table) == 18
+    assert table[1].endswith('%  a "b", c')
+
+
+@pytest.mark.parametrize("size", [(300, 500), (500, 375), (256, 256), (97, 301), (255, 400)])
+def test_preprocessing_is_the_origins(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(sum(size)).integers(0, 256, (*size, 3), np.uint8)
+    height, width = size
+    scale = 256 / min(size)
+    resized = Image.fromarray(pixels).resize(
+        (round(width * scale), round(height * scale)), Image.Resampling.BILINEAR
+    )
+    left, top = resized.width // 2 - 112, resized.height // 2 - 112
+    crop = np.asarray(resized.crop((left, top, left + 224, top + 224)), np.float64)
+    expected = (crop / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    result = imagenet_preprocess(pixels)
+    assert result.shape == (1, 3, 224, 224)
+    assert result.dtype == np.float32
+    assert np.abs(result[0] - expected.transpose(2, 0, 1)).max() < 2e-6
+
+
+def test_postprocessing_is_the_origins() -> None:
+    scores = np.random.default_rng(10).normal(size=(1, 1000)).astype(np.float32)
+    expected = np.argsort(special.softmax(scores.squeeze()))[::-1]
+    np.testing.assert_array_equal(imagenet_postprocess(scores), expected)

@@ -1,0 +1,209 @@
+"""The whole validation on images whose right answers are known, and data that do not fit."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from colours import NAMES, colour_model, painted, write_records
+
+from mobilenet import statistics
+from mobilenet.audit import audit
+from mobilenet.comparison import compare
+from mobilenet.errors import ConfigError, DataError, VerificationError
+from mobilenet.validation import Options, published_expectation, validate, write_report
+from mobilenet.validation_set import open_validation_set
+
+# Eleven images; the third, sixth and tenth are labelled otherwise than they are painted.
+COLOURS = [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2]
+LABELS = [0, 1, 3, 3, 4, 0, 6, 7, 0, 2, 2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_records(tmp_path, COLOURS, LABELS)
+    return tmp_path
+
+
+def test_every_record_counts_once(folder: Path) -> None:
+    validation = validate(colour_model(folder))
+    assert validation.counts[:2] == (11, 8)
+    assert validation.predictions.classes[:, 0].tolist() == COLOURS
+    assert validation.data.keys == list(range(100, 111))
+    assert "top-1 72.73 %  (8 of 11; 95 % interval 43.44 to 90.25 %)" in validation.summary()
+
+
+def test_json_holds_fractions_intervals_and_conditions(folder: Path) -> None:
+    validation = validate(colour_model(folder))
+    content = json.loads(json.dumps(validation.as_json()))
+    assert content["num_images"] == 11
+    assert content["top1"] == 8 / 11
+    assert tuple(content["top1_interval"]) == statistics.wilson_interval(8, 11)
+    assert content["transform"]["name"] == "center-crop"
+    assert content["transform"]["short_side"] == 40
+    assert content["any_label"] is None
+
+
+@pytest.mark.parametrize("views", ["flip", "ten-crop"])
+def test_views_of_a_plain_colour_change_nothing(folder: Path, views: str) -> None:
+    one = validate(colour_model(folder))
+    several = validate(colour_model(folder), None, Options(views=views))
+    np.testing.assert_array_equal(several.predictions.ranks, one.predictions.ranks)
+    assert several.predictions.losses == pytest.approx(one.predictions.losses, rel=1e-4)
+
+
+def test_ten_crops_need_room(folder: Path) -> None:
+    model = colour_model(folder)
+    object.__setattr__(model.config.validation, "short_side", 32)
+    with pytest.raises(ConfigError, match="larger short side than 32 px"):
+        validate(model, None, Options(views="ten-crop"))
+
+
+def test_several_labels_are_all_right(folder: Path) -> None:
+    sets = [[label] for label in LABELS]
+    sets[2], sets[5], sets[10] = [3, 2], [0, 5], []
+    (folder / "real.json").write_text(json.dumps(sets))
+    validation = validate(colour_model(folder), None, Options(label_sets=folder / "real.json"))
+    assert validation.counts.num_top1 == 8
+    assert validation.any_label[:2] == (10, 9)
+    assert "top-1, any label 90.00 %  (9 of 10" in validation.summary()
+
+
+def test_restricted_answers_are_classes_of_the_data(tmp_path: Path) -> None:
+    for name in ("red", "white"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "red" / "a.png").write_bytes(painted(4))  # purple: nearer to red than to white?
+    (tmp_path / "white" / "b.png").write_bytes(painted(7))
+    free = validate(colour_model(tmp_path), tmp_path)
+    restricted = validate(colour_model(tmp_path), tmp_path, Options(restricted=True))
+    assert free.predictions.classes[:, 0].tolist() == [4, 7]
+    assert set(restricted.predictions.classes[:, 0].tolist()) <= {0, 7}
+    assert restricted.predictions.probabilities[:, :2].sum(axis=1) == pytest.approx(1)
+
+
+def test_labels_follow_names_not_numbers(folder: Path) -> None:
+    order = [7, 3, 0, 1, 6, 2, 5, 4]  # of the classes in the data's synset
+    (folder / "synset.txt").write_text("\n".join(NAMES[k] for k in order) + "\n")
+    write_records(folder, COLOURS, [order.index(label) for label in LABELS])
+    assert validate(colour_model(folder)).counts.num_top1 == 8
+
+
+def test_wordnet_ids_are_compared_without_their_words(tmp_path: Path) -> None:
+    names = [f"n0000000{k} {name}" for k, name in enumerate(NAMES)]
+    write_records(tmp_path, COLOURS, LABELS)
+    (tmp_path / "synset.txt").write_text("\n".join(f"n0000000{k}" for k in range(8)))
+    assert validate(colour_model(tmp_path, names)).counts.num_top1 == 8
+
+
+def test_folder_of_classes(tmp_path: Path) -> None:
+    for place, (colour, label) in enumerate(zip(COLOURS, LABELS)):
+        path = tmp_path / NAMES[label] / "inner" / f"{place:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(painted(colour))
+    (tmp_path / "red" / "notes.txt").write_text("no image")
+    validation = validate(colour_model(tmp_path), tmp_path)
+    assert validation.counts[:2] == (11, 8)
+    assert validation.data.keys[0] == "black/inner/06.png"
+
+
+def test_numbered_folders_are_labels_not_ranks(tmp_path: Path) -> None:
+    # As in ImageNetV2, where "10" would sort before "2".
+    for label in (1, 7):
+        (tmp_path / str(label)).mkdir()
+        (tmp_path / str(label) / "a.png").write_bytes(painted(label))
+    assert validate(colour_model(tmp_path), tmp_path).counts[:2] == (2, 2)
+
+
+def opened(path: Path, names: tuple[str, ...] = NAMES) -> None:
+    open_validation_set(path, names, 8)
+
+
+def test_data_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"missing: cannot read the record file"):
+        opened(tmp_path / "missing")
+    with pytest.raises(DataError, match=r"neither val\.rec nor a folder of images per class"):
+        opened(tmp_path)
+    write_records(tmp_path, COLOURS, [*LABELS[:10], 8])
+    with pytest.raises(DataError, match=r"val\.rec: record 10 has the label 8, but there are 8 "):
+        opened(tmp_path)
+    (tmp_path / "synset.txt").write_text("red\norange\n")
+    with pytest.raises(DataError, match=r"its class 'orange' is none of the model's 8 classes"):
+        opened(tmp_path)
+    with pytest.raises(DataError, match="the model has 8 classes, but 7 names"):
+        opened(tmp_path, NAMES[:7])
+    (tmp_path / "val.rec").write_bytes(b"")
+    with pytest.raises(DataError, match=r"val\.rec: .*empty"):
+        opened(tmp_path)
+
+
+def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "red").mkdir()
+    (tmp_path / "red" / "a.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="record 0: the image cannot be decoded"):
+        validate(colour_model(tmp_path), tmp_path)
+
+
+def test_published_accuracies_are_of_50000_images(folder: Path) -> None:
+    with pytest.raises(DataError, match="of the 50000 validation images of ILSVRC2012, not of 11"):
+        published_expectation(validate(colour_model(folder)), 0.01)
+
+
+def test_a_diverged_network_is_not_scored(folder: Path) -> None:
+    model = colour_model(folder)
+    object.__setattr__(model, "predict", lambda images: np.full((len(images), 8), np.nan))
+    with pytest.raises(VerificationError, match="not finite"):
+        validate(model)
+
+
+def test_report_files(folder: Path) -> None:
+    validation = validate(colour_model(folder))
+    write_report(validation, folder / "report")
+    assert json.loads((folder / "report" / "metrics.json").read_text())["num_top1"] == 8
+    rows = (folder / "report" / "predictions.csv").read_text().splitlines()
+    assert len(rows) == 12
+    assert rows[3].startswith("102,3,yellow,")
+    page = (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert "72.73%" in page
+    assert page.count("<img ") == 6  # three confused pairs and three mistakes
+
+
+def test_comparison_names_the_images_that_changed_sides(folder: Path) -> None:
+    comparison = compare(colour_model(folder), colour_model(folder, blind=[4, 7]))
+    content = comparison.as_json()
+    assert content["only_first"] == [104, 107]
+    assert content["only_second"] == []
+    assert content["num_agreeing"] == 9
+    assert content["mcnemar"] == {"p_value": pytest.approx(0.5), "method": "exact"}
+    assert "difference of top-1 -18.18 points; right in one only: 2 and 0 of 11" in (
+        comparison.summary()
+    )
+
+
+def test_models_that_number_classes_differently_are_not_compared(folder: Path) -> None:
+    (folder / "synset.txt").write_text("\n".join(NAMES))
+    other = colour_model(folder, names=NAMES[::-1])
+    with pytest.raises(DataError, match="numbers its classes in another order"):
+        compare(colour_model(folder), other)
+
+
+def test_audit_has_every_preprocessing_and_its_own_first(folder: Path) -> None:
+    table = audit(colour_model(folder))
+    names = [row.transform.name for row in table.rows]
+    assert names == [
+        "center-crop",
+        "center-crop",
+        "squash-256",
+        "squash-224",
+        "imagenet-preprocess",
+    ]
+    assert [row.transform.short_side for row in table.rows] == [40, 37, 256, 224, 256]
+    assert {row.predictions.counts()[:2] for row in table.rows} == {(11, 8)}
+    assert {row.p_value for row in table.rows} == {1.0}
+    assert len(table.summary().splitlines()) == 7
+    assert [row["num_top1"] for row in table.as_json()["rows"]] == [8] * 5
+
+
+def test_audit_of_resolutions_keeps_the_part_of_the_image(folder: Path) -> None:
+    rows = audit(colour_model(folder), resolutions=[64, 96]).rows
+    sizes = [(row.transform.short_side, row.transform.resolution) for row in rows]
+    assert sizes == [(40, 32), (80, 64), (120, 96)]

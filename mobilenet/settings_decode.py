@@ -246,6 +246,5 @@ def _hint(given: Given, kind: Any) -> str:
 
 def _did_you_mean(written: str, known: Iterable[str]) -> str:
     by_lower_case = {name.lower(): name for name in known}
-    # Shortened because the comparison takes the square of the length.
-    close = difflib.get_close_matches(shortened(written.lower()), by_lower_case, n=1)
+    close = difflib.get_close_matches(written.lower(), by_lower_case, n=1)
     return f"; did you mean {by_lower_case[close[0]]!r}?" if close else ""

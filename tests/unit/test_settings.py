@@ -303,6 +303,7 @@ def test_an_override_can_bring_a_setting_of_the_file_out_of_effect() -> None:
         ("directory: [a]", "1: directory: expected text, not a list of 1"),
         ("devices: cpu", "1: devices: expected a list, each item text, not 'cpu';"
          " did you mean [cpu]?"),
+        ("devices:", "1: devices: expected a list, each item text, not nothing"),
         ("devices: {}", "1: devices: expected a list, each item text, not a section"),
         ("devices:\n- a\n- ~", "3: devices[1]: expected text, not ~"),
         ("schedule: {name: cosin}",

@@ -110,12 +110,12 @@ def damage_faults(index_path: Path, found: Walk) -> list[str]:
     except DataError:
         return faults
     behind = offsets[offsets > damage.offset].tolist()
-    source = RecordSource(found.path)
-    num_good = sum(_is_good(Record(source, 0, offset)) for offset in behind)
-    source.close()
-    return faults + [f"of the {len(behind)} records behind it {num_good} can be read"] * bool(
-        behind
-    )
+    if behind:
+        source = RecordSource(found.path)
+        num_good = sum(_is_good(Record(source, 0, offset)) for offset in behind)
+        source.close()
+        faults.append(f"of the {len(behind)} records behind it {num_good} can be read")
+    return faults
 
 
 def label_faults(found: Walk, num_classes: int) -> list[str]:

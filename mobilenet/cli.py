@@ -68,9 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"mobilenet {__version__}")
     adder = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_prepare, _add_verify, _add_train, _add_validate, _add_export):
+    for add in (
+        _add_prepare, _add_verify, _add_train, _add_validate, _add_compare, _add_audit,
+        _add_history, _add_export, _add_predict, _add_quickstart,
+    ):  # fmt: skip
         add(adder)
-    _add_quickstart(adder)
     return parser
 
 
@@ -108,8 +110,64 @@ def _add_train(adder: Adder) -> None:
 def _add_validate(adder: Adder) -> None:
     parser = _add(adder, commands.validate, "validate")
     _add_model(parser)
-    parser.add_argument("--data", type=Path, help="record file or folder (the model's own)")
-    parser.add_argument("--json", type=Path, help="also write the result to this file")
+    _add_data(parser)
+    parser.add_argument("--report", type=Path, help="folder for a page, a table and the figures")
+    parser.add_argument(
+        "--views", choices=("one", "flip", "ten-crop"), default="one", help="views to average over"
+    )
+    parser.add_argument("--restrict", action="store_true", help="answer only classes of the data")
+    parser.add_argument(
+        "--labels", type=Path, help="JSON file with all right classes of each image"
+    )
+    parser.add_argument(
+        "--expect", action="append", default=[], metavar="top1=FRACTION|top5=FRACTION|published",
+        help="exit with code 1 if the accuracy is lower",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tolerance", type=float, help="fraction that may be missing (0; published: 0.01)"
+    )
+
+
+def _add_compare(adder: Adder) -> None:
+    parser = _add(adder, commands.compare, "compare")
+    parser.add_argument("first", type=Path, help=_MODEL)
+    parser.add_argument("second", type=Path, help="likewise")
+    _add_settings(parser)
+    _add_data(parser)
+
+
+def _add_audit(adder: Adder) -> None:
+    parser = _add(adder, commands.audit, "audit")
+    _add_model(parser)
+    _add_data(parser)
+    parser.add_argument(
+        "--resolutions", type=_resolutions, default=(), metavar="PX,PX", help="e.g. 128,160,192"
+    )
+
+
+def _resolutions(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _add_history(adder: Adder) -> None:
+    parser = _add(adder, commands.history, "history")
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("settings", nargs="*", metavar="key.sub=value", help=_SETTINGS)
+    _add_data(parser)
+    parser.add_argument("--output", type=Path, metavar="FILE.html", help="page with the curve")
+
+
+def _add_predict(adder: Adder) -> None:
+    parser = _add(adder, commands.predict, "predict")
+    parser.add_argument("model", type=Path, metavar="MODEL", help=_MODEL)
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="files, folders, patterns, or - for a list"
+    )
+    parser.add_argument("--config", type=Path, help="YAML configuration of a .params file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="key.sub=value", help=_SETTINGS
+    )
+    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
 
 
 def _add_export(adder: Adder) -> None:
@@ -120,6 +178,19 @@ def _add_export(adder: Adder) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help=_MODEL)
+    _add_settings(parser)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="record file, or folder of records or of classes (the model's own)",
+    )
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("settings", nargs="*", metavar="key.sub=value", help=_SETTINGS)
     parser.add_argument("--config", type=Path, help="YAML configuration of a .params file")
 

@@ -6,10 +6,13 @@ Each function imports its use case itself, so that `mobilenet --help` loads neit
 from __future__ import annotations
 
 import dataclasses
+import sys
 from argparse import Namespace
 from pathlib import Path
 
 from mobilenet.config import Config
+
+_PUBLISHED = "published"
 
 
 def prepare(arguments: Namespace) -> int:
@@ -41,16 +44,78 @@ def train(arguments: Namespace) -> int:
 
 
 def validate(arguments: Namespace) -> int:
-    """Count the top-1 and top-5 hits of a model over every record."""
-    from mobilenet.files import write_json
+    """Count the top-1 and top-5 hits of a model over every image; exit code 1 if too few."""
+    from mobilenet import expectation, validation
     from mobilenet.loading import open_model
-    from mobilenet.validation import validate
+
+    wanted = [text for text in arguments.expect if text != _PUBLISHED]
+    tolerance = arguments.tolerance
+    expected = [expectation.parse(wanted, tolerance or 0.0)] if wanted else []
+    model = open_model(arguments.model, arguments.config, arguments.settings)
+    images = validation.open_data(model, arguments.data)
+    if _PUBLISHED in arguments.expect:
+        missing = expectation.TOLERANCE if tolerance is None else tolerance
+        expected.append(validation.published_expectation(model, images, missing))
+    options = validation.Options(arguments.views, arguments.restrict, arguments.labels)
+    result = validation.validate(model, images, options)
+    print(result.summary())
+    if arguments.report is not None:
+        validation.write_report(result, arguments.report)
+        print(f"report: {arguments.report / 'report.html'}")
+    _write_json(arguments.json, result.as_json())
+    for one in expected:
+        print(one.check(result.counts))
+    return 0
+
+
+def compare(arguments: Namespace) -> int:
+    """Compare two models on the same images: agreement, and whether one is better."""
+    from mobilenet.comparison import compare
+    from mobilenet.loading import open_model
+
+    first, second = (
+        open_model(path, arguments.config if path.is_file() else None, arguments.settings)
+        for path in (arguments.first, arguments.second)
+    )
+    result = compare(first, second, arguments.data)
+    print(result.summary())
+    _write_json(arguments.json, result.as_json())
+    return 0
+
+
+def audit(arguments: Namespace) -> int:
+    """Validate the same weights under every preprocessing, or at other resolutions."""
+    from mobilenet.audit import audit
+    from mobilenet.loading import open_model
 
     model = open_model(arguments.model, arguments.config, arguments.settings)
-    result = validate(model, arguments.data)
+    result = audit(model, arguments.data, arguments.resolutions)
     print(result.summary())
-    if arguments.json is not None:
-        write_json(arguments.json, result.as_json())
+    _write_json(arguments.json, result.as_json())
+    return 0
+
+
+def history(arguments: Namespace) -> int:
+    """Validate every checkpoint of a run, as a table and a curve."""
+    from mobilenet.history import history, write_curve
+
+    result = history(arguments.run_folder, arguments.data, arguments.settings)
+    print(result.summary())
+    if arguments.output is not None:
+        write_curve(result, arguments.output)
+    _write_json(arguments.json, result.as_json())
+    return 0
+
+
+def predict(arguments: Namespace) -> int:
+    """Name the five most probable classes of each image."""
+    from mobilenet.loading import open_model
+    from mobilenet.predict import FORMATS, find_images, predict
+
+    images = find_images(arguments.images, sys.stdin)
+    model = open_model(arguments.model, arguments.config, arguments.set)
+    for line in FORMATS[arguments.format](predict(model, images)):
+        print(line, flush=True)
     return 0
 
 
@@ -70,6 +135,13 @@ def quickstart(arguments: Namespace) -> int:
 
     print(quickstart(arguments.output))
     return 0
+
+
+def _write_json(path: Path | None, content: object) -> None:
+    from mobilenet.files import write_json
+
+    if path is not None:
+        write_json(path, content)
 
 
 def _load(path: Path, settings: list[str]) -> Config:

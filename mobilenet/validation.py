@@ -181,20 +181,22 @@ def _with_views(model: LoadedModel, name: str) -> tuple[EvalTransform, Predict]:
     return square, views.averaged(model.predict, views.ten_crops(transform.resolution))
 
 
-def published_expectation(validation: Validation, tolerance: float) -> Expectation:
+def published_expectation(
+    model: LoadedModel, images: ValidationSet, tolerance: float
+) -> Expectation:
     """The published accuracies for the model's dialect, width and resolution.
 
     Raises:
         ConfigError: Nothing is published for it.
-        DataError: The validation was not over the 50,000 images that published accuracies are of.
+        DataError: The images are not the 50,000 that published accuracies are of.
     """
-    config, num_images = validation.model.config, validation.counts.num_images
-    if num_images != published.ILSVRC2012_NUM_VALIDATION:
+    if len(images) != published.ILSVRC2012_NUM_VALIDATION:
         raise DataError(
-            f"{validation.data.path}: published accuracies are of the"
+            f"{images.path}: published accuracies are of the"
             f" {published.ILSVRC2012_NUM_VALIDATION} validation images of ILSVRC2012, not of"
-            f" {num_images}"
+            f" {len(images)}"
         )
+    config = model.config
     size = (config.model.dialect, config.model.width_multiplier, config.data.resolution)
     row = published.target(*size)
     return Expectation(row.top1, row.top5, tolerance)

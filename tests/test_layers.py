@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "mobilenet"
 ROWS = {
     "foundation": (
         "__init__ errors files compat settings_text settings_decode settings config runlog "
-        "run_state run_folder signals meter progress"
+        "run_state run_folder signals meter reporting progress"
     ),
     "pixels": "data.transforms",
     "formats": "report.markup data.record data.encoded data.trees data.manifest onnx.graph onnx.metadata fusion",
@@ -19,19 +19,20 @@ ROWS = {
         "freezing norm_statistics ndarray_file curves run_report "
         "statistics report.style report.thumbnails "
         "data.recordio data.augment data.sample data.order "
-        "onnx.operators onnx.folding onnx.ends onnx.origin onnx.runtime "
+        "onnx.operators onnx.folding onnx.ends onnx.half onnx.origin onnx.runtime "
         "data.ilsvrc data.classes data.images data.conversion data.complaints data.record_folder"
     ),
     "layouts": "data.layouts data.lists",
     "assemblies": (
-        "onnx.writer onnx.proof expectation multilabel report.answers report.charts "
+        "onnx.writer onnx.proof expectation multilabel report.answers report.charts report.document "
         "checkpoint training_step views data.reader data.packing data.sources data.inspection"
     ),
     "joints": "report.page validation_set build evaluation",
-    "learners": "learner",
+    "learning": "learner",
+    "course": "trainer",
     "models": "loading",
     "examination": "validation",
-    "use cases": "prepare verify training comparison audit export predict info bench quickstart",
+    "use cases": "prepare verify training comparison audit history export predict info bench quickstart",
     "door frame": "cli __main__",
 }
 # Foundation modules may build on each other; every other row holds independent siblings.

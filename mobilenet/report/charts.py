@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
 from mobilenet.report.markup import Markup, element
-from mobilenet.statistics import Bin, Calibration, ClassCounts, Coverage
+from mobilenet.statistics import Bin, Calibration, ClassCounts, Coverage, Interval
 
 _WIDTH, _HEIGHT = 360, 262
 _LEFT, _TOP, _RIGHT, _BOTTOM = 44, 10, 344, 226
@@ -75,6 +75,29 @@ def coverage_chart(coverage: Coverage) -> Markup:
     )
 
 
+def curve_chart(steps: Sequence[int], top1: Sequence[Interval], top5: Sequence[float]) -> Markup:
+    """Accuracy against the step: a band between the bounds of top-1, and a line for top-5.
+
+    There is at least one step; they rise.
+    """
+    scale = _Scale(min(0.9, np.floor(10 * min(bounds.low for bounds in top1)) / 10))
+    places = [scale.x(step / max(steps[-1], 1)) for step in steps]
+    lower = [f"{x},{scale.y(bounds.low)}" for x, bounds in zip(places, top1)]
+    upper = [f"{x},{scale.y(bounds.high)}" for x, bounds in zip(places, top1)]
+    line = [f"{x},{scale.y(accuracy)}" for x, accuracy in zip(places, top5)]
+    ends = [
+        element("text", f"{step:,}", x=x, y=_BOTTOM + 14, text_anchor="middle")
+        for step, x in ((0, scale.x(0)), (steps[-1], scale.x(1)))
+    ]
+    name = element("text", "step", x=(_LEFT + _RIGHT) / 2, y=_BOTTOM + 28, text_anchor="middle")
+    return _figure(
+        f"Top-1 and top-5 accuracy of {len(steps)} checkpoints",
+        element("g", *_y_axis(scale), *ends, name),
+        element("polygon", points=" ".join(lower + upper[::-1]), class_="band"),
+        element("polyline", points=" ".join(line), class_="curve second"),
+    )
+
+
 def class_chart(counts: ClassCounts) -> Markup:
     """How many classes have which accuracy, in twenty bars."""
     present = counts.num_images > 0
@@ -92,7 +115,9 @@ def class_chart(counts: ClassCounts) -> Markup:
         if number
     ]
     label = f"Accuracies of {len(accuracies)} classes"
-    return _figure(label, *_x_axis(scale, "accuracy of the class"), _classes(int(most)), *bars)
+    axis = [_line((_LEFT, _BOTTOM), (_RIGHT, _BOTTOM), "axis")]
+    axis += _x_axis(scale, "accuracy of the class")
+    return _figure(label, *axis, _classes(int(most)), *bars)
 
 
 def _classes(most: int) -> Markup:
@@ -105,13 +130,17 @@ def _figure(label: str, *children: Markup, height: int = _HEIGHT) -> Markup:
 
 
 def _axes(scale: _Scale, x_label: str) -> Markup:
+    return element("g", *_y_axis(scale), *_x_axis(scale, x_label))
+
+
+def _y_axis(scale: _Scale) -> list[Markup]:
     step = 0.2 if scale.low < 0.6 else 0.05 if scale.low >= 0.8 else 0.1
     ticks = []
     for value in np.arange(1, scale.low - 1e-9, -step).tolist():
         y = scale.y(value)
         ticks.append(_line((_LEFT, y), (_RIGHT, y), "grid"))
         ticks.append(element("text", f"{value:.0%}", x=_LEFT - 6, y=y + 4, text_anchor="end"))
-    return element("g", *ticks, *_x_axis(scale, x_label))
+    return [_line((_LEFT, _BOTTOM), (_RIGHT, _BOTTOM), "axis"), *ticks]
 
 
 def _x_axis(scale: _Scale, label: str) -> list[Markup]:
@@ -121,7 +150,7 @@ def _x_axis(scale: _Scale, label: str) -> list[Markup]:
     ]
     middle = (_LEFT + _RIGHT) / 2
     name = element("text", label, x=middle, y=_BOTTOM + 28, text_anchor="middle", class_="name")
-    return [_line((_LEFT, _BOTTOM), (_RIGHT, _BOTTOM), "axis"), *ticks, name]
+    return [*ticks, name]
 
 
 def _line(start: tuple[float, float], end: tuple[float, float], kind: str) -> Markup:

@@ -11,14 +11,11 @@ import numpy as np
 from mobilenet import statistics
 from mobilenet.metrics import Predictions
 from mobilenet.report import charts
+from mobilenet.report.document import document
 from mobilenet.report.markup import Markup, element
-from mobilenet.report.style import STYLE
 from mobilenet.report.thumbnails import thumbnail_url
 
 _NUM_CLASSES, _NUM_PAIRS, _NUM_MISTAKES, _NUM_EXAMPLES = 20, 12, 12, 3
-
-# The page holds all it shows; whatever a name in the data contains, nothing is ever fetched.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 @dataclass(frozen=True)
@@ -69,16 +66,8 @@ class Report:
 
 def page(report: Report) -> str:
     """The whole document."""
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"Validation of {report.title}"),
-        element("style", Markup(STYLE)),
-    )
-    body = element(
-        "body",
+    return document(
+        f"Validation of {report.title}",
         element("header", "Validation"),
         element("h1", report.title),
         _facts(report.facts),
@@ -89,7 +78,6 @@ def page(report: Report) -> str:
         *_mistakes(report),
         element("footer", "Every record was counted once. Intervals are Wilson's, of 95 %."),
     )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
 def _facts(facts: Mapping[str, str]) -> Markup:

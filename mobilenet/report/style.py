@@ -47,6 +47,8 @@ svg .ideal { stroke: var(--faint); stroke-dasharray: 4 4; }
 svg .bar { fill: var(--accent); opacity: .75; }
 svg .gap { fill: var(--wrong); }
 svg .count { fill: var(--faint); opacity: .55; }
+svg .band { fill: var(--accent); stroke: var(--accent); stroke-width: 1.5; }
+svg .second { opacity: .45; }
 svg .curve { fill: none; stroke: var(--accent); stroke-width: 2; stroke-linejoin: round; }
 .table { overflow-x: auto; padding: 0; }
 table { width: 100%; border-collapse: collapse; }

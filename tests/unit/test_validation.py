@@ -11,7 +11,7 @@ from mobilenet import statistics
 from mobilenet.audit import audit
 from mobilenet.comparison import compare
 from mobilenet.errors import ConfigError, DataError, VerificationError
-from mobilenet.validation import Options, published_expectation, validate, write_report
+from mobilenet.validation import Options, open_data, published_expectation, validate, write_report
 from mobilenet.validation_set import open_validation_set
 
 # Eleven images; the third, sixth and tenth are labelled otherwise than they are painted.
@@ -145,7 +145,7 @@ def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
 
 def test_published_accuracies_are_of_50000_images(folder: Path) -> None:
     with pytest.raises(DataError, match="of the 50000 validation images of ILSVRC2012, not of 11"):
-        published_expectation(validate(colour_model(folder)), 0.01)
+        published_expectation(colour_model(folder), open_data(colour_model(folder), None), 0.01)
 
 
 def test_a_diverged_network_is_not_scored(folder: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import mobilenet  # noqa: F401  repairs NumPy before any test imports mxnet
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

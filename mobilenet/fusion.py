@@ -1,0 +1,158 @@
+"""BatchNorm with ReLU6 rewritten as two fused oneDNN operators, for training on CPUs."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any, Sequence
+
+import mxnet as mx
+import numpy as np
+import numpy.typing as npt
+from mxnet import autograd, gluon
+from mxnet.gluon import nn
+
+Graph = tuple[mx.sym.Symbol, dict[str, mx.nd.NDArray]]
+
+
+def fuse_relu6(symbol: mx.sym.Symbol) -> Graph:
+    """Rewrites BatchNorm with ReLU6 as two fused BatchNorm-with-ReLU operators.
+
+    relu6(b) = relu(6 - relu(6 - b)) and 6 - BatchNorm(x; gamma, beta) = BatchNorm(x; -gamma,
+    6 - beta). The first operator is therefore the BatchNorm itself with other parameters, the
+    second a BatchNorm with constant statistics that computes 6 - y. Both are oneDNN kernels that
+    keep its blocked layout, where `clip` is a scalar loop that leaves it.
+
+    Returns:
+        The new graph, and the constant variables `(C,)` that it has besides the parameters.
+    """
+    nodes = json.loads(symbol.tojson())["nodes"]
+    built: list[mx.sym.Symbol] = []
+    constants: dict[str, mx.nd.NDArray] = {}
+    for node in nodes:
+        inputs = [built[index][output] for index, output, *_ in node["inputs"]]
+        if node["op"] == "null":
+            built.append(mx.sym.var(node["name"], attr=node.get("attrs")))
+        elif _is_relu6(node) and _is_blocked(nodes, len(built)):
+            norm = nodes[node["inputs"][0][0]]
+            arguments = [built[index] for index, *_ in norm["inputs"]]
+            cap = _cap(_shape(nodes[norm["inputs"][1][0]])[0], float(norm["attrs"]["eps"]))
+            constants.update(cap)
+            built.append(_norm_relu6(arguments, list(cap), norm["attrs"], node["name"]))
+        else:
+            operator = getattr(mx.sym, node["op"])
+            built.append(operator(*inputs, name=node["name"], **node.get("attrs", {})))
+    return built[-1], constants
+
+
+def _is_relu6(node: dict[str, Any]) -> bool:
+    limits = node.get("attrs", {})
+    return node["op"] == "clip" and (limits["a_min"], limits["a_max"]) == ("0", "6")
+
+
+def _is_blocked(nodes: list[dict[str, Any]], relu6: int) -> bool:
+    """Whether oneDNN keeps one blocked layout from the convolution before to those behind.
+
+    The fused operator marks in the layout of its input what ReLU cut off. Next to a convolution
+    whose channels do not fill blocks of 8, to a sum or to pooling, the layout changes on the way
+    back, and the operator refuses or gives a wrong gradient.
+    """
+    norm = nodes[nodes[relu6]["inputs"][0][0]]
+    if norm["op"] != "BatchNorm":
+        return False
+    before = nodes[norm["inputs"][0][0]]
+    behind = [node for node in nodes if any(index == relu6 for index, *_ in node["inputs"])]
+    return all(_fills_blocks(nodes, node) for node in (before, *behind))
+
+
+def _fills_blocks(nodes: list[dict[str, Any]], node: dict[str, Any]) -> bool:
+    if node["op"] != "Convolution":
+        return False
+    channels, per_group, *_ = _shape(nodes[node["inputs"][1][0]])
+    is_image_or_depthwise = per_group in (1, 3)
+    return channels % 8 == 0 and (is_image_or_depthwise or per_group % 8 == 0)
+
+
+def _shape(variable: dict[str, Any]) -> tuple[int, ...]:
+    sizes = variable["attrs"]["__shape__"].strip("()").split(",")
+    return tuple(int(size) for size in sizes if size)
+
+
+def _cap(channels: int, eps: float) -> dict[str, mx.nd.NDArray]:
+    """Gamma, beta, mean and variance of a BatchNorm that computes 6 - y for `channels` channels."""
+    values = {"gamma": -1.0, "beta": 6.0, "mean": 0.0, "var": 1.0 - eps}
+    return {
+        f"relu6_cap{channels}_{name}": mx.nd.full((channels,), value)
+        for name, value in values.items()
+    }
+
+
+def _norm_relu6(
+    arguments: list[mx.sym.Symbol], cap: list[str], attributes: dict[str, str], name: str
+) -> mx.sym.Symbol:
+    x, gamma, beta, mean, var = arguments
+    norm_relu = mx.sym.contrib.BatchNormWithReLU
+    rest = norm_relu(x, -gamma, 6 - beta, mean, var, name=f"{name}_rest", **attributes)
+    frozen = {**attributes, "use_global_stats": "True", "fix_gamma": "False"}
+    constants = [mx.sym.var(constant, dtype="float32") for constant in cap]
+    return norm_relu(rest, *constants, name=name, **frozen)
+
+
+def fused_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -> gluon.SymbolBlock:
+    """The fused form of `network`, which shares its parameters; not yet hybridized."""
+    symbol, constants = fuse_relu6(network(mx.sym.var("data", dtype="float32")))
+    data = mx.sym.var("data", dtype="float32")
+    block = gluon.SymbolBlock(symbol, [data], network.collect_params())
+    for name, value in constants.items():
+        parameter = block.params.get(name)
+        parameter.shape, parameter.grad_req = value.shape, "null"
+        parameter.initialize(mx.init.Constant(value), ctx=list(contexts))
+    return block
+
+
+@functools.cache
+def fused_relu6_is_sound() -> bool:
+    """Whether the fused form gives the plain form's gradients with this oneDNN on this processor.
+
+    With AVX-512, oneDNN 2.4 lays out 24 channels in another way than 96 or 144; the fused operator
+    then refuses, or computes a wrong gradient. The probe has these neighbours.
+    """
+    probe = _probe()
+    plain = _gradient(probe)
+    try:
+        fused = _gradient(fused_block(probe, [mx.cpu()]))
+    except mx.MXNetError:
+        return False
+    return bool(np.abs(fused - plain).max() < 1e-3 * np.abs(plain).max())
+
+
+def _probe() -> nn.HybridSequential:
+    """A few layers as they stand in MobileNet v2, with parameters that let ReLU6 cut."""
+    net = nn.HybridSequential(prefix="probe_")
+    widths = ((3, 24, 3, 1), (24, 96, 1, 1), (96, 96, 3, 96), (96, 24, 1, 1), (24, 144, 1, 1))
+    with net.name_scope():
+        for in_channels, channels, kernel, groups in widths:
+            size = {"padding": kernel // 2, "groups": groups, "in_channels": in_channels}
+            net.add(nn.Conv2D(channels, kernel, use_bias=False, **size))
+            net.add(nn.BatchNorm(in_channels=channels, gamma_initializer=mx.init.Constant(4)))
+            net.add(nn.HybridLambda(lambda F, x: F.clip(x, 0, 6)))  # noqa: N803  Gluon's name
+        net.add(nn.Conv2D(24, 1, in_channels=144))
+    net.initialize()
+    random = np.random.default_rng(0)
+    for name, parameter in net.collect_params().items():
+        if name.endswith("weight"):
+            parameter.set_data(mx.nd.array(random.uniform(-1, 1, parameter.shape)))
+    return net
+
+
+def _gradient(block: gluon.HybridBlock) -> npt.NDArray[np.float32]:
+    """The gradient of the input of the probe for a fixed input and output gradient."""
+    random = np.random.default_rng(1)
+    data = mx.nd.array(random.normal(size=(2, 3, 14, 14)))
+    data.attach_grad()
+    block.hybridize()
+    with autograd.record():
+        output = block(data)
+    output.backward(mx.nd.array(random.normal(size=output.shape)))
+    gradient: npt.NDArray[np.float32] = data.grad.asnumpy()
+    return gradient

@@ -1,0 +1,143 @@
+"""The three forms of the graph compute the same: outputs, gradients, running statistics."""
+
+import json
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import autograd, gluon
+
+from mobilenet.fusion import fuse_relu6
+from mobilenet.graphs import inference_block, symbol_of, training_block
+from mobilenet.model import DIALECTS, ConvNorm, Convolution, InvertedResidual, MobileNetV2
+
+CASES = [("paper", 0.35, 64), ("paper", 1.0, 65), ("gluoncv", 0.75, 97), ("origin", 0.5, 32)]
+Results = dict[str, np.ndarray]
+
+
+def randomize(net: gluon.HybridBlock) -> None:
+    """Weights that keep the scale of the data; gammas and betas with which ReLU6 cuts both ways."""
+    net.initialize()
+    random = np.random.default_rng(0)
+    for name, parameter in net.collect_params().items():
+        shape = parameter.shape
+        if name.endswith("weight"):
+            value = random.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+        elif name.endswith("gamma"):
+            value = random.uniform(0.5, 1.5, shape)
+        elif name.endswith("beta"):
+            value = random.normal(1, 2, shape)
+        else:
+            continue
+        parameter.set_data(mx.nd.array(value))
+
+
+def network(dialect: str, width: float) -> MobileNetV2:
+    net = MobileNetV2(width, 10, DIALECTS[dialect])
+    randomize(net)
+    return net
+
+
+def step(net: gluon.HybridBlock, block: gluon.HybridBlock, data: np.ndarray) -> Results:
+    """Loss, gradients and running statistics after one training step's forward and backward."""
+    labels = mx.nd.array(np.random.default_rng(1).integers(0, 10, len(data)))
+    with autograd.record():
+        loss = gluon.loss.SoftmaxCrossEntropyLoss()(block(mx.nd.array(data)), labels)
+    loss.backward()
+    results = {"loss": loss.asnumpy()}
+    for name, parameter in net.collect_params().items():
+        trained = parameter.grad_req != "null"
+        results[name] = (parameter.grad() if trained else parameter.data()).asnumpy()
+    return results
+
+
+def distance(a: Results, b: Results) -> float:
+    """How far apart two results are, relative to their length."""
+    assert set(a) == set(b)
+    difference = sum(float(((a[name] - b[name]) ** 2).sum()) for name in a)
+    return (difference / sum(float((a[name] ** 2).sum()) for name in a)) ** 0.5
+
+
+@pytest.mark.parametrize("inner", [8, 17, 24, 96])
+@pytest.mark.parametrize("size", [7, 32])
+def test_one_block_in_training_form(inner: int, size: int) -> None:
+    results = []
+    for is_fused in (False, True):
+        net = gluon.nn.HybridSequential(prefix="")
+        net.add(ConvNorm(Convolution(3, inner, 3), "relu6", prefix="first_"))
+        net.add(InvertedResidual((inner, inner), 2 * inner, 1, "relu6", prefix="block_"))
+        net.add(gluon.nn.GlobalAvgPool2D(), gluon.nn.Dense(10, in_units=inner, prefix="dense_"))
+        randomize(net)
+        data = np.random.default_rng(2).normal(size=(4, 3, size, size))
+        results.append(step(net, training_block(net, [mx.cpu()]) if is_fused else net, data))
+    assert distance(*results) < 1e-5
+
+
+@pytest.mark.parametrize(("dialect", "width", "size"), CASES)
+def test_training_form_equals_the_plain_network(dialect: str, width: float, size: int) -> None:
+    nets = [network(dialect, width) for _ in range(3)]
+    data = np.random.default_rng(2).normal(size=(16, 3, size, size)).astype(np.float32)
+    expected = step(nets[0], nets[0], data)
+    # Fifty layers of ReLU6 and BatchNorm amplify any rounding: what one unit in the last place of
+    # the input does to the plain network is the measure.
+    nudged = step(nets[1], nets[1], data * np.float32(1 + 2**-22))
+    noise = distance(expected, nudged)
+    assert noise < 0.02
+    fused = step(nets[2], training_block(nets[2], [mx.cpu()]), data)
+    assert distance(expected, fused) < 5 * noise + 1e-6
+
+
+def test_every_relu6_is_rewritten_and_nothing_else() -> None:
+    symbol = symbol_of(network("paper", 0.5))
+    operators = [node["op"] for node in json.loads(symbol.tojson())["nodes"]]
+    fused, constants = fuse_relu6(symbol)
+    rewritten = [node["op"] for node in json.loads(fused.tojson())["nodes"]]
+    assert operators.count("clip") == 35
+    assert rewritten.count("clip") == 1  # of the head, whose output is pooled
+    assert rewritten.count("_contrib_BatchNormWithReLU") == 2 * 34
+    assert rewritten.count("BatchNorm") == operators.count("BatchNorm") - 34
+    assert rewritten.count("Convolution") == operators.count("Convolution")
+    assert set(fused.list_arguments() + fused.list_auxiliary_states()) == {
+        *symbol.list_arguments(),
+        *symbol.list_auxiliary_states(),
+        *constants,
+    }
+
+
+def test_training_form_shares_the_parameters() -> None:
+    net = network("paper", 0.35)
+    block = training_block(net, [mx.cpu()])
+    data = mx.nd.ones((1, 3, 32, 32))
+    before = block(data).asnumpy()
+    weight = net.collect_params()["classifier_weight"]
+    weight.set_data(weight.data() * 2)
+    assert not np.allclose(block(data).asnumpy(), before)
+
+
+def test_several_devices() -> None:
+    net = network("paper", 0.35)
+    devices = [mx.cpu(0), mx.cpu(1)]
+    net.collect_params().reset_ctx(devices)
+    block = training_block(net, devices)
+    outputs = [block(mx.nd.ones((1, 3, 32, 32), ctx=device)).asnumpy() for device in devices]
+    np.testing.assert_array_equal(*outputs)
+
+
+@pytest.mark.parametrize(("dialect", "width", "size"), CASES)
+def test_inference_form_equals_the_plain_network(dialect: str, width: float, size: int) -> None:
+    net = network(dialect, width)
+    data = np.random.default_rng(2).normal(size=(3, 3, size, size))
+    for _ in range(20):
+        step(net, net, data)  # statistics that fit the data, without which logits mean little
+    expected = net(mx.nd.array(data)).asnumpy()
+    got = inference_block(net, mx.cpu())(mx.nd.array(data)).asnumpy()
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_inference_form_is_a_copy() -> None:
+    net = network("paper", 0.35)
+    block = inference_block(net, mx.cpu())
+    data = mx.nd.ones((1, 3, 32, 32))
+    before = block(data).asnumpy()
+    net.collect_params()["classifier_weight"].set_data(mx.nd.zeros((10, 1280)))
+    np.testing.assert_array_equal(block(data).asnumpy(), before)

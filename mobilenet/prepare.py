@@ -155,7 +155,7 @@ def _check_sums(paths: Iterable[Path]) -> None:
         ilsvrc.check_sha1(tar)
 
 
-def _tell_ignored(ignored: tuple[str, ...]) -> None:
+def _tell_ignored(ignored: list[str]) -> None:
     if ignored:
         more = ", ..." if len(ignored) > 5 else ""
         say(f"ignored, for they are no images: {', '.join(ignored[:5])}{more} ({len(ignored):,})")
@@ -218,11 +218,11 @@ def _write(
             num_classes=len(source.classes.lines),
             synset_sha256=files.sha256_of(paths[SYNSET]),
             oddities=_num_per_oddity(tallies),
-            skipped=tuple(
+            skipped=[
                 {"split": split, "image": name, "problem": problem}
                 for split, tally in tallies.items()
                 for name, problem in tally.skipped
-            ),
+            ],
             ignored=source.ignored,
         )
         paths[MANIFEST].write_text(manifest.to_json(), encoding="utf-8")

@@ -79,7 +79,7 @@ def find(
     if not tars:
         if len(paths) > 1:
             raise DataError("several sources must be tars of ILSVRC2012 or .lst files; name one")
-        return _descend(_open(paths[0], spool, say), split, say)
+        return _descend([*_outside(paths[0]), _open(paths[0], spool, say)], split, say)
     splits: dict[str, Folder] = {}
     for name, tar in tars.items():
         say(f"listing {tar}")
@@ -120,12 +120,21 @@ def _unpack(path: Path, spool: Path) -> None:
         raise DataError(f"{path}: is damaged or cut off ({error})") from None
 
 
-def _descend(folder: Folder, split: Optional[str], say: Callable[[str], None]) -> Layout:
-    """Goes down to the folder that holds the splits or the classes."""
-    around = [folder]
+def _outside(path: Path) -> list[Folder]:
+    """The folder around Kaggle's folders, where the labels are, if `path` is one of these."""
+    path = path.absolute()
+    for depth in range(1, len(ilsvrc.KAGGLE_FOLDER) + 1):
+        if path.parts[-depth:] == ilsvrc.KAGGLE_FOLDER[:depth]:
+            return [DiskFolder(str(path.parents[depth - 1]))]
+    return []
+
+
+def _descend(around: list[Folder], split: Optional[str], say: Callable[[str], None]) -> Layout:
+    """Goes down from the last folder to the one that holds the splits or the classes."""
+    folder = around[-1]
     while not _splits(folder) and (inner := _inner(folder)):
         folder = inner
-        around.append(folder)
+        around = [*around, folder]
     splits = _splits(folder)
     if not splits:
         name = split or "train"

@@ -57,8 +57,8 @@ class Manifest:
     num_classes: int
     synset_sha256: str
     oddities: dict[str, int]
-    skipped: tuple[dict[str, str], ...]
-    ignored: tuple[str, ...]
+    skipped: list[dict[str, str]]
+    ignored: list[str]
 
     def to_json(self) -> str:
         """The content of the file."""

@@ -56,7 +56,7 @@ class Source:
     layout: str
     splits: dict[str, list[Image]]
     classes: Classes
-    ignored: tuple[str, ...]
+    ignored: list[str]
 
 
 def find(request: Request) -> Source:
@@ -122,12 +122,13 @@ def _from_folders(request: Request) -> Source:
         ]
         for split, by_class in files.items()
     }
-    return Source(layout.name, splits, classes, tuple(ignored))
+    return Source(layout.name, splits, classes, ignored)
 
 
 def _by_class(split: str, folder: Folder, layout: Layout, ignored: list[str]) -> _Files:
     """The images of each class; adds what is no image to `ignored`."""
-    flat = _images(folder.path, ((n, f) for n, f in walk(folder) if "/" not in n), ignored)
+    others: list[tuple[str, Optional[File]]] = [(name, None) for name in folder.others]
+    flat = _images(split, [*folder.files.items(), *others], ignored)
     if flat and folder.folders:
         raise DataError(f"{folder.path}: the image {flat[0][0]!r} is outside of the class folders")
     if flat and split == "val":
@@ -135,7 +136,8 @@ def _by_class(split: str, folder: Folder, layout: Layout, ignored: list[str]) ->
     if not folder.folders:
         raise DataError(f"{folder.path}: has no class folders")
     by_class = {
-        name: _images(inner.path, walk(inner), ignored) for name, inner in folder.folders.items()
+        name: _images(f"{split}/{name}", walk(inner), ignored)
+        for name, inner in folder.folders.items()
     }
     for name in (name for name, images in by_class.items() if not images):
         raise DataError(f"{folder.folders[name].path}: the class folder holds no images")
@@ -191,7 +193,7 @@ def _from_lists(request: Request) -> Source:
         splits[split] = list(read_list(path, request.root or path.parent))
     images = [image for images in splits.values() for image in images]
     around = [DiskFolder(str(path.parent)) for path in request.paths]
-    return Source("im2rec-list", splits, _classes_of_lists(request, around, images), ())
+    return Source("im2rec-list", splits, _classes_of_lists(request, around, images), [])
 
 
 def _classes_of_lists(

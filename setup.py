@@ -40,9 +40,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.9,<3.13",
-    packages=[*find_packages(include=["mobilenet", "mobilenet.*"]), "mobilenet.configs"],
-    package_dir={"mobilenet.configs": "configs"},
-    package_data={"mobilenet": ["py.typed"], "mobilenet.configs": ["*.yaml", "*/*.yaml"]},
+    packages=find_packages(include=["mobilenet", "mobilenet.*"]),
+    # mobilenet/configs is a link to configs/, so that the configurations are installed as well.
+    package_data={"mobilenet": ["py.typed", "configs/*.yaml", "configs/*/*.yaml"]},
     install_requires=[
         "mxnet==1.9.1",
         "gluoncv>=0.10.5.post0",

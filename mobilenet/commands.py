@@ -133,7 +133,7 @@ def quickstart(arguments: Namespace) -> int:
     """Prepare, train, validate and export on the embedded sample data."""
     from mobilenet.quickstart import quickstart
 
-    print(quickstart(arguments.output))
+    print(quickstart(arguments.output).summary())
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Sequence
 import mxnet as mx
 
 from mobilenet import build, settings, weights
-from mobilenet.checkpoint import best_checkpoint, read_checkpoint
+from mobilenet.checkpoint import best_checkpoint, weights_file
 from mobilenet.config import Config
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import ConfigError, WeightsError
@@ -70,9 +70,9 @@ def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) ->
     run = next((folder for folder in folders if (folder / CONFIG_FILE).is_file()), None)
     if run is None:
         raise WeightsError(f"{path}: neither a run folder nor a checkpoint: no {CONFIG_FILE}")
-    checkpoint = read_checkpoint(best_checkpoint(run) if run == path else path)
+    parameters = weights_file(best_checkpoint(run) if run == path else path)
     config = settings.load(Config, run / CONFIG_FILE, overrides)
-    return _with_network(path, checkpoint.weights_path, config, class_names(run))
+    return _with_network(path, parameters, config, class_names(run))
 
 
 def _with_network(

@@ -15,8 +15,8 @@ ROWS = {
     "pixels": "data.transforms",
     "formats": "report.markup data.record data.encoded data.trees data.manifest onnx.graph onnx.metadata fusion",
     "parts": (
-        "model complexity weights schedule optimizer loss metrics initializer ema mixing published "
-        "freezing norm_statistics ndarray_file curves run_report "
+        "model graphs complexity weights schedule optimizer loss metrics initializer ema mixing published "
+        "freezing calibration norm_statistics ndarray_file curves run_report "
         "statistics report.style report.thumbnails "
         "data.recordio data.augment data.sample data.order "
         "onnx.operators onnx.folding onnx.ends onnx.half onnx.origin onnx.runtime "
@@ -24,16 +24,19 @@ ROWS = {
     ),
     "layouts": "data.layouts data.lists",
     "assemblies": (
-        "onnx.writer onnx.proof expectation multilabel report.answers report.charts report.document "
+        "onnx.writer onnx.proof onnx.examples onnx.package expectation multilabel report.answers report.charts report.document "
         "checkpoint training_step views data.reader data.packing data.sources data.inspection"
     ),
-    "joints": "report.page validation_set build evaluation",
+    "joints": "onnx.exporter report.page validation_set build evaluation",
     "learning": "learner",
     "course": "trainer",
     "models": "loading",
     "examination": "validation",
-    "use cases": "prepare verify training comparison audit history export predict info bench quickstart",
-    "door frame": "cli __main__",
+    "use cases": "prepare verify training comparison audit history export predict info bench packaging",
+    "several use cases": "family quickstart",
+    "commands": "commands",
+    "door frame": "cli",
+    "door": "__main__",
 }
 # Foundation modules may build on each other; every other row holds independent siblings.
 MXNET_FREE = "foundation"

@@ -1,0 +1,102 @@
+"""The whole main job on the embedded sample data, with nothing but this package."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mobilenet import settings
+from mobilenet.config import Config
+from mobilenet.data.sample import write_sample
+from mobilenet.errors import VerificationError
+from mobilenet.export import export
+from mobilenet.loading import open_model
+from mobilenet.onnx.exporter import ExportResult
+from mobilenet.prepare import PrepareOptions, prepare
+from mobilenet.training import train
+from mobilenet.validation import Validation, open_data, validate
+
+_NUM_TRAIN_PER_CLASS = 400
+_NUM_VAL_PER_CLASS = 100
+_SEED = 1
+_TARGET_TOP1 = 0.95
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What quickstart made, and how good it is."""
+
+    num_train_images: int
+    gluon: Validation
+    onnx: Validation
+    exported: ExportResult
+    run: Path
+
+    def summary(self) -> str:
+        """A short table."""
+        counts, other = self.gluon.counts, self.onnx.counts
+        rows = {
+            "trained on": f"{self.num_train_images:,} images",
+            "top-1 / top-5": f"{counts.top1:.2%} / {counts.top5:.2%} of {counts.num_images:,}",
+            "by ONNX Runtime": f"{other.top1:.2%} / {other.top5:.2%} of {other.num_images:,}",
+            "ONNX file": f"{self.exported.path}, {self.exported.num_bytes:,} bytes",
+            "opset": f"{self.exported.opset}",
+            "largest difference": f"{self.exported.difference.absolute:.1e} between MXNet and"
+            " ONNX Runtime",
+            "run folder": f"{self.run}",
+        }
+        return "\n".join(f"{name:20}{value}" for name, value in rows.items())
+
+
+def quickstart(output: Path) -> Outcome:
+    """Draws a data set, prepares, trains, validates and exports, all in the folder `output`.
+
+    What an earlier call has finished there is not done again; a training that was interrupted goes
+    on where it was.
+
+    Raises:
+        VerificationError: The network is worse than it has to be on this data.
+    """
+    images, records, run = (output / name for name in ("images", "records", "run"))
+    _say(1, f"drawing the sample images into {images}")
+    if not images.exists():
+        write_sample(images, _NUM_TRAIN_PER_CLASS, _NUM_VAL_PER_CLASS, size=64, seed=_SEED)
+    _say(2, f"packing them into record files in {records}")
+    manifest = prepare(PrepareOptions(images, records))
+    config = _config(records.absolute())
+    _say(3, f"training MobileNet v2, width {config.model.width_multiplier}, in {run}")
+    train(config, run, resume=run.exists())
+    _say(4, "exporting to ONNX opset 7, and validating both forms on every image")
+    model = open_model(run)
+    exported = export(model, output / "mobilenetv2.onnx")
+    onnx = open_model(exported.path)
+    outcome = Outcome(
+        manifest.splits["train"].num_records,
+        validate(model, open_data(model, records)),
+        validate(onnx, open_data(onnx, records)),
+        exported,
+        run,
+    )
+    return _checked(outcome)
+
+
+def _config(records: Path) -> Config:
+    config = settings.load(Config, Path(__file__).parent / "configs" / "quickstart.yaml")
+    return dataclasses.replace(
+        config, data=dataclasses.replace(config.data, directory=str(records))
+    )
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    top1 = outcome.gluon.counts.top1
+    if top1 < _TARGET_TOP1:
+        raise VerificationError(
+            f"the network reached {top1:.1%} top-1, and {_TARGET_TOP1:.0%} is expected of it here"
+        )
+    return outcome
+
+
+def _say(number: int, what: str) -> None:
+    print(f"[{number}/4] {what}", file=sys.stderr, flush=True)  # noqa: T201  progress of a script

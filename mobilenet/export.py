@@ -1,127 +1,128 @@
-"""Exports a network to ONNX; the file gets its name only after it has been proven."""
+"""Exports models to ONNX: trained ones with what they know of themselves, and untrained ones."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+import dataclasses
 from pathlib import Path
-from typing import Mapping, Optional
+from typing import Any, Optional
 
 import mxnet as mx
-import numpy as np
-import numpy.typing as npt
-from mxnet.gluon import nn
 
-from mobilenet.complexity import complexity
+from mobilenet import build
+from mobilenet.calibration import calibrate
+from mobilenet.config import Config
+from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import WeightsError
-from mobilenet.files import replaced
-from mobilenet.graphs import symbol_of
+from mobilenet.initializer import initialize
 from mobilenet.loading import LoadedModel
-from mobilenet.model import parameter_arrays
+from mobilenet.model import MobileNetV2
+from mobilenet.onnx.examples import example_images
+from mobilenet.onnx.exporter import ExportResult, export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
-from mobilenet.onnx.proof import Difference, prove
-from mobilenet.onnx.writer import OPSET, write_model
+from mobilenet.onnx.proof import network_input, random_images
 
-_DEFAULT = GraphOptions()
+UNTRAINED = "untrained"
+"""What a file with random weights says of their source."""
 _NOTHING = Metadata()
-
-
-@dataclass(frozen=True)
-class ExportResult:
-    """A proven file."""
-
-    path: Path
-    num_bytes: int
-    opset: int
-    num_parameters: int
-    """Learned parameters of the network; running statistics are not among them."""
-    operators: Mapping[str, int]
-    """How many nodes of each ONNX operator the file has."""
-    difference: Difference
-    """From MXNet's outputs."""
-
-    def summary(self) -> str:
-        """What was made and how it was proven, in a few lines."""
-        operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
-        return (
-            f"{self.path}: {self.num_bytes:,} bytes, ONNX opset {self.opset}, "
-            f"{self.num_parameters:,} parameters\n"
-            f"operators: {operators}\n"
-            f"proven: outputs of {self.difference.num_images} images within "
-            f"{self.difference.relative:.1e} of MXNet's"
-        )
+_NUM_EXAMPLES = 16
+# Statistics hardly depend on the resolution, but those of smaller images are of too few pixels.
+_NUM_CALIBRATION_IMAGES = 16
+_CALIBRATION_RESOLUTION = 96
 
 
 def export(
-    model: LoadedModel, output: Optional[Path] = None, options: Optional[GraphOptions] = None
+    model: LoadedModel,
+    output: Optional[Path] = None,
+    options: Optional[GraphOptions] = None,
+    images: Optional[Path] = None,
+    facts: Metadata = _NOTHING,
 ) -> ExportResult:
-    """Exports an open model with all that it knows of its preprocessing, classes and origin.
+    """Exports an open model; the file carries its preprocessing, classes and origin.
 
-    `output` is by default the model's path with `.onnx`; the options are those of the model.
+    Args:
+        model: Any but an ONNX file.
+        output: By default the model's path with `.onnx`.
+        options: By default `options_for(model.config)`.
+        images: Record file or folder whose images are added to the random ones of the proof.
+        facts: What else to say of the model, for instance its accuracy.
 
     Raises:
         UserError: The model is an ONNX file already, or cannot be written with these options.
         VerificationError: The proof failed; there is no file, or the one before is untouched.
     """
     if model.network is None:
-        raise WeightsError(f"{model.path}: is an ONNX file already; export takes what it is from")
-    transform = model.transform
-    options = options or GraphOptions(
-        resolution=transform.resolution, normalization=transform.normalization
+        raise WeightsError(f"{model.path} is an ONNX file already; export what it was made from")
+    options = options or options_for(model.config)
+    transform = _transform_for(model.transform, options)
+    own = dataclasses.replace(
+        _description(model.config, transform),
+        class_names=model.class_names,
+        source=model.path.resolve().name,
     )
-    return export_network(model.network, output or _beside(model.path), options, _facts(model))
+    examples = None if images is None else example_images(images, transform, _NUM_EXAMPLES)
+    return export_network(
+        model.network, output or _beside(model.path), options, own.updated(facts), examples
+    )
 
 
-def export_network(
-    network: nn.HybridBlock,
-    output: Path,
-    options: GraphOptions = _DEFAULT,
-    metadata: Metadata = _NOTHING,
-    images: Optional[npt.NDArray[np.uint8]] = None,
+def export_untrained(
+    config: Config, output: Path, options: Optional[GraphOptions] = None
 ) -> ExportResult:
-    """Writes `network` to `output` and proves the file before it gets its name.
+    """Exports the configured network with random weights, for tests of size, speed and runtimes.
 
-    `images` `(N, 3, H, W)`, 0 to 255, are added to the random ones of the proof.
+    The file says that it is untrained.
 
     Raises:
-        UserError: The network or its parameters cannot be written with these options.
+        UserError: The network cannot be written with these options.
         VerificationError: The proof failed; there is no file, or the one before is untouched.
     """
-    # Inference on CPUs reorders weights in place; read at that moment they would be garbage.
-    mx.nd.waitall()
-    arrays = {name: array.asnumpy() for name, array in parameter_arrays(network).items()}
-    symbol = symbol_of(network)
-    model = write_model(symbol, arrays, options, metadata)
-    with replaced(output) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
-        difference = prove(temporary, network, options, images)
-        num_bytes = temporary.stat().st_size
-    return ExportResult(
-        path=output,
-        num_bytes=num_bytes,
-        opset=OPSET,
-        num_parameters=complexity(symbol, options.resolution or 224).num_parameters,
-        operators=Counter(node.op_type for node in model.graph.node),
-        difference=difference,
+    return export_network(
+        untrained_network(config),
+        output,
+        options or options_for(config),
+        describe_untrained(config),
     )
+
+
+def describe_untrained(config: Config) -> Metadata:
+    """What a file with random weights says of itself."""
+    facts = _description(config, build.eval_transform(config))
+    return dataclasses.replace(facts, source=UNTRAINED)
+
+
+def untrained_network(config: Config) -> MobileNetV2:
+    """The configured network, random weights by its seed, its statistics those of random images."""
+    network = build.network(config)
+    initialize(network, [mx.cpu()], config.training.seed)
+    seed = config.training.seed
+    images = random_images(_NUM_CALIBRATION_IMAGES, _CALIBRATION_RESOLUTION, seed)
+    calibrate(network, network_input(images, build.normalization(config)))
+    return network
+
+
+def options_for(config: Config, **chosen: Any) -> GraphOptions:
+    """The options that fit the configured network's input, but for the `chosen` ones."""
+    options = {"resolution": config.data.resolution, "normalization": build.normalization(config)}
+    return GraphOptions(**{**options, **chosen})
+
+
+def _description(config: Config, transform: EvalTransform) -> Metadata:
+    return Metadata(
+        resolution=transform.resolution,
+        transform=transform.name,
+        short_side=transform.short_side,
+        width_multiplier=config.model.width_multiplier,
+        dialect=config.model.dialect,
+        activation=config.model.activation,
+    )
+
+
+def _transform_for(transform: EvalTransform, options: GraphOptions) -> EvalTransform:
+    if options.resolution in (None, transform.resolution):
+        return transform
+    return dataclasses.replace(transform, resolution=options.resolution, short_side=0)
 
 
 def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.onnx") if path.is_dir() else path.with_suffix(".onnx")
-
-
-def _facts(model: LoadedModel) -> Metadata:
-    config, transform = model.config, model.transform
-    return Metadata(
-        mean=transform.normalization.mean,
-        std=transform.normalization.std,
-        resolution=transform.resolution,
-        transform=transform.name,
-        short_side=config.validation.short_side,
-        width_multiplier=config.model.width_multiplier,
-        dialect=config.model.dialect,
-        activation=config.model.activation,
-        class_names=model.class_names,
-        source=str(model.path),
-    )

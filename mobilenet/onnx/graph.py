@@ -7,15 +7,22 @@ from typing import Any, Callable, Literal, Mapping, Optional
 
 import numpy.typing as npt
 from onnx import NodeProto
+from onnx.defs import onnx_opset_version
 
 from mobilenet.data.transforms import IMAGENET, Normalization
+from mobilenet.errors import UserError
 
 Array = npt.NDArray[Any]
+OPSET = 7
 
 
 @dataclass(frozen=True)
 class GraphOptions:
-    """What the file is made for."""
+    """What the file is made for.
+
+    Raises:
+        UserError: An option is out of range, or does not go with the form.
+    """
 
     form: Literal["portable", "zoo"] = "portable"
     """`portable` folds BatchNorm into the convolutions; `zoo` is the graph of the ONNX model zoo's
@@ -30,6 +37,25 @@ class GraphOptions:
     """Of the network's input; part of the graph if that takes pixels."""
     softmax: bool = False
     """The output is probabilities instead of logits."""
+    half_weights: bool = False
+    """Weights are stored in half precision, which halves the file; it still computes in single."""
+    opset: int = OPSET
+    """Of ONNX's operators; all from 7 on that the installed onnx knows."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "resolution"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} (={value}) must be at least 1")
+        newest = onnx_opset_version()
+        if not OPSET <= self.opset <= newest:
+            raise UserError(f"opset (={self.opset}) must be from {OPSET} to {newest}")
+        changes = self.softmax or self.half_weights or self.pixels != "normalised"
+        if self.form == "zoo" and changes:
+            raise UserError(
+                "the form 'zoo' is the origin's graph, which takes normalised images and gives "
+                "logits; softmax, pixels and half_weights need the form 'portable'"
+            )
 
 
 @dataclass(frozen=True)

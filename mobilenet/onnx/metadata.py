@@ -12,6 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
 _HASH = "class_names_sha256"
+# What ONNX itself defines for inputs that are images (onnx/docs/MetadataProps.md).
+_IMAGE = {
+    "Image.BitmapPixelFormat": "Rgb8",
+    "Image.ColorSpaceGamma": "SRGB",
+    "Image.NominalPixelRange": "NominalRange_0_255",
+}
 
 
 @dataclass(frozen=True)
@@ -22,10 +28,10 @@ class Metadata:
     """Mean of red, green and blue on a scale of 0 to 1, subtracted from the pixels."""
     std: Optional[tuple[float, ...]] = None
     """Standard deviation on that scale, by which the pixels are then divided."""
-    pixels: str = "normalised"
-    """What the input holds: `normalised`, or 0 to 255 as `float` or `uint8`; the file then
-    normalises itself."""
-    output: str = "logits"
+    pixels: Optional[str] = None
+    """What the input holds: `normalised` values, or pixels of 0 to 255, which the file normalises
+    itself, as `float` or `uint8`."""
+    output: Optional[str] = None
     """`logits` or `probabilities`."""
     resolution: Optional[int] = None
     """Height and width in pixels for which the network was trained."""
@@ -50,13 +56,25 @@ class Metadata:
     num_validated: Optional[int] = None
     """Number of images behind the accuracies."""
 
+    def updated(self, other: Metadata) -> Metadata:
+        """These facts, replaced by those that `other` knows."""
+        known = {f.name: getattr(other, f.name) for f in dataclasses.fields(other)}
+        return dataclasses.replace(self, **{k: v for k, v in known.items() if v not in (None, ())})
+
     def properties(self) -> dict[str, str]:
         """The keys and values of `metadata_props`, with the SHA-256 of the class names' lines."""
         facts = {k: v for k, v in dataclasses.asdict(self).items() if v is not None and v != ()}
         if self.class_names:
             text = "".join(f"{name}\n" for name in self.class_names)
             facts[_HASH] = hashlib.sha256(text.encode()).hexdigest()
+        if self.takes_pixels:
+            facts.update(_IMAGE)
         return {key: _written(value) for key, value in facts.items()}
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the input is pixels of 0 to 255."""
+        return self.pixels in ("float", "uint8")
 
 
 def from_properties(properties: Mapping[str, str]) -> Metadata:
@@ -74,17 +92,21 @@ def settings_of(metadata: Metadata, classes: int) -> str:
 
     A file that normalises by itself takes `(pixel / 255 - 0) / (1 / 255)`, which is the pixel.
     """
-    takes_pixels = metadata.pixels != "normalised"
     facts = dataclasses.asdict(metadata)
     sections = {
         "model": {"classes": classes, **_known(facts, "width_multiplier", "dialect", "activation")},
         "data": {
             **_known(facts, "resolution", "mean", "std"),
-            **({"mean": (0.0,) * 3, "std": (1 / 255,) * 3} if takes_pixels else {}),
+            **({"mean": (0.0,) * 3, "std": (1 / 255,) * 3} if metadata.takes_pixels else {}),
         },
-        "validation": _known(facts, "transform", "short_side"),
+        "validation": _known(facts, "transform", *_short_side_setting(metadata)),
     }
     return json.dumps(sections)
+
+
+def _short_side_setting(metadata: Metadata) -> tuple[str, ...]:
+    # The other transforms have a short side of their own, and the setting would be refused.
+    return ("short_side",) if metadata.transform in (None, "center-crop") else ()
 
 
 def _known(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:

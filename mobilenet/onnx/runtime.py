@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, Optional
 
@@ -60,7 +61,10 @@ class OnnxModel:
 
     def settings(self) -> str:
         """The settings of a configuration that describe the file and its input, as YAML."""
-        return settings_of(self.metadata, self.num_classes)
+        metadata = self.metadata
+        if metadata.resolution is None and self.resolution is not None:
+            metadata = dataclasses.replace(metadata, resolution=self.resolution[0])
+        return settings_of(metadata, self.num_classes)
 
     @property
     def dtype(self) -> np.dtype[Any]:

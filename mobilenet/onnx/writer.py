@@ -1,31 +1,40 @@
 """A symbol and its arrays as an ONNX model: opset 7, written directly, or a later one.
 
-MXNet's own exporter knows opsets 12 and 13 alone and onnx cannot convert down from them.
+MXNet's own exporter knows opsets 12 and 13 alone, and onnx cannot convert down from them.
 """
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Mapping
 
 import mxnet as mx
 import numpy as np
-import onnx
-from onnx import ModelProto, TensorProto, numpy_helper
-from onnx.helper import make_graph, make_tensor_value_info
+from onnx import ModelProto, TensorProto, ValueInfoProto, numpy_helper, version_converter
+from onnx.helper import (
+    find_min_ir_version_for,
+    make_graph,
+    make_tensor,
+    make_tensor_value_info,
+    np_dtype_to_tensor_dtype,
+)
 
 import mobilenet
 from mobilenet.errors import WeightsError
 from mobilenet.onnx.ends import with_normalization, with_softmax
 from mobilenet.onnx.folding import fold_batch_norm
-from mobilenet.onnx.graph import Array, Graph, GraphOptions, renamed
+from mobilenet.onnx.graph import OPSET, Array, Graph, GraphOptions, renamed
+from mobilenet.onnx.half import with_half_weights
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.operators import convert
 from mobilenet.onnx.origin import in_origin_form
 
-OPSET = 7
-# Of the first onnx releases. Up to version 3 every initializer is also an input of the graph and
-# readers take it for a constant; MXNet's importer and onnx 1.2 read nothing else.
+# Of the first onnx releases. Up to version 3 every initializer is also an input of the graph, and
+# runtimes take it for a constant. MXNet's importer and onnx before 1.4 read nothing else.
 _IR_VERSION = 3
+# From opset 9 on, which came with IR version 4, an initializer that is also an input is a default
+# that the caller may replace, and ONNX Runtime no longer optimizes it away.
+_FIRST_OPSET_OF_CONSTANTS = 9
+_GRAPH_NAMES = {"portable": "mobilenet_v2", "zoo": "mxnet_converted_model"}
 
 
 def write_model(
@@ -34,30 +43,36 @@ def write_model(
     options: GraphOptions,
     metadata: Metadata,
 ) -> ModelProto:
-    """The model that gives what `symbol` does with `arrays` in inference, in opset 7.
+    """The model that gives what `symbol` does with `arrays` in inference.
 
-    Input `data` `(N, 3, H, W)`, output `logits` or `probabilities` `(N, classes)`. The same arrays
-    and options always give the same bytes.
+    Input `data` `(N, 3, H, W)`; output `logits` or `probabilities` `(N, classes)`, or in the form
+    `zoo` the origin's. The same arguments always give the same bytes.
 
     Raises:
         WeightsError: An array is missing, has another shape than the symbol's, or is not finite.
         UserError: An operator, or the combination of form and network, cannot be written.
     """
     classes = _checked_classes(symbol, arrays, options.resolution or 224)
+    for name, array in arrays.items():
+        _check_finite(name, array)
     graph = convert(symbol, arrays)
     if options.form == "zoo":
         graph = in_origin_form(graph, options.batch, classes)
     else:
-        graph = fold_batch_norm(graph)
-        graph = _with_output(graph, "logits")
+        graph = _portable(graph, options)
+    for name, array in graph.constants.items():
+        _check_finite(name, array)
+    return _in_opset(_model(graph, options, metadata, classes), options.opset)
+
+
+def _portable(graph: Graph, options: GraphOptions) -> Graph:
+    graph = _with_output(fold_batch_norm(graph), "logits")
     if options.pixels != "normalised":
         is_integer = options.pixels == "uint8"
         graph = with_normalization(graph, options.normalization, is_integer=is_integer)
     if options.softmax:
         graph = _with_output(with_softmax(graph), "probabilities")
-    for name, array in graph.constants.items():
-        _check_finite(name, array)
-    return _model(graph, options, metadata, classes)
+    return with_half_weights(graph) if options.half_weights else graph
 
 
 def _with_output(graph: Graph, output: str) -> Graph:
@@ -66,14 +81,12 @@ def _with_output(graph: Graph, output: str) -> Graph:
 
 def _checked_classes(symbol: mx.sym.Symbol, arrays: Mapping[str, Array], resolution: int) -> int:
     sources = [name for name in symbol.list_inputs() if name not in arrays]
-    if len(sources) != 1:
-        missing = ", ".join(f"'{name}'" for name in sources[:4])
-        raise WeightsError(
-            f"of the symbol's inputs one must be without an array; these are: {missing}"
-        )
-    shapes, outputs, auxiliary = symbol.infer_shape(**{sources[0]: (1, 3, resolution, resolution)})
+    if sources != ["data"]:
+        names = ", ".join(f"'{name}'" for name in sources if name != "data")
+        raise WeightsError(f"the network's input 'data' or one of its arrays is missing: {names}")
+    shapes, outputs, statistics = symbol.infer_shape(data=(1, 3, resolution, resolution))
     names = symbol.list_arguments() + symbol.list_auxiliary_states()
-    for name, shape in zip(names, shapes + auxiliary):
+    for name, shape in zip(names, shapes + statistics):
         if name in arrays and arrays[name].shape != shape:
             raise WeightsError(
                 f"the array '{name}' has the shape {arrays[name].shape}, the network's is {shape}"
@@ -83,7 +96,7 @@ def _checked_classes(symbol: mx.sym.Symbol, arrays: Mapping[str, Array], resolut
 
 def _check_finite(name: str, array: Array) -> None:
     if not np.isfinite(array).all():
-        raise WeightsError(f"the array '{name}' has values that are not finite")
+        raise WeightsError(f"the array '{name}' has values that are not finite, or become so")
 
 
 def _model(graph: Graph, options: GraphOptions, metadata: Metadata, classes: int) -> ModelProto:
@@ -93,25 +106,38 @@ def _model(graph: Graph, options: GraphOptions, metadata: Metadata, classes: int
     inputs = [make_tensor_value_info(graph.input, kind, shape)]
     inputs += [_value_info(name, array) for name, array in graph.constants.items()]
     outputs = [make_tensor_value_info(graph.output, TensorProto.FLOAT, [shape[0], classes])]
-    tensors = [_tensor(name, array, options) for name, array in graph.constants.items()]
-    body = make_graph(graph.nodes, "mobilenet_v2", inputs, outputs, initializer=tensors)
+    write = _tensor if options.form == "portable" else _origin_tensor
+    tensors = [write(name, array) for name, array in graph.constants.items()]
+    name = _GRAPH_NAMES[options.form]
+    body = make_graph(graph.nodes, name, inputs, outputs, initializer=tensors)
     model = ModelProto(ir_version=_IR_VERSION, graph=body)
     model.opset_import.add(version=OPSET)
     if options.form == "portable":
-        model.producer_name = "mobilenet-mxnet"
-        model.producer_version = mobilenet.__version__
+        model.producer_name, model.producer_version = "mobilenet-mxnet", mobilenet.__version__
     for key, value in sorted(metadata.properties().items()):
         model.metadata_props.add(key=key, value=value)
     return model
 
 
-def _value_info(name: str, array: Array) -> Any:
-    kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-    return make_tensor_value_info(name, kind, array.shape)
+def _value_info(name: str, array: Array) -> ValueInfoProto:
+    return make_tensor_value_info(name, np_dtype_to_tensor_dtype(array.dtype), array.shape)
 
 
-def _tensor(name: str, array: Array, options: GraphOptions) -> TensorProto:
-    if options.form == "portable":
-        return numpy_helper.from_array(array, name)
-    kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-    return onnx.helper.make_tensor(name, kind, array.shape, array.ravel())
+def _tensor(name: str, array: Array) -> TensorProto:
+    return numpy_helper.from_array(array, name)
+
+
+def _origin_tensor(name: str, array: Array) -> TensorProto:
+    # The origin lists numbers in typed fields, which is as many bytes plus a few.
+    return make_tensor(name, np_dtype_to_tensor_dtype(array.dtype), array.shape, array.ravel())
+
+
+def _in_opset(model: ModelProto, opset: int) -> ModelProto:
+    if opset == OPSET:
+        return model
+    converted = version_converter.convert_version(model, opset)
+    del converted.graph.value_info[:]  # shapes that any reader infers
+    if opset >= _FIRST_OPSET_OF_CONSTANTS:
+        converted.ir_version = find_min_ir_version_for(converted.opset_import)
+        del converted.graph.input[1:]
+    return converted

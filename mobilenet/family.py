@@ -1,0 +1,127 @@
+"""Exports one file per width multiplier and resolution, and tells what each one costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, Sequence
+
+import numpy as np
+
+from mobilenet.config import Config
+from mobilenet.errors import UserError
+from mobilenet.export import describe_untrained, export, options_for, untrained_network
+from mobilenet.loading import LoadedModel
+from mobilenet.onnx.exporter import ExportResult, export_network
+from mobilenet.onnx.graph import GraphOptions
+from mobilenet.onnx.runtime import OnnxModel
+
+_NUM_TIMED = 15
+_COLUMNS = ("File", "Bytes", "Parameters", "Multiply-adds", "Latency (ms)")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a family."""
+
+    result: ExportResult
+    width_multiplier: float
+    resolution: int
+    latency_seconds: float
+    """Median time of ONNX Runtime for one image, on all processors of this machine."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The member for machines."""
+        facts = {**dataclasses.asdict(self), **self.result.as_json()}
+        del facts["result"]
+        return facts
+
+
+def export_untrained_family(
+    config: Config, sizes: Sequence[tuple[float, int]], folder: Path, options: GraphOptions
+) -> Iterator[Member]:
+    """Exports the configured network with random weights for each pair of width and resolution.
+
+    Files are called `mobilenetv2_WIDTH-RESOLUTION.onnx`; each says that it is untrained. Networks
+    of one width have the same weights. Members come as they are made.
+
+    Raises:
+        UserError: A network cannot be written with these options.
+        VerificationError: A proof failed; the files before it stay.
+    """
+    for width, resolution in sorted(sizes):
+        member = _resized(config, width, resolution)
+        result = export_network(
+            untrained_network(member),
+            folder / f"mobilenetv2_{width:g}-{resolution}.onnx",
+            _fitted(options, member),
+            describe_untrained(member),
+        )
+        yield _member(result, member)
+
+
+def export_family(
+    models: Sequence[LoadedModel], folder: Path, options: GraphOptions
+) -> Iterator[Member]:
+    """Exports each of the `models`, under its own name, into `folder`.
+
+    Raises:
+        UserError: Two models have the same name, or one cannot be written with these options.
+        VerificationError: A proof failed; the files before it stay.
+    """
+    names = [model.path.resolve().stem for model in models]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two of the models would become {folder / name}.onnx; rename one")
+    for model, name in zip(models, names):
+        output = folder / f"{name}.onnx"
+        yield _member(export(model, output, _fitted(options, model.config)), model.config)
+
+
+def table(members: Sequence[Member]) -> str:
+    """The members as a Markdown table: file, bytes, parameters, multiply-adds and latency."""
+    rows = [_COLUMNS, tuple("---" for _ in _COLUMNS), *map(_row, members)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row(member: Member) -> tuple[str, ...]:
+    result = member.result
+    return (
+        result.path.name,
+        f"{result.num_bytes:,}",
+        f"{result.complexity.num_parameters:,}",
+        f"{result.complexity.multiply_adds:,}",
+        f"{1000 * member.latency_seconds:.1f}",
+    )
+
+
+def _resized(config: Config, width: float, resolution: int) -> Config:
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, width_multiplier=width),
+        data=dataclasses.replace(config.data, resolution=resolution),
+    )
+
+
+def _fitted(options: GraphOptions, config: Config) -> GraphOptions:
+    own = options_for(config)
+    return dataclasses.replace(options, resolution=own.resolution, normalization=own.normalization)
+
+
+def _member(result: ExportResult, config: Config) -> Member:
+    size = config.data.resolution
+    width = config.model.width_multiplier
+    return Member(result, width, size, _latency(OnnxModel(result.path), size))
+
+
+def _latency(model: OnnxModel, resolution: int) -> float:
+    data = np.zeros((model.batch_size or 1, 3, resolution, resolution), model.dtype)
+    seconds = []
+    for _ in range(_NUM_TIMED):
+        start = time.perf_counter()
+        model.predict(data)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds) / len(data)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Mapping
 
 import mxnet as mx
 import numpy as np
 import numpy.typing as npt
+from mxnet import gluon
 
 from mobilenet.config import Config
 from mobilenet.data.augment import TrainTransform
@@ -17,7 +18,7 @@ from mobilenet.data.reader import EvalReader, TrainReader
 from mobilenet.data.recordio import RecordFile
 from mobilenet.data.transforms import EvalTransform, Normalization
 from mobilenet.errors import ConfigError, DataError
-from mobilenet.graphs import inference_block, training_block
+from mobilenet.graphs import inference_block, inference_block_of, symbol_of, training_block
 from mobilenet.model import DIALECTS, MobileNetV2
 from mobilenet.optimizer import Momentum, Optimizer, RMSProp, Rule, WeightDecay
 from mobilenet.schedule import (
@@ -34,6 +35,7 @@ from mobilenet.schedule import (
 from mobilenet.training_step import Objective, TrainingStep
 
 Images = npt.NDArray[np.float32]
+Predict = Callable[[Images], Images]
 
 
 def network(config: Config) -> MobileNetV2:
@@ -126,6 +128,12 @@ def train_reader(config: Config) -> TrainReader:
     )
 
 
+def eval_split(config: Config) -> str:
+    """What epochs are compared on: `minival`, held out of training, if there is one, or `val`."""
+    has_minival = (Path(config.data.directory) / "minival.rec").is_file()
+    return "minival" if has_minival else "val"
+
+
 def eval_reader(config: Config, split: str) -> EvalReader:
     """Every record of a split once."""
     return EvalReader(
@@ -136,10 +144,19 @@ def eval_reader(config: Config, split: str) -> EvalReader:
     )
 
 
-def predictor(network: MobileNetV2, context: mx.Context) -> Callable[[Images], Images]:
+def predictor(network: MobileNetV2, context: mx.Context) -> Predict:
     """A function from images `(N, 3, H, W)` to logits by a frozen copy of `network`."""
-    block = inference_block(network, context)
+    return _predict_by(inference_block(network, context), context)
 
+
+def predictor_of(config: Config, arrays: Mapping[str, mx.nd.NDArray]) -> Predict:
+    """Like `predictor`, with `arrays` as the parameters of the configured network."""
+    context = contexts(config)[0]
+    block = inference_block_of(symbol_of(network(config)), arrays, context)
+    return _predict_by(block, context)
+
+
+def _predict_by(block: gluon.HybridBlock, context: mx.Context) -> Predict:
     def predict(data: Images) -> Images:
         logits: Images = block(mx.nd.array(data, ctx=context)).asnumpy()
         return logits
@@ -195,6 +212,7 @@ def training_step(config: Config, network: MobileNetV2, optimizer: Optimizer) ->
         augmentation.mixup,
         augmentation.cutmix,
         training.seed,
+        training.precision,
     )
     devices = contexts(config)
     block = training_block(network, devices)

@@ -1,6 +1,7 @@
 """The command line: arguments, messages and exit codes; every command is a use case elsewhere.
 
-Exit codes: 0 done; 1 the work ran and the answer is no; 2 the user's mistake; 130 interrupted.
+Exit codes: 0 done; 1 the work ran and the answer is no; 2 the user's mistake; 130 interrupted
+by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence
 
 from mobilenet import __version__, commands
-from mobilenet.errors import UserError, VerificationError
+from mobilenet.errors import RunStopped, UserError, VerificationError
 
 if TYPE_CHECKING:
     Adder = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(parsed.command, error, 2)
     except VerificationError as error:
         return _fail(parsed.command, error, 1)
+    except RunStopped as stopped:
+        return _fail(parsed.command, stopped, stopped.exit_code)
     except BrokenPipeError:
         # The reader of our output has left; the interpreter must not complain while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

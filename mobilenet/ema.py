@@ -8,7 +8,7 @@ import mxnet as mx
 
 
 class MovingAverage:
-    """The average of `arrays`, which training changes, over its steps.
+    """The average of `arrays`, float32, which training changes in place, over its steps.
 
     Early on the decay is min(decay, (1 + n) / (10 + n)) after n updates, so that the random start
     is soon forgotten, as in tf.train.ExponentialMovingAverage with `num_updates`.
@@ -17,16 +17,16 @@ class MovingAverage:
     def __init__(self, arrays: Mapping[str, mx.nd.NDArray], decay: float) -> None:
         self._arrays = arrays
         self._decay = decay
-        self.averages = {name: array.astype("float32") for name, array in arrays.items()}
+        self.averages = {name: array.copy() for name, array in arrays.items()}
 
     def update(self, num_updates: int) -> None:
         """Takes in the arrays as they are after `num_updates` earlier updates."""
         decay = min(self._decay, (1 + num_updates) / (10 + num_updates))
-        for name, average in self.averages.items():
-            average *= decay
-            average += (1 - decay) * self._arrays[name].astype("float32", copy=False)
+        for name, array in self._arrays.items():
+            self.averages[name] *= decay
+            self.averages[name] += (1 - decay) * array
 
     def restore(self, averages: Mapping[str, mx.nd.NDArray]) -> None:
         """Takes over what `averages` once was."""
-        for name, average in self.averages.items():
-            averages[name].copyto(average)
+        for name, array in averages.items():
+            array.copyto(self.averages[name])

@@ -19,3 +19,15 @@ class WeightsError(UserError):
 
 class VerificationError(RuntimeError):
     """The work ran and the answer is no: a proof failed or a target was missed (exit code 1)."""
+
+
+class RunStopped(Exception):  # noqa: N818 - not an error: it was asked for
+    """A signal asked a run to stop, and it has saved itself (exit code 128 + signal).
+
+    Attributes:
+        exit_code: What the process should end with.
+    """
+
+    def __init__(self, signal_number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-
 import mxnet as mx
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +18,8 @@ def initialize(network: gluon.HybridBlock, contexts: list[mx.Context], seed: int
 
     Convolutions are normal with variance 2 / (k * k * output channels) and the classifier with a
     standard deviation of 0.01, BatchNorm starts as the identity: He et al. 2015 by fan-out, as in
-    the published trainings of torchvision (references/classification) and d-li14/mobilenetv2.pytorch
-    whose recipe the default configuration follows.
+    torchvision (models/mobilenetv2.py) and in d-li14/mobilenetv2.pytorch, whose recipe the default
+    configuration follows.
     """
     network.initialize(ctx=contexts)
     for name, parameter in network.collect_params().items():

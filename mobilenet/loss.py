@@ -15,15 +15,15 @@ Targets = npt.NDArray[np.float32]
 def one_hot(labels: Labels, classes: int, smoothing: float = 0.0) -> Targets:
     """Target distributions `(N, classes)`: 1 - `smoothing` on the label, the rest on all classes.
 
-    Label smoothing as in Szegedy et al. 2016, section 7: the label's own share of the rest included.
+    The label is one of them (Szegedy et al. 2016, section 7).
 
     Raises:
         DataError: A label is not below `classes`.
     """
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise DataError(
-            f"the training records have labels from {labels.min()} to {labels.max()}, but the network"
-            f" has {classes} classes: model.classes must be that of the records"
+            f"the training records have labels from {labels.min()} to {labels.max()}, but the"
+            f" network has {classes} classes: model.classes must be that of the records"
         )
     targets = np.full((len(labels), classes), smoothing / classes, np.float32)
     targets[np.arange(len(labels)), labels] += 1 - smoothing

@@ -1,39 +1,44 @@
 """Updates of the parameters: momentum, Nesterov's momentum, RMSProp in TensorFlow's form.
 
-State is a set of arrays with names, so that it is saved and restored like the parameters; nothing
-here knows which step it is, because the learning rate is given with every update.
+The state is a set of arrays with names, so that it is saved and restored like the parameters;
+nothing here counts steps, because the learning rate is given with every update.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Mapping, Optional, Protocol, Sequence
+from typing import Any, Iterable, Mapping, NamedTuple, Protocol
 
 import mxnet as mx
 from mxnet import gluon
 
-Array = mx.nd.NDArray
+Arrays = dict[str, Any]  # of mx.nd.NDArray
+
+
+class Rates(NamedTuple):
+    """What one update of one parameter is made with.
+
+    Attributes:
+        lr: Learning rate.
+        wd: Weight decay.
+        rescale_grad: Factor on the gradient.
+    """
+
+    lr: float
+    wd: float
+    rescale_grad: float
 
 
 class Rule(Protocol):
     """How one parameter changes."""
 
-    def initial_state(self, weight: Array) -> dict[str, Array]:
+    def initial_state(self, weight: mx.nd.NDArray) -> Arrays:
         """Arrays of the weight's shape by their role."""
 
     def update(
-        self, weight: Array, gradient: Array, state: dict[str, Array], **rates: float
+        self, weight: mx.nd.NDArray, gradient: mx.nd.NDArray, state: Arrays, rates: Rates
     ) -> None:
-        """Changes `weight` and `state` in place.
-
-        Args:
-            weight: Changed.
-            gradient: Of the sum of the losses.
-            state: What `initial_state` gave; changed.
-            **rates: `lr`, the learning rate; `wd`, the weight decay; `rescale_grad`, a factor on the
-                gradient.
-        """
+        """Changes `weight` and `state`, which `initial_state` gave, in place."""
 
 
 @dataclass(frozen=True)
@@ -41,51 +46,52 @@ class Momentum:
     """Stochastic gradient descent with momentum, Nesterov's if so wished.
 
     v = m v - lr (g + wd w); w = w + v, or with Nesterov w = w + m v - lr (g + wd w). The learning
-    rate is inside the momentum, as in MXNet and Caffe.
+    rate is inside of v, as in Caffe and in MXNet's operators, which compute it.
     """
 
     momentum: float
     nesterov: bool
 
-    def initial_state(self, weight: Array) -> dict[str, Array]:
+    def initial_state(self, weight: mx.nd.NDArray) -> Arrays:
         """The velocity v, zero."""
         return {"velocity": mx.nd.zeros_like(weight)}
 
     def update(
-        self, weight: Array, gradient: Array, state: dict[str, Array], **rates: float
+        self, weight: mx.nd.NDArray, gradient: mx.nd.NDArray, state: Arrays, rates: Rates
     ) -> None:
         """See `Rule`."""
         operator = mx.nd.nag_mom_update if self.nesterov else mx.nd.sgd_mom_update
-        operator(weight, gradient, state["velocity"], momentum=self.momentum, out=weight, **rates)
+        velocity = state["velocity"]
+        operator(weight, gradient, velocity, momentum=self.momentum, out=weight, **rates._asdict())
 
 
 @dataclass(frozen=True)
 class RMSProp:
-    """RMSProp with momentum as TensorFlow 1 computes it, with which MobileNet v2 was published.
+    """RMSProp with momentum as in TensorFlow 1, with which MobileNet v2 was first trained.
 
     s = d s + (1 - d) (g + wd w)^2; v = m v + lr (g + wd w) / sqrt(s + epsilon); w = w - v. The mean
-    square s starts at 1 and epsilon is under the root (tf.train.RMSPropOptimizer), unlike in
-    MXNet's operator, which has no momentum in this form.
+    square s starts at 1 and epsilon is under the root (tf.train.RMSPropOptimizer). MXNet's operator
+    of the name has no momentum in this form and puts epsilon elsewhere.
     """
 
     momentum: float
     decay: float
     epsilon: float
 
-    def initial_state(self, weight: Array) -> dict[str, Array]:
+    def initial_state(self, weight: mx.nd.NDArray) -> Arrays:
         """The mean square s, one, and the velocity v, zero."""
         return {"mean_square": mx.nd.ones_like(weight), "velocity": mx.nd.zeros_like(weight)}
 
     def update(
-        self, weight: Array, gradient: Array, state: dict[str, Array], **rates: float
+        self, weight: mx.nd.NDArray, gradient: mx.nd.NDArray, state: Arrays, rates: Rates
     ) -> None:
         """See `Rule`."""
-        gradient = rates["rescale_grad"] * gradient + rates["wd"] * weight
+        gradient = rates.rescale_grad * gradient + rates.wd * weight
         mean_square, velocity = state["mean_square"], state["velocity"]
         mean_square *= self.decay
-        mean_square += (1 - self.decay) * gradient.square()
+        mean_square += (1 - self.decay) * gradient * gradient
         velocity *= self.momentum
-        velocity += rates["lr"] * gradient / (mean_square + self.epsilon).sqrt()
+        velocity += rates.lr * gradient / (mean_square + self.epsilon).sqrt()
         weight -= velocity
 
 
@@ -96,7 +102,7 @@ class WeightDecay:
     Attributes:
         rate: On the weights of convolutions and of the classifier.
         norm_and_bias: Also on gamma, beta and bias.
-        depthwise: Also on depthwise convolutions.
+        depthwise: Also on the weights of depthwise convolutions.
     """
 
     rate: float
@@ -107,12 +113,14 @@ class WeightDecay:
         """The penalty on the parameter `name` of `shape`."""
         if len(shape) == 1:
             return self.rate if self.norm_and_bias else 0.0
-        is_depthwise = re.search(r"depthwise_conv_weight$", name) is not None
+        is_depthwise = name.endswith("depthwise_conv_weight")
         return self.rate if self.depthwise or not is_depthwise else 0.0
 
 
 class Optimizer:
-    """Changes the parameters of a network that have a gradient, alike on all of its devices.
+    """Updates the parameters that have a gradient, alike on every device.
+
+    Parameters in half precision are updated through a copy in float32, their master.
 
     Args:
         parameters: By name, initialized.
@@ -126,73 +134,94 @@ class Optimizer:
         parameters: Mapping[str, gluon.Parameter],
         rule: Rule,
         weight_decay: WeightDecay,
-        clip_norm: Optional[float] = None,
+        clip_norm: float | None = None,
     ) -> None:
-        self._parameters = {n: p for n, p in parameters.items() if p.grad_req != "null"}
-        self._decays = {n: weight_decay.of(n, p.shape) for n, p in self._parameters.items()}
         self._rule = rule
         self._clip_norm = clip_norm
+        self._trained = {n: p for n, p in parameters.items() if p.grad_req != "null"}
+        self._decays = {n: weight_decay.of(n, p.shape) for n, p in self._trained.items()}
+        self._weights = self._by_device({n: p.list_data() for n, p in self._trained.items()})
+        # A master is a copy; float32 weights are their own masters.
+        self._masters = [
+            {name: weight.astype("float32", copy=False) for name, weight in weights.items()}
+            for weights in self._weights
+        ]
         self._states = [
-            {name: rule.initial_state(weight) for name, weight in weights.items()}
-            for weights in self._per_device("list_data")
+            {name: rule.initial_state(master) for name, master in masters.items()}
+            for masters in self._masters
         ]
 
-    def _per_device(self, of: str) -> list[dict[str, Array]]:
-        lists = {name: getattr(p, of)() for name, p in self._parameters.items()}
-        num_devices = len(next(iter(lists.values())))
-        return [{n: arrays[i] for n, arrays in lists.items()} for i in range(num_devices)]
+    @staticmethod
+    def _by_device(arrays: Mapping[str, list[mx.nd.NDArray]]) -> list[Arrays]:
+        return [dict(zip(arrays, on_device)) for on_device in zip(*arrays.values())]
 
-    def step(self, learning_rate: float, num_images: int) -> Array:
+    def step(self, learning_rate: float, num_images: int) -> mx.nd.NDArray:
         """Updates every parameter from the gradients of the summed losses of `num_images` images.
 
         Returns:
-            The norm of the whole gradient of the mean loss, before it was clipped, `(1,)`.
+            The norm of the whole gradient of the mean loss before it was clipped, `(1,)`.
         """
-        gradients = self._per_device("list_grad")
+        gradients = self._by_device({n: p.list_grad() for n, p in self._trained.items()})
         _sum_over_devices(gradients)
-        norms = [_norm(list(g.values())) / num_images for g in gradients]
-        for weights, grads, states, norm in zip(
-            self._per_device("list_data"), gradients, self._states, norms
-        ):
+        norms = [norm(arrays.values()) / num_images for arrays in gradients]
+        for device, length in enumerate(norms):
             if self._clip_norm is not None:
-                _scale(list(grads.values()), mx.nd.minimum(1.0, self._clip_norm / norm))
-            for name, weight in weights.items():
-                rates = {"lr": learning_rate, "wd": self._decays[name]}
-                self._rule.update(
-                    weight, grads[name], states[name], rescale_grad=1 / num_images, **rates
-                )
+                _scale(gradients[device], mx.nd.minimum(self._clip_norm / length, 1.0))
+            self._update(device, gradients[device], learning_rate, 1 / num_images)
         return norms[0]
 
-    def state(self) -> dict[str, Array]:
-        """The optimizer's arrays as `role/parameter`, e.g. `velocity/stem_conv_weight`."""
+    def _update(self, device: int, gradients: Arrays, lr: float, rescale_grad: float) -> None:
+        weights, states = self._weights[device], self._states[device]
+        for name, master in self._masters[device].items():
+            rates = Rates(lr, self._decays[name], rescale_grad)
+            gradient = gradients[name].astype("float32", copy=False)
+            self._rule.update(master, gradient, states[name], rates)
+            if master is not weights[name]:
+                master.copyto(weights[name])
+
+    def masters(self) -> Arrays:
+        """The weights in float32 by name: what a checkpoint holds of them."""
+        return self._masters[0]
+
+    def take_over_weights(self, weights: Mapping[str, mx.nd.NDArray]) -> None:
+        """Makes the masters equal to `weights`, which the network has been given."""
+        for masters in self._masters:
+            for name, master in masters.items():
+                weights[name].copyto(master)
+
+    def state(self) -> Arrays:
+        """The other arrays as `role/parameter`, e.g. `velocity/stem_conv_weight`."""
         return {
             f"{role}/{name}": array
             for name, roles in self._states[0].items()
             for role, array in roles.items()
         }
 
-    def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Takes over what `state` once gave."""
+    def restore(self, state: Mapping[str, mx.nd.NDArray]) -> None:
+        """Takes over what `state` gave."""
         for states in self._states:
             for name, roles in states.items():
                 for role, array in roles.items():
-                    arrays[f"{role}/{name}"].copyto(array)
+                    state[f"{role}/{name}"].copyto(array)
 
 
-def _sum_over_devices(gradients: Sequence[dict[str, Array]]) -> None:
-    """Every device's gradients become their sum over the devices."""
+def _sum_over_devices(gradients: list[Arrays]) -> None:
+    """Makes every device's gradients their sum over the devices."""
     first, *others = gradients
-    for name, total in first.items():
+    for name in first:
         for other in others:
-            total += other[name].as_in_context(total.context)
+            first[name] += other[name].as_in_context(first[name].context)
         for other in others:
-            total.copyto(other[name])
+            first[name].copyto(other[name])
 
 
-def _norm(arrays: list[Array]) -> Array:
+def norm(arrays: Iterable[mx.nd.NDArray]) -> mx.nd.NDArray:
+    """The L2 norm of all values of all `arrays` of one device, `(1,)`."""
+    arrays = list(arrays)
     return mx.nd.multi_sum_sq(*arrays, num_arrays=len(arrays)).sum().sqrt()
 
 
-def _scale(arrays: list[Array], factor: Array) -> None:
-    for array in arrays:
-        array *= factor.reshape((1,) * array.ndim)
+def _scale(arrays: Arrays, factor: mx.nd.NDArray) -> None:
+    for array in arrays.values():
+        same_rank = factor.astype(array.dtype).reshape((1,) * array.ndim)
+        mx.nd.broadcast_mul(array, same_rank, out=array)

@@ -1,4 +1,4 @@
-"""The log of a run: one JSON record per event in a file, and a line for people."""
+"""The log of a run: one JSON record per event in a file, and what people see of it."""
 
 from __future__ import annotations
 
@@ -6,47 +6,83 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Optional, TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from mobilenet.errors import UserError
+
 
 class RunLog:
-    """Appends events to the file at `path`; shows lines and a progress bar on `stream`.
+    """Appends events to the file at `path` and shows them on `stream`, standard error by default.
 
-    On a terminal the steps of an epoch are a bar; elsewhere only lines are written, so that a file
-    of captured output stays readable.
+    On a terminal the steps of an epoch are a bar; elsewhere there are only whole lines.
+
+    Args:
+        path: One JSON object per line: `event`, `time` in seconds since 1970, and its values.
+        tensorboard: Folder for TensorBoard files, or None. They hold the numbers of every event
+            that has a `step`.
+        stream: Where people look.
+
+    Raises:
+        UserError: TensorBoard's package is not installed.
     """
 
-    def __init__(self, path: Path, stream: Optional[TextIO] = None) -> None:
-        self._file = path.open("a", encoding="utf-8")
+    def __init__(
+        self, path: Path, tensorboard: Path | None = None, stream: TextIO | None = None
+    ) -> None:
+        self._board = None if tensorboard is None else _board(tensorboard)
         self._stream = stream or sys.stderr
-        self._bar: Optional[tqdm[Any]] = None
+        self._bar: tqdm[Any] | None = None
+        self._file = path.open("a+b", buffering=0)
+        self._complete_last_line()
 
-    def write(self, event: str, line: str = "", **values: Any) -> None:
-        """Records an event with its values; `line` is what people see of it."""
+    def _complete_last_line(self) -> None:
+        """A process that was killed may have left half a line."""
+        size = self._file.seek(0, 2)
+        if size:
+            self._file.seek(size - 1)
+            if self._file.read(1) != b"\n":
+                self._file.write(b"\n")
+
+    def write(self, event: str, line: str, **values: Any) -> None:
+        """Records an event; people see `line`."""
+        self.record(event, **values)
+        tqdm.write(line, file=self._stream)
+
+    def progress(self, line: str, **values: Any) -> None:
+        """Records a `progress` event; people see `line`, beside the bar if there is one."""
+        self.record("progress", **values)
+        if self._bar is not None and not self._bar.disable:
+            self._bar.set_postfix_str(line)
+        else:
+            tqdm.write(f"{self._label}: {line}", file=self._stream)
+
+    def record(self, event: str, **values: Any) -> None:
+        """Records an event that people need not see."""
         record = {"event": event, "time": round(time.time(), 3), **values}
-        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        self._file.flush()
-        if line:
-            tqdm.write(line, file=self._stream)
+        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        if self._board is not None and "step" in values:
+            for name, value in values.items():
+                if isinstance(value, float):
+                    self._board.add_scalar(f"{event}/{name}", value, values["step"])
+            self._board.flush()
 
-    def start_bar(self, total: int, done: int, label: str) -> None:
-        """Begins a progress bar of `total` steps of which `done` are over."""
+    def start_bar(self, label: str, total: int, done: int) -> None:
+        """Begins a bar of `total` steps of which `done` are over."""
+        self._label = label
         self._bar = tqdm(
+            desc=label,
             total=total,
             initial=done,
-            desc=label,
             file=self._stream,
-            disable=None,  # tqdm's value for: only on a terminal
+            disable=None,  # for tqdm this means: unless it is a terminal
             leave=False,
         )
 
-    def advance(self, status: str = "") -> None:
-        """One step more on the bar, with the status beside it."""
+    def advance_bar(self) -> None:
+        """One step more."""
         if self._bar is not None:
-            if status:
-                self._bar.set_postfix_str(status, refresh=False)
             self._bar.update()
 
     def stop_bar(self) -> None:
@@ -56,6 +92,19 @@ class RunLog:
             self._bar = None
 
     def close(self) -> None:
-        """Removes the bar and closes the file."""
+        """Removes the bar and closes the files."""
         self.stop_bar()
         self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _board(folder: Path) -> Any:
+    try:
+        from tensorboardX import SummaryWriter  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise UserError(
+            "log.tensorboard: the package tensorboardX is missing; install it, or the extra"
+            " mobilenet-mxnet[tensorboard]"
+        ) from error
+    return SummaryWriter(str(folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Iterator, NamedTuple
 
@@ -12,6 +13,7 @@ from mxnet import autograd, gluon
 
 from mobilenet import loss, mixing
 from mobilenet.optimizer import Optimizer
+from mobilenet.run_state import Metrics
 
 # What a random stream is for; streams of different purposes share no number.
 _MIXING, _DROPOUT = 2, 3
@@ -27,6 +29,7 @@ class Objective:
         mixup: Alpha of mixup; 0 for none.
         cutmix: Alpha of CutMix; 0 for none.
         seed: Of the blends and of dropout.
+        precision: Type of the images that the network takes.
     """
 
     classes: int
@@ -34,6 +37,7 @@ class Objective:
     mixup: float = 0.0
     cutmix: float = 0.0
     seed: int = 0
+    precision: str = "float32"
 
     def blend(self, images: mx.nd.NDArray, labels: loss.Labels, step: int) -> Examples:
         """The images and targets of a step, mixed if so wished."""
@@ -41,6 +45,7 @@ class Objective:
         mix = mixing.draw((self.seed, _MIXING, step), images.shape, self.mixup, self.cutmix)
         if mix is not None:
             images, targets = mixing.apply(mix, images), loss.mixed(targets, mix.partner, mix.own)
+        images = images.astype(self.precision, copy=False)
         return Examples(images, mx.nd.array(targets), mx.nd.array(labels))
 
     def seed_dropout(self, step: int) -> None:
@@ -67,50 +72,32 @@ class Examples(NamedTuple):
         return Examples(*(array.as_in_context(context) for array in self))
 
 
-class Metrics(NamedTuple):
-    """What one step saw, or sums over several steps."""
+class Outcome(NamedTuple):
+    """What a step saw, and the norm of its gradient before it was clipped."""
 
-    num_images: int = 0
-    loss_sum: float = 0.0
-    num_correct: int = 0
-    gradient_norm: float = 0.0
-
-    def plus(self, other: Metrics) -> Metrics:
-        """The sums over the steps of both, and the gradient's norm of the other."""
-        return Metrics(
-            self.num_images + other.num_images,
-            self.loss_sum + other.loss_sum,
-            self.num_correct + other.num_correct,
-            other.gradient_norm,
-        )
+    metrics: Metrics
+    gradient_norm: float
 
     @property
-    def loss(self) -> float:
-        """Mean loss in nats."""
-        return self.loss_sum / self.num_images
-
-    @property
-    def top1(self) -> float:
-        """Top-1 accuracy on the training images as they were augmented, as a fraction."""
-        return self.num_correct / self.num_images
+    def is_finite(self) -> bool:
+        """Whether loss and gradient are finite."""
+        return math.isfinite(self.metrics.loss_sum) and math.isfinite(self.gradient_norm)
 
 
-class PendingMetrics(NamedTuple):
-    """Metrics of a step that the devices may still be computing."""
+class PendingOutcome(NamedTuple):
+    """The outcome of a step that the devices may still be computing."""
 
     num_images: int
     losses: list[mx.nd.NDArray]
     num_correct: list[mx.nd.NDArray]
     gradient_norm: mx.nd.NDArray
 
-    def read(self) -> Metrics:
+    def read(self) -> Outcome:
         """Waits for the step to end."""
-        return Metrics(
-            self.num_images,
-            sum(float(value.asscalar()) for value in self.losses),
-            sum(int(value.asscalar()) for value in self.num_correct),
-            float(self.gradient_norm.asscalar()),
-        )
+        losses = sum(float(value.asscalar()) for value in self.losses)
+        num_correct = sum(int(value.asscalar()) for value in self.num_correct)
+        metrics = Metrics(self.num_images, losses, num_correct)
+        return Outcome(metrics, float(self.gradient_norm.asscalar()))
 
 
 class TrainingStep:
@@ -149,7 +136,7 @@ class TrainingStep:
 
     def __call__(
         self, images: npt.NDArray[np.float32], labels: loss.Labels, step: int, rate: float
-    ) -> PendingMetrics:
+    ) -> PendingOutcome:
         """Queues the step numbered `step` with the learning rate `rate`."""
         self._objective.seed_dropout(step)
         examples = self._objective.blend(mx.nd.array(images), labels, step)
@@ -162,10 +149,10 @@ class TrainingStep:
                 losses.append(part_loss)
                 correct.append(part_correct)
         norm = self._optimizer.step(rate, len(labels))
-        return PendingMetrics(len(labels), losses, correct, norm)
+        return PendingOutcome(len(labels), losses, correct, norm)
 
     def _backward(self, examples: Examples) -> tuple[mx.nd.NDArray, mx.nd.NDArray]:
-        """Adds the gradients of the summed losses; gives that sum and the number of right answers."""
+        """Computes the gradients; gives the sum of the losses and the number of right answers."""
         with autograd.record():
             logits = self._block(examples.images)
             loss_sum = loss.cross_entropy(logits, examples.targets).sum()

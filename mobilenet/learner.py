@@ -1,0 +1,124 @@
+"""A network in training, with everything that training changes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Iterable
+
+import mxnet as mx
+import numpy as np
+import numpy.typing as npt
+
+from mobilenet import build, freezing, initializer, norm_statistics, weights
+from mobilenet.checkpoint import Arrays, Checkpoint
+from mobilenet.config import Config
+from mobilenet.data.reader import Batch
+from mobilenet.ema import MovingAverage
+from mobilenet.graphs import training_block
+from mobilenet.model import parameter_arrays
+from mobilenet.optimizer import norm
+from mobilenet.training_step import PendingOutcome
+
+Images = npt.NDArray[np.float32]
+
+
+class Learner:
+    """The network of `config`, at random weights, with its optimizer and moving average.
+
+    Attributes:
+        trained: The group of `groups` that is validated and exported.
+        random_start: Parameters that initial weights have left at their random start.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._network = build.network(config)
+        initializer.initialize(self._network, build.contexts(config), config.training.seed)
+        freezing.freeze(self._network, config.training.frozen_stages)
+        if config.training.precision != "float32":
+            self._network.cast(config.training.precision)
+        self._optimizer = build.optimizer(config, self._network)
+        self._step = build.training_step(config, self._network, self._optimizer)
+        self._arrays = {**parameter_arrays(self._network), **self._optimizer.masters()}
+        decay = config.training.ema_decay
+        self._average = None if decay is None else MovingAverage(self._arrays, decay)
+        self.trained = "parameters" if decay is None else "average"
+        self.random_start: list[str] = []
+
+    def load_initial_weights(self) -> None:
+        """Takes over training.initial_weights, if there are any.
+
+        A classifier of another form, as for other classes, is left at its random start.
+
+        Raises:
+            WeightsError: The file cannot be read or does not fit the network.
+        """
+        if self._config.training.initial_weights is None:
+            return
+        path = Path(self._config.training.initial_weights)
+        arrays = weights.read_parameters(path)
+        own, given = _classifier(self._arrays), _classifier(arrays)
+        if {n: a.shape for n, a in own.items()} != {n: a.shape for n, a in given.items()}:
+            features = {name: array for name, array in arrays.items() if name not in given}
+            arrays, self.random_start = {**features, **own}, sorted(own)
+        self._set(arrays, path)
+
+    def _set(self, arrays: Arrays, source: Path) -> None:
+        weights.fit(self._network, arrays, source)
+        self._optimizer.take_over_weights(arrays)
+        if self._average is not None:
+            self._average.restore(self._arrays)
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Continues from a checkpoint with what `groups` gave."""
+        self._set(saved.arrays("parameters"), saved.path)
+        self._optimizer.restore(saved.arrays("optimizer"))
+        if self._average is not None:
+            self._average.restore(saved.arrays("average"))
+
+    def step(self, batch: Batch, step: int, learning_rate: float) -> PendingOutcome:
+        """Queues the training step numbered `step`, from 0."""
+        outcome = self._step(batch.data, batch.labels, step, learning_rate)
+        if self._average is not None:
+            self._average.update(step)
+        return outcome
+
+    def groups(self) -> dict[str, Arrays]:
+        """Everything that training changes, as groups of arrays by name."""
+        norm_statistics.synchronize(self._network)
+        groups: dict[str, Arrays] = {
+            "parameters": self._arrays,
+            "optimizer": self._optimizer.state(),
+        }
+        if self._average is not None:
+            groups["average"] = self._average.averages
+        return groups
+
+    def recalibrated(self, batches: Iterable[Batch]) -> Arrays:
+        """The arrays of `trained` with BatchNorm's statistics computed afresh over `batches`."""
+        arrays = self.groups()[self.trained]
+        context = build.contexts(self._config)[0]
+        network = build.network(self._config)
+        network.initialize(ctx=context)
+        weights.fit(network, arrays, Path())
+        norm_statistics.forget_history(network)
+        freezing.freeze(network, self._config.training.frozen_stages)
+        block = training_block(network, [context])
+        images = (part for batch in batches for part in self._device_parts(batch.data))
+        return {**arrays, **norm_statistics.recalibrated(network, block, images)}
+
+    def _device_parts(self, images: Images) -> list[Images]:
+        """The images of a batch in the parts that a device has the memory for."""
+        training = self._config.training
+        return np.split(images, len(training.devices) * training.accumulation)
+
+
+def _classifier(arrays: Arrays) -> dict[str, mx.nd.NDArray]:
+    return {name: array for name, array in arrays.items() if name.startswith("classifier_")}
+
+
+def is_finite(arrays: Arrays) -> bool:
+    """Whether every value is finite."""
+    # Not by multi_all_finite, which writes beyond its memory when it is given over 200 arrays.
+    return math.isfinite(norm(arrays.values()).asscalar())

@@ -1,0 +1,54 @@
+"""How fast training goes, and how much of its time it waits for data."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Callable, Generator, Iterator, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Speed(NamedTuple):
+    """Over some time: images per second, and the fraction of the time spent waiting for data."""
+
+    images_per_second: float
+    data_wait: float
+
+
+@dataclass
+class Meter:
+    """Measures between one reading and the next.
+
+    Attributes:
+        clock: Gives seconds.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._restart()
+
+    def _restart(self) -> None:
+        self._start, self._wait_seconds, self._num_images = self.clock(), 0.0, 0
+
+    def timed(self, batches: Iterator[T]) -> Generator[T, None, None]:
+        """The same batches; the time until each is there counts as waiting."""
+        while True:
+            asked = self.clock()
+            batch = next(batches, None)
+            self._wait_seconds += self.clock() - asked
+            if batch is None:
+                return
+            yield batch
+
+    def add(self, num_images: int) -> None:
+        """Counts images that were trained."""
+        self._num_images += num_images
+
+    def read(self) -> Speed:
+        """The speed since the last reading."""
+        seconds = max(self.clock() - self._start, 1e-9)
+        speed = Speed(self._num_images / seconds, self._wait_seconds / seconds)
+        self._restart()
+        return speed

@@ -1,0 +1,161 @@
+"""The folder of a run: who may begin, continue or change it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import hashlib
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+from mobilenet import __version__, files, settings
+from mobilenet.config import Config
+from mobilenet.errors import ConfigError, DataError, UserError, VerificationError
+
+CONFIG = "config.yaml"
+LOG = "log.jsonl"
+CURVES = "curves.png"
+REPORT = "report.md"
+SYNSET = "synset.txt"
+TENSORBOARD = "tensorboard"
+_LOCK = ".lock"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+# Settings that a resumed run may have changed: they do not alter what is computed ...
+_FREE = (
+    "checkpoint.",
+    "log.",
+    "data.directory",  # the records are compared by their digests
+    "data.num_workers",
+    "data.max_bad_records",
+    "validation.batch_size",
+    "training.rollbacks",
+)
+# ... or only how the same batch is computed, as when a device is lost: BatchNorm then sees other
+# parts of it, so that the run goes on, but no longer bit for bit.
+_FREE_WITH_EFFECT = ("training.devices", "training.accumulation")
+# These schedules do not depend on where the run ends; others would have been different all along.
+_OPEN_ENDED = ("step", "exponential", "constant")
+
+
+def check(run: Path, resume: bool) -> None:
+    """Refuses to begin a run where there is something, and to resume one where there is none.
+
+    Raises:
+        UserError: `run` holds something, or with `resume` no run.
+    """
+    if resume and not (run / CONFIG).is_file():
+        raise UserError(f"{run}: no run to resume (no {CONFIG}); start it without --resume")
+    is_new = not run.exists() or (run.is_dir() and all(p.name == _LOCK for p in run.iterdir()))
+    if not resume and not is_new:
+        raise UserError(
+            f"{run}: exists already; continue the run with --resume or choose another folder"
+            " with --run"
+        )
+
+
+@contextlib.contextmanager
+def claimed(run: Path) -> Iterator[None]:
+    """Holds the folder, which is made if it is missing, for this process alone.
+
+    The claim ends with the process, however that ends.
+
+    Raises:
+        UserError: Another process holds it.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{run}: another process is training in this folder") from error
+        yield
+
+
+@contextlib.contextmanager
+def full_disk_explained(run: Path) -> Iterator[None]:
+    """Turns the error of a write for which there was no room into what the user needs to know.
+
+    Raises:
+        VerificationError: There was no room.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise VerificationError(
+            f"{run}: cannot be written to ({error.strerror}); the checkpoints that it has are"
+            " intact: make room and continue with --resume"
+        ) from error
+
+
+def describe(run: Path, config: Config) -> None:
+    """Writes what others need to know of the run: its configuration and its classes."""
+    files.write_text(run / CONFIG, settings.dump(config))
+    synset = Path(config.data.directory) / SYNSET
+    if synset.is_file():
+        files.write_bytes(run / SYNSET, synset.read_bytes())
+
+
+def versions() -> dict[str, str]:
+    """Of the package and of what decides on its results."""
+    others = {name: metadata.version(name) for name in ("mxnet", "numpy")}
+    return {"mobilenet": __version__, "python": platform.python_version(), **others}
+
+
+def check_changes(began: Config, given: Config, run: Path) -> list[str]:
+    """Compares the settings that a run began with to those that it is to be resumed with.
+
+    Returns:
+        The changed settings that affect the result, each with both values.
+
+    Raises:
+        ConfigError: A setting has changed that would make it another run.
+    """
+    before, after = _flat(began), _flat(given)
+    changed = [name for name in before if before[name] != after[name]]
+    free = _FREE + (("training.epochs",) if given.schedule.name in _OPEN_ENDED else ())
+    for name in changed:
+        if not name.startswith((*free, *_FREE_WITH_EFFECT)):
+            raise ConfigError(
+                f"{run}: the run began with {name} = {before[name]} and cannot continue with"
+                f" {after[name]}: give the old value, or start another run"
+            )
+    return [
+        f"{name}: {before[name]} -> {after[name]}"
+        for name in changed
+        if name.startswith(_FREE_WITH_EFFECT)
+    ]
+
+
+def _flat(config: Config) -> dict[str, Any]:
+    return {
+        f"{section.name}.{field.name}": getattr(getattr(config, section.name), field.name)
+        for section in dataclasses.fields(config)
+        for field in dataclasses.fields(getattr(config, section.name))
+    }
+
+
+def records_digest(path: Path) -> str:
+    """Tells record files apart by index and size, without reading all of 140 GB."""
+    content = path.with_suffix(".idx").read_bytes() + str(path.stat().st_size).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_data(began: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Compares the digests of the record files that a run began with, by split, to the present.
+
+    Raises:
+        DataError: They are others.
+    """
+    for split in sorted({*began, *given}):
+        if began.get(split) != given.get(split):
+            raise DataError(
+                f"data.directory: {split}.rec is not the file that the run began with; give back"
+                " the old records, or start another run"
+            )

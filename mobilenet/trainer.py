@@ -1,0 +1,300 @@
+"""The course of a run: steps, a validation after every epoch, checkpoints, ways back.
+
+Everything random is a function of the seed and the step, and all else that a step depends on is in
+the checkpoint. A run that is killed at any moment and resumed therefore ends, on CPUs, with bit for
+bit the parameters of one that was left alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from pathlib import Path
+from typing import Iterator, Mapping
+
+from mobilenet import build, checkpoint, files, run_folder, settings
+from mobilenet.checkpoint import Arrays, Checkpoint, State
+from mobilenet.config import Config
+from mobilenet.curves import draw_curves
+from mobilenet.data.reader import Batch
+from mobilenet.errors import RunStopped, VerificationError
+from mobilenet.evaluation import evaluate
+from mobilenet.learner import Learner, is_finite
+from mobilenet.metrics import Counts
+from mobilenet.reporting import Plan, Reporter, StepReport
+from mobilenet.run_report import run_report
+from mobilenet.run_state import EpochRecord, Metrics, Progress
+from mobilenet.runlog import RunLog
+from mobilenet.signals import StopRequest
+from mobilenet.training_step import PendingOutcome
+
+_DEPLOYED = "deployed"
+_WHAT_TO_TRY = (
+    "try a lower schedule.learning_rate, a longer schedule.warmup_epochs, optimizer.clip_norm or"
+    " training.rollbacks"
+)
+
+
+class _NotFiniteError(VerificationError):
+    """A loss, gradient or parameter is infinite or not a number."""
+
+
+class _StopRequestedError(Exception):
+    """A signal was noted; no step is half done."""
+
+
+class Parts:
+    """What the configuration makes of the data and the network."""
+
+    def __init__(self, config: Config) -> None:
+        self.reader = build.train_reader(config)
+        self.split = build.eval_split(config)
+        self.eval_reader = build.eval_reader(config, self.split)
+        self.schedule = build.schedule(config, self.reader.steps_per_epoch)
+        self.learner = Learner(config)
+        self.data_digests = {
+            split: run_folder.records_digest(reader.records.path)
+            for split, reader in (("train", self.reader), (self.split, self.eval_reader))
+        }
+
+
+class Trainer:
+    """A run under way: what it is made of, how far it is, and the step that is in flight."""
+
+    def __init__(self, config: Config, run: Path, parts: Parts, log: RunLog) -> None:
+        self._config, self._run, self._parts, self._log = config, run, parts, log
+        self._steps_per_epoch = parts.reader.steps_per_epoch
+        plan = Plan(config.training.epochs, self._steps_per_epoch, config.log.every_steps)
+        self._reporter = Reporter(log, plan)
+        self._progress = Progress()
+        self._in_flight: PendingOutcome | None = None
+        self._num_bad_records = 0
+
+    def resume(self) -> None:
+        """Takes up the newest intact checkpoint, or the start if the run has none yet.
+
+        Raises:
+            UserError: A setting or the data is not that of the run, or no checkpoint is intact.
+        """
+        saved = checkpoint.newest_checkpoint(self._run, self._warn)
+        if saved is None:
+            began = settings.load(Config, self._run / run_folder.CONFIG)
+        else:
+            began = settings.loads(Config, saved.state.config, str(saved.path))
+        for change in run_folder.check_changes(began, self._config, self._run):
+            self._warn(f"no longer bit for bit the run that it was: {change}")
+        self._go_back_to(saved)
+
+    def _go_back_to(self, saved: Checkpoint | None) -> None:
+        checkpoint.clear_after(self._run, saved)
+        self._in_flight = None
+        if saved is None:
+            self._progress = Progress()
+            self._parts.learner.load_initial_weights()
+        else:
+            run_folder.check_data(saved.state.data, self._parts.data_digests)
+            self._progress = saved.state.progress
+            self._parts.learner.restore(saved)
+
+    def go_on(self, stop: StopRequest) -> None:
+        """Trains from where the run is to its end."""
+        self._begin()
+        while len(self._progress.history) < self._config.training.epochs:
+            self._complete_epoch(stop)
+        self._end()
+
+    def _complete_epoch(self, stop: StopRequest) -> None:
+        try:
+            self._train_epoch(stop)
+            self._finish_epoch(stop)
+        except _NotFiniteError as error:
+            self._roll_back(error)
+        except _StopRequestedError:
+            raise self._stopped(stop) from None
+
+    def _begin(self) -> None:
+        run_folder.describe(self._run, self._config)
+        parts = self._parts
+        self._log.write(
+            "start",
+            f"{self._run}: from step {self._progress.step} of"
+            f" {self._config.training.epochs * self._steps_per_epoch},"
+            f" {self._steps_per_epoch} to an epoch; validation on {parts.split}.rec",
+            step=self._progress.step,
+            steps_per_epoch=self._steps_per_epoch,
+            num_train_records=len(parts.reader.records),
+            split=parts.split,
+            random_start=parts.learner.random_start,
+            versions=run_folder.versions(),
+        )
+
+    def _train_epoch(self, stop: StopRequest) -> None:
+        """Takes the steps that are left of the epoch."""
+        epoch = len(self._progress.history)
+        num_done = self._progress.step - epoch * self._steps_per_epoch
+        self._reporter.start_epoch(epoch + 1, num_done)
+        batches = self._reporter.timed(self._parts.reader.batches(epoch, num_done))
+        try:
+            for batch in _until(stop, batches):
+                self._train_step(batch)
+            self._settle()
+        finally:
+            self._reporter.stop_steps()
+
+    def _train_step(self, batch: Batch) -> None:
+        step = self._progress.step
+        queued = self._parts.learner.step(batch, step, self._learning_rate(step))
+        self._settle()  # the step before, while the devices work on this one
+        self._in_flight = queued
+        self._progress.step += 1
+        ends_epoch = self._progress.step % self._steps_per_epoch == 0
+        if self._is_step_due() and not ends_epoch:
+            self._save({})
+
+    def _learning_rate(self, step: int) -> float:
+        return self._parts.schedule(step) * 0.5**self._progress.num_rollbacks
+
+    def _settle(self) -> None:
+        """Waits for the step in flight and takes in what it saw.
+
+        Raises:
+            _NotFiniteError: Its loss or gradient is not finite.
+        """
+        if self._in_flight is None:
+            return
+        outcome, self._in_flight = self._in_flight.read(), None
+        step = self._progress.step - 1
+        if not outcome.is_finite:
+            raise self._not_finite("the loss or its gradient is", step)
+        self._progress.epoch_metrics = self._progress.epoch_metrics.plus(outcome.metrics)
+        self._reporter.step_done(
+            StepReport(step + 1, *outcome, learning_rate=self._learning_rate(step))
+        )
+        self._report_bad_records()
+
+    def _finish_epoch(self, stop: StopRequest) -> None:
+        """Validates, and keeps what was reached."""
+        deployed = self._recalibrated()
+        arrays = deployed or self._parts.learner.groups()[self._parts.learner.trained]
+        predict = build.predictor_of(self._config, arrays)
+        counts = evaluate(predict, _until(stop, self._parts.eval_reader.batches()))
+        record = self._record(counts)
+        self._progress.history.append(record)
+        self._progress.epoch_metrics = Metrics()
+        self._reporter.epoch_done(record)
+        if self._is_checkpoint_due(record):
+            self._save({_DEPLOYED: deployed} if deployed else {})
+        draw_curves({"": self._progress.history}, self._run / run_folder.CURVES)
+
+    def _recalibrated(self) -> Arrays | None:
+        num_batches = self._config.training.recalibration_batches
+        if not num_batches:
+            return None
+        batches = self._parts.reader.batches(len(self._progress.history))
+        return self._parts.learner.recalibrated(itertools.islice(batches, num_batches))
+
+    def _record(self, counts: Counts) -> EpochRecord:
+        progress = self._progress
+        return EpochRecord(
+            epoch=len(progress.history) + 1,
+            step=progress.step,
+            learning_rate=self._learning_rate(progress.step - 1),
+            train_loss=progress.epoch_metrics.loss,
+            train_top1=progress.epoch_metrics.top1,
+            split=self._parts.split,
+            num_images=counts.num_images,
+            loss=counts.loss,
+            top1=counts.top1,
+            top5=counts.top5,
+        )
+
+    def _is_checkpoint_due(self, record: EpochRecord) -> bool:
+        return (
+            record.epoch % self._config.checkpoint.every_epochs == 0
+            or record.epoch == self._config.training.epochs
+            or record is self._progress.best
+            or self._is_step_due()
+        )
+
+    def _is_step_due(self) -> bool:
+        every = self._config.checkpoint.every_steps
+        return every is not None and self._progress.step % every == 0
+
+    def _save(self, deployed: Mapping[str, Arrays]) -> Path:
+        """Writes a checkpoint of everything up to the last step."""
+        self._settle()
+        learner, keep = self._parts.learner, self._config.checkpoint
+        groups = {**learner.groups(), **deployed}
+        if not all(map(is_finite, groups.values())):
+            raise self._not_finite("a parameter is", self._progress.step - 1)
+        state = State(
+            self._progress,
+            settings.dump(self._config),
+            self._parts.data_digests,
+            weights=next(iter(deployed), learner.trained),
+        )
+        path = checkpoint.save(self._run, state, groups)
+        checkpoint.prune(self._run, keep.keep_last, keep.keep_every_epochs)
+        self._log.record("checkpoint", step=self._progress.step, path=path.name)
+        return path
+
+    def _not_finite(self, what: str, step: int) -> _NotFiniteError:
+        paths = checkpoint.checkpoint_paths(self._run)
+        last = f"the last good checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
+        epoch = step // self._steps_per_epoch + 1
+        return _NotFiniteError(
+            f"{what} no longer finite at step {step + 1} (epoch {epoch}, learning rate"
+            f" {self._learning_rate(step):.3g}); {last}; {_WHAT_TO_TRY}"
+        )
+
+    def _roll_back(self, error: _NotFiniteError) -> None:
+        """Goes back to the last checkpoint, at half the learning rate.
+
+        Raises:
+            _NotFiniteError: That was done training.rollbacks times.
+        """
+        num_rollbacks = self._progress.num_rollbacks + 1
+        if num_rollbacks > self._config.training.rollbacks:
+            raise error
+        self._parts.learner = Learner(self._config)
+        self._go_back_to(checkpoint.newest_checkpoint(self._run, self._warn))
+        self._progress.num_rollbacks = num_rollbacks
+        self._log.write(
+            "rollback",
+            f"{error}; back to step {self._progress.step} at half the rate",
+            step=self._progress.step,
+            num_rollbacks=num_rollbacks,
+        )
+
+    def _stopped(self, stop: StopRequest) -> RunStopped:
+        assert stop.number is not None, "only called after a request"
+        path = self._save({})
+        name = signal.Signals(stop.number).name
+        self._log.record("stop", step=self._progress.step, signal=name)
+        return RunStopped(stop.number, f"stopped by {name}, saved {path}; continue with --resume")
+
+    def _end(self) -> None:
+        text = run_report(self._run.name, self._progress.history, settings.dump(self._config))
+        files.write_text(self._run / run_folder.REPORT, text)
+        self._log.record("end", step=self._progress.step)
+
+    def _warn(self, text: str) -> None:
+        self._log.write("warning", f"warning: {text}", text=text)
+
+    def _report_bad_records(self) -> None:
+        bad_records = self._parts.reader.bad_records
+        for error in list(bad_records.values())[self._num_bad_records :]:
+            self._warn(f"replaced by another record: {error}")
+        self._num_bad_records = len(bad_records)
+
+
+def _until(stop: StopRequest, batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches until a stop is requested.
+
+    Raises:
+        _StopRequestedError: It was.
+    """
+    for batch in batches:
+        if stop.number is not None:
+            raise _StopRequestedError
+        yield batch

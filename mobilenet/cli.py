@@ -29,12 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = run(parsed)
         sys.stdout.flush()
-    except UserError as error:
-        return _fail(parsed.command, error, 2)
-    except VerificationError as error:
-        return _fail(parsed.command, error, 1)
-    except RunStopped as stopped:
-        return _fail(parsed.command, stopped, stopped.exit_code)
+    except (UserError, VerificationError, RunStopped) as error:
+        return _fail(parsed.command, error, error.exit_code)
     except BrokenPipeError:
         # The reader of our output has left; the interpreter must not complain while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

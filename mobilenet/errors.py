@@ -2,7 +2,9 @@
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend: says what, where and what would be right (exit code 2)."""
+    """A mistake that the user can mend: says what, where and what would be right."""
+
+    exit_code = 2
 
 
 class ConfigError(UserError):
@@ -18,16 +20,14 @@ class WeightsError(UserError):
 
 
 class VerificationError(RuntimeError):
-    """The work ran and the answer is no: a proof failed or a target was missed (exit code 1)."""
+    """The work ran and the answer is no: a proof failed or a target was missed."""
+
+    exit_code = 1
 
 
 class RunStopped(Exception):  # noqa: N818 - not an error: it was asked for
-    """A signal asked a run to stop, and it has saved itself (exit code 128 + signal).
-
-    Attributes:
-        exit_code: What the process should end with.
-    """
+    """A signal asked a run to stop, and it has saved itself."""
 
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)
-        self.exit_code = 128 + signal_number
+        self.exit_code = 128 + signal_number  # as shells report a death by that signal

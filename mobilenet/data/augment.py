@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Iterator, NamedTuple, Optional
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mobilenet.data.transforms import IMAGENET, Encoded, Normalization, Pixels, decode, planes
+from mobilenet.data.transforms import (
+    IMAGENET,
+    Encoded,
+    Floats,
+    Normalization,
+    Pixels,
+    decode_bgr,
+    planes_of_bgr,
+)
 
 Draws = Iterator[float]  # uniform in [0, 1)
 Range = tuple[float, float]
@@ -28,18 +37,20 @@ NUM_DRAWS = 2 * (2 * _NUM_TRIES + 2) + 4 + 4 + 2
 _ERASED_AREA = (0.02, 1 / 3)
 _ERASED_ASPECT_RATIO = (0.3, 3.3)
 
-# Luma of ITU-R BT.601, and the rotation of colours about the grey axis in YIQ, to first order.
-_LUMA = np.array([0.299, 0.587, 0.114])
-_TO_YIQ = np.array([_LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
-_TURN = np.linalg.inv(_TO_YIQ) @ [[0, 0, 0], [0, 0, -1], [0, 1, 0]] @ _TO_YIQ
+# All colours are blue, green, red here, as OpenCV decodes them.
+# Luma of ITU-R BT.601 and the two axes of colour of NTSC's YIQ. With A the projection to grey, B to
+# colour and C the quarter turn of the colours, A + cos(a) B + sin(a) C turns them by a.
+_LUMA = np.array([0.114, 0.587, 0.299])
+_YIQ = np.array([_LUMA, [-0.321263, -0.274453, 0.595716], [0.311135, -0.522591, 0.211456]])
+_QUARTER_TURN = np.linalg.inv(_YIQ) @ [[0, 0, 0], [0, 0, -1], [0, 1, 0]] @ _YIQ
 _GREY = np.outer(np.ones(3), _LUMA)
-_COLOUR_BASIS = np.stack([_GREY, np.eye(3) - _GREY, _TURN]).reshape(3, 9)
+_COLOUR_BASIS = np.stack([_GREY, np.eye(3) - _GREY, _QUARTER_TURN]).reshape(3, 9)
 
-# Principal components of ImageNet's colours on the scale 0 .. 255, each times the square root of
-# its variance (Krizhevsky et al., "ImageNet classification with deep convolutional neural
-# networks", 2012, section 4.1; the numbers are those of MXNet's ImageRecordIter).
+# Principal components of ImageNet's colours on the scale 0 .. 255, in columns, each times its
+# weight (Krizhevsky et al., "ImageNet classification with deep convolutional neural networks",
+# 2012, section 4.1; the numbers are those of MXNet's ImageRecordIter).
 _COMPONENTS = np.array(
-    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+    [[-0.5836, -0.6948, 0.4203], [-0.5808, -0.0045, -0.8140], [-0.5675, 0.7192, 0.4009]]
 ) * [55.46, 4.794, 1.148]
 
 
@@ -101,8 +112,7 @@ class TrainTransform:
         contrast: Distances from the crop's mean grey are multiplied by such a factor.
         saturation: Distances of a colour from its grey are multiplied by such a factor.
         hue: Colours turn about the grey axis by up to this part of the circle, either way.
-        pca_noise: Standard deviation of AlexNet's lighting noise, in standard deviations of
-            ImageNet's colours; the published value is 0.1.
+        pca_noise: Standard deviation of the weights of AlexNet's lighting noise, there 0.1.
         random_erasing: Probability that a rectangle is painted over with the mean colour.
         normalization: Of the network that sees the images.
     """
@@ -119,22 +129,22 @@ class TrainTransform:
     random_erasing: float = 0.0
     normalization: Normalization = IMAGENET
 
-    def planes(self, image: Encoded, draws: Draws, out: Optional[Pixels] = None) -> Pixels:
-        """The augmented image (3, resolution, resolution), not normalised; in `out` if given.
+    def __call__(self, image: Encoded, draws: Draws, out: Optional[Floats] = None) -> Floats:
+        """The network's input (3, resolution, resolution) for an image; in `out` if given.
 
         Takes up to `NUM_DRAWS` of `draws`.
 
         Raises:
             DataError: The image cannot be decoded.
         """
-        pixels = self._random_resized_crop(decode(image), draws)
+        pixels = self._random_resized_crop(decode_bgr(image), draws)
         if next(draws) < self.flip:
             pixels = cv2.flip(pixels, 1, dst=pixels)
         if self._changes_colours:
             pixels = cv2.transform(pixels, self._colour_map(pixels, draws))
         if self.random_erasing:
             self._erase(pixels, draws)
-        return planes(pixels, out)
+        return self.normalization(planes_of_bgr(pixels), out)
 
     def _random_resized_crop(self, pixels: Pixels, draws: Draws) -> Pixels:
         crop = random_rectangle(pixels.shape, self.area, self.aspect_ratio, draws)
@@ -143,10 +153,9 @@ class TrainTransform:
         resized: Pixels = cv2.resize(pixels[crop], size, interpolation=cv2.INTER_LINEAR)
         return resized
 
-    @property
+    @cached_property
     def _changes_colours(self) -> bool:
-        jitter = self.brightness, self.contrast, self.saturation, self.hue, self.pca_noise
-        return any(jitter)
+        return any((self.brightness, self.contrast, self.saturation, self.hue, self.pca_noise))
 
     def _colour_map(self, pixels: Pixels, draws: Draws) -> npt.NDArray[np.float64]:
         """Jitter and lighting noise as one affine map of colours, (3, 4).
@@ -174,11 +183,12 @@ class TrainTransform:
         if next(draws) < self.random_erasing:
             erased = random_rectangle(pixels.shape, _ERASED_AREA, _ERASED_ASPECT_RATIO, draws)
             if erased:
-                pixels[erased] = [round(255 * mean) for mean in self.normalization.mean]
+                red, green, blue = (round(255 * mean) for mean in self.normalization.mean)
+                pixels[erased] = blue, green, red
 
 
 def _mean_grey(pixels: Pixels) -> float:
-    mean: float = cv2.mean(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))[0]
+    mean: float = cv2.mean(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))[0]
     return mean
 
 

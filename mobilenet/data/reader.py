@@ -7,8 +7,9 @@ What a batch holds depends on neither their number nor their timing.
 
 from __future__ import annotations
 
-import itertools
+import math
 import os
+import weakref
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from mobilenet.data.augment import NUM_DRAWS, TrainTransform
 from mobilenet.data.order import augmentation_draws, epoch_order
-from mobilenet.data.transforms import Encoded, EvalTransform, Floats, Pixels
+from mobilenet.data.transforms import Encoded, EvalTransform, Floats
 from mobilenet.errors import DataError
 
 # Batches that are being read or wait, besides the one that the consumer has.
@@ -61,15 +62,31 @@ class Batch(NamedTuple):
     positions: Positions
     """(N,), of the records in their file."""
 
-    @classmethod
-    def empty(cls, size: int, resolution: int) -> Batch:
-        """A batch of `size` records whose values are yet to be set."""
-        data = np.empty((size, 3, resolution, resolution), np.float32)
-        return cls(data, np.empty(size, np.int32), np.empty(size, np.int64))
-
     def rows(self, part: slice) -> Batch:
         """Some of the records, in the same memory."""
         return Batch(self.data[part], self.labels[part], self.positions[part])
+
+
+class _BatchMemory:
+    """Memory of batches, used again once nobody holds a batch or a view of it.
+
+    Memory that the system hands out anew it first fills with zeros, which takes longer than
+    writing a batch into it.
+    """
+
+    def __init__(self, max_size: int, resolution: int) -> None:
+        self._image_shape = (3, resolution, resolution)
+        self._num_values = max_size * math.prod(self._image_shape)
+        self._free: deque[memoryview] = deque(maxlen=_NUM_AHEAD + 2)  # the consumer has up to two
+
+    def batch(self, size: int) -> Batch:
+        """A batch of `size` records whose values are yet to be set."""
+        memory = self._free.pop() if self._free else np.empty(self._num_values, np.float32).data
+        # All views, in whatever library, keep this array alive, and it alone sees the memory.
+        values = np.frombuffer(memory, np.float32)
+        weakref.finalize(values, self._free.append, memory).atexit = False
+        data = values[: size * math.prod(self._image_shape)].reshape(size, *self._image_shape)
+        return Batch(data, np.empty(size, np.int32), np.empty(size, np.int64))
 
 
 # Reads some rows of an order into a batch of as many, and says which records it had to replace.
@@ -77,19 +94,20 @@ _Fill = Callable[[range, Batch], BadRecords]
 
 
 def _read_ahead(
-    batches: Iterable[range], resolution: int, fill: _Fill, num_workers: int
+    batches: Iterable[range], fill: _Fill, memory: _BatchMemory, num_workers: int
 ) -> Iterator[tuple[Batch, BadRecords]]:
     """The batches of the given rows, one after the other.
 
     However the consumer leaves the iterator, the threads end with the images in their hands.
     """
     cv2.setNumThreads(1)  # every thread has an image of its own
-    pool = ThreadPoolExecutor(num_workers, "reader")
+    num_threads = num_workers or len(os.sched_getaffinity(0))
+    pool = ThreadPoolExecutor(num_threads, "reader")
     pending: deque[tuple[Batch, list[Future[BadRecords]]]] = deque()
     try:
         for rows in batches:
-            batch = Batch.empty(len(rows), resolution)
-            size = min(_MAX_CHUNK_SIZE, -(-len(rows) // num_workers))
+            batch = memory.batch(len(rows))
+            size = min(_MAX_CHUNK_SIZE, -(-len(rows) // num_threads))
             parts = [slice(start, start + size) for start in range(0, len(rows), size)]
             chunks = [pool.submit(fill, rows[part], batch.rows(part)) for part in parts]
             pending.append((batch, chunks))
@@ -105,18 +123,20 @@ def _completed(batch: Batch, chunks: list[Future[BadRecords]]) -> tuple[Batch, B
     return batch, {p: error for chunk in chunks for p, error in chunk.result().items()}
 
 
-def _read(records: Records, position: int, planes_of: Callable[[Encoded], Pixels]) -> int:
+def _read(records: Records, position: int, transform: Callable[[Encoded], Floats]) -> int:
     """Transforms the image of a record; returns the label."""
     image = records.image(position)
     try:
-        planes_of(image)
+        transform(image)
     except (DataError, cv2.error) as error:
         raise DataError(f"{records.path}: record {position}: {error}") from error
     return records.label(position)
 
 
-def _threads(num_workers: int) -> int:
-    return num_workers or len(os.sched_getaffinity(0))
+def _from(order: Positions, row: int) -> Iterator[int]:
+    """The positions from a row of the order on, after its end those at its start."""
+    for step in range(len(order)):
+        yield int(order[(row + step) % len(order)])
 
 
 @dataclass
@@ -156,8 +176,10 @@ class TrainReader:
     max_bad_records: int = 0
     bad_records: BadRecords = field(default_factory=dict, init=False)
     steps_per_epoch: int = field(init=False)
+    _memory: _BatchMemory = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._memory = _BatchMemory(self.batch_size, self.transform.resolution)
         global_batch_size = self.batch_size * self.world
         self.steps_per_epoch = len(self.records) // global_batch_size
         if not self.steps_per_epoch:
@@ -170,7 +192,7 @@ class TrainReader:
         """The batches of an epoch, from step `first_step` on; both count from 0.
 
         Raises:
-            DataError: A record cannot be read or decoded, and `max_bad_records` are replaced.
+            DataError: More than `max_bad_records` records cannot be read or decoded.
         """
         order = epoch_order(len(self.records), self.seed, epoch)
         starts = (
@@ -179,35 +201,37 @@ class TrainReader:
         )
         rows = (range(start, start + self.batch_size) for start in starts)
         fill = partial(self._fill, epoch, order)
-        replaced: BadRecords = {}
-        threads = _threads(self.num_workers)
-        for batch, bad_records in _read_ahead(rows, self.transform.resolution, fill, threads):
-            replaced.update(bad_records)
-            self.bad_records.update(bad_records)
-            self._check(replaced)
+        bad_records: BadRecords = {}
+        for batch, found in _read_ahead(rows, fill, self._memory, self.num_workers):
+            bad_records.update(found)
+            self.bad_records.update(found)
+            self._check(bad_records)
             yield batch
 
     def _fill(self, epoch: int, order: Positions, rows: range, batch: Batch) -> BadRecords:
-        planes = np.empty(batch.data.shape, np.uint8)
-        positions = order[rows.start : rows.stop]
-        draws = augmentation_draws(self.seed, epoch, positions, NUM_DRAWS).tolist()
+        drawn_for = order[rows.start : rows.stop]
+        draws = augmentation_draws(self.seed, epoch, drawn_for, NUM_DRAWS).tolist()
         bad_records: BadRecords = {}
         for i, row in enumerate(rows):
-            for position in map(int, itertools.chain(order[row:], order[:row])):
-                transform = partial(self.transform.planes, draws=iter(draws[i]), out=planes[i])
+            for position in _from(order, row):
+                transform = partial(self.transform, draws=iter(draws[i]), out=batch.data[i])
                 try:
                     batch.labels[i] = _read(self.records, position, transform)
                     batch.positions[i] = position
                     break
                 except DataError as error:
                     bad_records[position] = error
-                    self._check(bad_records)
-        self.transform.normalization(planes, out=batch.data)
+                    if len(bad_records) > self.max_bad_records:
+                        return bad_records
         return bad_records
 
     def _check(self, bad_records: BadRecords) -> None:
+        # Here and not in the threads, so that it is always the same record that is one too many.
         if len(bad_records) > self.max_bad_records:
-            raise list(bad_records.values())[-1]
+            error = list(bad_records.values())[self.max_bad_records]
+            raise DataError(
+                f"{error}; {self.max_bad_records} bad records may be replaced in an epoch"
+            ) from error
 
 
 @dataclass
@@ -225,6 +249,11 @@ class EvalReader:
     transform: EvalTransform
     batch_size: int
     num_workers: int = 0
+    _memory: _BatchMemory = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        max_size = min(self.batch_size, len(self.records))
+        self._memory = _BatchMemory(max_size, self.transform.resolution)
 
     def batches(self) -> Iterator[Batch]:
         """The batches of one pass.
@@ -235,15 +264,12 @@ class EvalReader:
         everything = range(len(self.records))
         starts = everything[:: self.batch_size]
         rows = (everything[start : start + self.batch_size] for start in starts)
-        threads = _threads(self.num_workers)
-        for batch, _ in _read_ahead(rows, self.transform.resolution, self._fill, threads):
+        for batch, _ in _read_ahead(rows, self._fill, self._memory, self.num_workers):
             yield batch
 
     def _fill(self, rows: range, batch: Batch) -> BadRecords:
-        planes = np.empty(batch.data.shape, np.uint8)
         for i, position in enumerate(rows):
-            transform = partial(self.transform.planes, out=planes[i])
+            transform = partial(self.transform, out=batch.data[i])
             batch.labels[i] = _read(self.records, position, transform)
         batch.positions[:] = rows
-        self.transform.normalization(planes, out=batch.data)
         return {}

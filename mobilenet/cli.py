@@ -86,9 +86,19 @@ def _add(
 
 def _add_prepare(adder: Adder) -> None:
     parser = _add(adder, commands.prepare, "prepare")
-    parser.add_argument("--source", type=Path, required=True, help="folder or tar of class folders")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the record files")
-    parser.add_argument("--synset", type=Path, help="file with one class per line, in label order")
+    add = parser.add_argument
+    add("--source", type=Path, nargs="+", required=True, help="folders, tars or .lst files")
+    add("--output", type=Path, required=True, help="folder for the record files")
+    add("--synset", type=Path, help="file with one class per line, in label order")
+    add("--split", choices=("train", "val"), help="pack only this split; the one of a plain tree")
+    add("--root", type=Path, help="folder that the paths in .lst files are relative to")
+    add("--short-side", type=int, help="re-encode larger images with this short side in pixels")
+    add("--quality", type=int, help="JPEG quality of re-encoded images (95)")
+    add("--minival", type=int, help="training images to hold out for choosing checkpoints")
+    add("--seed", type=int, help="seed of the order of the training images (0)")
+    add("--skip-bad", action="store_true", help="leave out images that do not decode")
+    add("--workers", type=int, help="threads (one per processor)")
+    add("--checksum", action="store_true", help="hold ILSVRC2012's tars against their SHA-1")
 
 
 def _add_verify(adder: Adder) -> None:
@@ -172,7 +182,29 @@ def _add_predict(adder: Adder) -> None:
 def _add_export(adder: Adder) -> None:
     parser = _add(adder, commands.export, "export")
     _add_model(parser)
-    parser.add_argument("--output", type=Path, help="file to write (MODEL's name with .onnx)")
+    add = parser.add_argument
+    add("--output", type=Path, help="file, or folder of a family (MODEL's name with .onnx)")
+    add("--form", choices=("portable", "zoo"), help="folded (portable), or the model zoo's graph")
+    add("--batch", type=int, help="fix the number of images per batch (any)")
+    add("--any-size", action="store_true", help="take images of any height and width")
+    add("--pixels", choices=("float", "uint8"), help="take pixels of 0 to 255, not normalised")
+    add("--softmax", action="store_true", help="give probabilities, not logits")
+    add("--half-weights", action="store_true", help="store the weights in half precision")
+    add("--opset", type=int, help="of ONNX (7)")
+    add("--data", type=Path, help="records or class folders whose images join the proof")
+    add("--untrained", action="store_true", help="MODEL is a YAML configuration; random weights")
+    add("--widths", type=_numbers(float), help="with --untrained: a family, e.g. 0.35,0.5,1")
+    add("--resolutions", type=_numbers(int), help="with --untrained: a family, e.g. 128,224")
+    add("--json", type=Path, help="also write what was made to this file")
+
+
+def _numbers(number: Callable[[str], float]) -> Callable[[str], list[float]]:
+    """A parser of numbers between commas."""
+
+    def numbers(text: str) -> list[float]:
+        return [number(part) for part in text.split(",")]
+
+    return numbers
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

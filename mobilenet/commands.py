@@ -6,11 +6,14 @@ Each function imports its use case itself, so that `mobilenet --help` loads neit
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from mobilenet.config import Config
+from mobilenet.errors import UserError
 
 _PUBLISHED = "published"
 
@@ -19,8 +22,9 @@ def prepare(arguments: Namespace) -> int:
     """Pack images into record files."""
     from mobilenet.prepare import PrepareOptions, prepare
 
-    options = PrepareOptions(arguments.source, arguments.output, synset=arguments.synset)
-    print(prepare(options).summary())
+    names = (field.name for field in dataclasses.fields(PrepareOptions))
+    given = _given(arguments, *names)
+    print(prepare(PrepareOptions(**{**given, "source": tuple(arguments.source)})).summary())
     return 0
 
 
@@ -121,12 +125,55 @@ def predict(arguments: Namespace) -> int:
 
 def export(arguments: Namespace) -> int:
     """Write a model as ONNX opset 7, after it has been proven equal to MXNet's."""
-    from mobilenet.export import export
+    from mobilenet.export import export, options_for
     from mobilenet.loading import open_model
 
+    if arguments.untrained:
+        return _export_untrained(arguments)
+    if arguments.widths or arguments.resolutions:
+        raise UserError("--widths and --resolutions make a family of --untrained networks")
     model = open_model(arguments.model, arguments.config, arguments.settings)
-    print(export(model, arguments.output).summary())
+    options = options_for(model.config, **_graph_options(arguments))
+    result = export(model, arguments.output, options, arguments.data)
+    print(result.summary())
+    _write_json(arguments.json, result.as_json())
     return 0
+
+
+def _export_untrained(arguments: Namespace) -> int:
+    from mobilenet import family
+    from mobilenet.export import export_untrained, options_for
+
+    if arguments.output is None:
+        raise UserError("--untrained needs --output: a file, or a folder for a family")
+    config = _load(arguments.model, arguments.settings)
+    options = options_for(config, **_graph_options(arguments))
+    if not (arguments.widths or arguments.resolutions):
+        result = export_untrained(config, arguments.output, options)
+        print(result.summary())
+        _write_json(arguments.json, result.as_json())
+        return 0
+    widths = arguments.widths or [config.model.width_multiplier]
+    resolutions = arguments.resolutions or [config.data.resolution]
+    sizes = list(itertools.product(widths, resolutions))
+    members = list(family.export_untrained_family(config, sizes, arguments.output, options))
+    print(family.table(members))
+    _write_json(arguments.json, [member.as_json() for member in members])
+    return 0
+
+
+def _graph_options(arguments: Namespace) -> dict[str, object]:
+    names = ("form", "batch", "pixels", "softmax", "half_weights", "opset")
+    size = {"resolution": None} if arguments.any_size else {}
+    return {**_given(arguments, *names), **size}
+
+
+def _given(arguments: Namespace, *names: str) -> dict[str, Any]:
+    """The arguments that were given; the others keep the defaults of what takes them."""
+    values = {name: getattr(arguments, name) for name in names}
+    return {
+        name: value for name, value in values.items() if value is not None and value is not False
+    }
 
 
 def quickstart(arguments: Namespace) -> int:

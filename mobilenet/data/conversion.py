@@ -23,10 +23,16 @@ from mobilenet.data.encoded import SUFFIXES, Header, read_header, turned_upright
 from mobilenet.errors import DataError
 
 _KEPT_FORMATS = ("JPEG", "PNG")
-# Reads and decodes every coefficient, and is done in little more than half the time, for the eighth
+# Reads and decodes every coefficient, and is done in little more than half the time, for an eighth
 # of the size is all that is transformed to pixels (`benchmarks/packing.py`).
 _CHECK_FLAGS = cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION
 _DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+# libjpeg makes an image smaller by these factors while it decodes it, without aliasing.
+_REDUCED_FLAGS = {
+    8: cv2.IMREAD_REDUCED_COLOR_8 | cv2.IMREAD_IGNORE_ORIENTATION,
+    4: cv2.IMREAD_REDUCED_COLOR_4 | cv2.IMREAD_IGNORE_ORIENTATION,
+    2: cv2.IMREAD_REDUCED_COLOR_2 | cv2.IMREAD_IGNORE_ORIENTATION,
+}
 
 
 class Stored(NamedTuple):
@@ -41,7 +47,7 @@ class Conversion:
     """Turns the content of an image file into what is stored of it.
 
     Attributes:
-        short_side: Larger images are made smaller, to this many pixels on the short side, by the
+        short_side: Larger images are made smaller, to this many pixels on the short side, as the
             mean of the area; no image is enlarged. None stores the images as they are.
         quality: Of the JPEGs that are encoded anew, 1 to 100.
     """
@@ -56,26 +62,31 @@ class Conversion:
             DataError: It does not decode; the sentence lacks its subject.
         """
         header = read_header(image)
-        kept = header.format in _KEPT_FORMATS
-        if self.short_side is None and kept:
+        if header.format in _KEPT_FORMATS and self._keeps(header.size):
             # Rare kinds are decoded as a reader does; this would be slow for all.
             _decode(image, header, _DECODE_FLAGS if header.oddities else _CHECK_FLAGS)
+            if header.orientations:
+                image = turned_upright(image, header.orientations)
         else:
-            pixels = _decode(image, header, _DECODE_FLAGS)
-            smaller = self._smaller(pixels)
-            if smaller is not pixels or not kept:
-                return Stored(self._encode(smaller), _oddities(name, header))
-        if header.orientations:
-            image = turned_upright(image, header.orientations)
+            image = self._encode(self._smaller(image, header))
         return Stored(image, _oddities(name, header))
 
-    def _smaller(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        height, width = pixels.shape[:2]
-        short = min(height, width)
-        if self.short_side is None or short <= self.short_side:
+    def _keeps(self, size: Optional[tuple[int, int]]) -> bool:
+        """Whether an image of this size, as far as that is known, is not to be made smaller."""
+        return self.short_side is None or (size is not None and min(size) <= self.short_side)
+
+    def _smaller(self, image: bytes, header: Header) -> npt.NDArray[np.uint8]:
+        """The pixels, made smaller where they must be."""
+        flags = _DECODE_FLAGS
+        if header.format == "JPEG" and header.size and self.short_side:
+            factor = min(header.size) // self.short_side
+            flags = next((flags for f, flags in _REDUCED_FLAGS.items() if f <= factor), flags)
+        pixels = _decode(image, header, flags)
+        size = header.size or (pixels.shape[1], pixels.shape[0])
+        if self.short_side is None or self._keeps(size):
             return pixels
-        size = tuple(round(side * self.short_side / short) for side in (width, height))
-        smaller: npt.NDArray[np.uint8] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        target = tuple(round(side * self.short_side / min(size)) for side in size)
+        smaller: npt.NDArray[np.uint8] = cv2.resize(pixels, target, interpolation=cv2.INTER_AREA)
         return smaller
 
     def _encode(self, pixels: npt.NDArray[np.uint8]) -> bytes:

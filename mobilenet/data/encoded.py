@@ -38,6 +38,7 @@ _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
 
 _ORIENTATION = 0x0112
 _ROTATED = range(2, 9)
+_ByteOrder = Literal["big", "little"]
 
 
 class Orientation(NamedTuple):
@@ -53,11 +54,13 @@ class Header:
 
     Attributes:
         format: A key of `SUFFIXES`, or None for something else.
+        size: Width and height in pixels of a JPEG or PNG that says it.
         oddities: What is unusual for a photograph, in words.
         orientations: Each place that says that the image is to be turned.
     """
 
     format: Optional[str]
+    size: Optional[tuple[int, int]] = None
     oddities: tuple[str, ...] = ()
     orientations: tuple[Orientation, ...] = ()
 
@@ -70,7 +73,8 @@ def read_header(image: bytes) -> Header:
     if name == "JPEG":
         return _jpeg(image)
     if name == "PNG":
-        return Header(name, tuple(_png_oddities(image)))
+        size = (_number(image, 16, 4), _number(image, 20, 4)) if len(image) >= 24 else None
+        return Header(name, size, tuple(_png_oddities(image)))
     return Header(name)
 
 
@@ -83,11 +87,12 @@ def turned_upright(image: bytes, orientations: tuple[Orientation, ...]) -> bytes
 
 
 def _jpeg(image: bytes) -> Header:
-    components, bits, is_ycck = 3, 8, False
+    components, bits, is_ycck, size = 3, 8, False, None
     orientations: list[Orientation] = []
     for marker, start, end in _segments(image):
         if marker in _FRAMES and end - start >= 6:
             bits, components = image[start], image[start + 5]
+            size = (_number(image, start + 3, 2), _number(image, start + 1, 2))
         elif marker == _APP14 and image[start : start + 5] == b"Adobe" and end - start >= 12:
             is_ycck = image[start + 11] == 2
         elif marker == _APP1 and image[start : start + 6] == b"Exif\0\0":
@@ -99,7 +104,8 @@ def _jpeg(image: bytes) -> Header:
         f"{bits} bits": bits != 8,
         "EXIF rotation": bool(orientations),
     }
-    return Header("JPEG", tuple(kind for kind, found in kinds.items() if found), (*orientations,))
+    oddities = tuple(kind for kind, found in kinds.items() if found)
+    return Header("JPEG", size, oddities, tuple(orientations))
 
 
 def _segments(image: bytes) -> Iterator[tuple[int, int, int]]:
@@ -114,7 +120,7 @@ def _segments(image: bytes) -> Iterator[tuple[int, int, int]]:
         elif marker in _WITHOUT_LENGTH:
             position += 2
         else:
-            end = position + 2 + int.from_bytes(image[position + 2 : position + 4], "big")
+            end = position + 2 + _number(image, position + 2, 2)
             yield marker, position + 4, min(end, len(image))
             position = end
 
@@ -124,16 +130,18 @@ def _orientations(image: bytes, tiff: int, end: int) -> Iterator[Orientation]:
     if not is_big_endian and image[tiff : tiff + 2] != b"II":
         return
 
-    def number(position: int, size: int) -> int:
-        order: Literal["big", "little"] = "big" if is_big_endian else "little"
-        return int.from_bytes(image[position : position + size], order)
-
-    directory = tiff + number(tiff + 4, 4)
-    entries = range(directory + 2, end - 11, 12)[: number(directory, 2)]
+    order: _ByteOrder = "big" if is_big_endian else "little"
+    directory = tiff + _number(image, tiff + 4, 4, order)
+    entries = range(directory + 2, end - 11, 12)[: _number(image, directory, 2, order)]
     for entry in entries:
         # OpenCV takes the first two bytes of the value, whatever type the entry says it has.
-        if number(entry, 2) == _ORIENTATION and number(entry + 8, 2) in _ROTATED:
+        tag, value = (_number(image, place, 2, order) for place in (entry, entry + 8))
+        if tag == _ORIENTATION and value in _ROTATED:
             yield Orientation(entry + 8, b"\0\1" if is_big_endian else b"\1\0")
+
+
+def _number(image: bytes, position: int, size: int, order: _ByteOrder = "big") -> int:
+    return int.from_bytes(image[position : position + size], order)
 
 
 def _png_oddities(image: bytes) -> Iterator[str]:

@@ -1,0 +1,201 @@
+"""The commands of validation, run on a small network; what they count is counted again by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import mxnet as mx
+import numpy as np
+import pytest
+from scipy import special
+
+from mobilenet import cli
+from mobilenet.data.recordio import RecordWriter
+from mobilenet.model import MobileNetV2
+
+CLASSES, IMAGES, RESOLUTION, SHORT_SIDE = 7, 23, 48, 56
+MEAN, STD = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])
+REPOSITORY = Path(__file__).parent.parent.parent
+
+CONFIG = f"""
+model:
+  width_multiplier: 0.1
+  classes: {CLASSES}
+data:
+  directory: DIRECTORY
+  resolution: {RESOLUTION}
+  mean: [0.4, 0.5, 0.6]
+  std: [0.2, 0.25, 0.3]
+validation:
+  batch_size: 5
+  short_side: {SHORT_SIDE}
+"""
+
+
+def photograph(seed: int) -> np.ndarray:
+    """Smooth blobs of colour, BGR, of a size of their own."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (4, 5, 3), np.uint8)
+    size = (int(rng.integers(70, 110)), int(rng.integers(60, 100)))
+    return cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture(scope="module")
+def network() -> MobileNetV2:
+    mx.random.seed(1)
+    network = MobileNetV2(0.1, CLASSES)
+    network.initialize(mx.init.Xavier(magnitude=2))
+    # Statistics of real activations: with the initial ones every image looks the same.
+    images = mx.nd.array([preprocessed(photograph(100 + k)) for k in range(16)])
+    with mx.autograd.train_mode():
+        for _ in range(5):
+            network(images).wait_to_read()
+    return network
+
+
+def preprocessed(image: np.ndarray) -> np.ndarray:
+    """The centre crop written out, without the package."""
+    height, width = image.shape[:2]
+    shorter = min(height, width)
+    size = (width * SHORT_SIDE // shorter, height * SHORT_SIDE // shorter)
+    resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    top, left = (resized.shape[0] - RESOLUTION) // 2, (resized.shape[1] - RESOLUTION) // 2
+    crop = resized[top : top + RESOLUTION, left : left + RESOLUTION, ::-1]
+    return ((crop / 255 - MEAN) / STD).astype(np.float32).transpose(2, 0, 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, network: MobileNetV2) -> Path:
+    """Records, weights and configuration; a third of the labels is what the network answers."""
+    folder = tmp_path_factory.mktemp("validation")
+    answers = logits_of(network).argmax(axis=1)
+    with RecordWriter(folder / "val.rec", folder / "val.idx") as writer:
+        for k in range(IMAGES):
+            image = cv2.imencode(".png", photograph(k))[1].tobytes()
+            writer.write(k, int(answers[k]) if k % 3 == 0 else k % CLASSES, image)
+    network.collect_params().save(str(folder / "model.params"))
+    (folder / "config.yaml").write_text(CONFIG.replace("DIRECTORY", str(folder)))
+    return folder
+
+
+def logits_of(network: MobileNetV2) -> np.ndarray:
+    images = np.stack([preprocessed(photograph(k)) for k in range(IMAGES)])
+    return network(mx.nd.array(images)).asnumpy()
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    name, *rest = arguments
+    return [name, str(folder / "model.params"), "--config", str(folder / "config.yaml"), *rest]
+
+
+def validated(folder: Path, *arguments: str) -> dict[str, object]:
+    output = folder / "result.json"
+    assert cli.main(command(folder, "validate", "--json", str(output), *arguments)) == 0
+    return json.loads(output.read_text())
+
+
+@pytest.fixture(scope="module")
+def result(folder: Path) -> dict[str, object]:
+    return validated(folder)
+
+
+def test_counts_are_those_by_hand(network: MobileNetV2, result: dict[str, object]) -> None:
+    logits = logits_of(network)
+    answers = logits.argmax(axis=1)
+    labels = np.array([answers[k] if k % 3 == 0 else k % CLASSES for k in range(IMAGES)])
+    best = np.argsort(-logits, axis=1)
+    assert result["num_images"] == IMAGES
+    assert result["num_top1"] == np.sum(answers == labels)
+    assert result["num_top5"] == np.sum(best[:, :5] == labels[:, None])
+    losses = -special.log_softmax(logits.astype(np.float64), axis=1)[range(IMAGES), labels]
+    assert result["loss"] == pytest.approx(losses.mean(), rel=1e-4)
+    assert len(set(answers.tolist())) > 1  # the network is not blind
+    assert IMAGES / 3 < result["num_top1"] < result["num_top5"]
+
+
+@pytest.mark.parametrize("size, threads", [(1, 1), (4, 3), (100, 0)])
+def test_batches_and_threads_change_nothing(
+    folder: Path, result: dict[str, object], size: int, threads: int
+) -> None:
+    settings = (f"validation.batch_size={size}", f"data.num_workers={threads}")
+    other = validated(folder, *settings)
+    for key in ("num_images", "num_top1", "num_top5"):
+        assert other[key] == result[key]
+    assert other["loss"] == pytest.approx(result["loss"], rel=1e-5)
+
+
+def test_expectations_decide_the_exit_code(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = ["--expect", "top1=1.0", "--expect", "top5=0.1"]
+    assert cli.main(command(folder, "validate", *expected, "--tolerance", "0.9")) == 0
+    assert "as expected: top-1" in capsys.readouterr().out
+    assert cli.main(command(folder, "validate", *expected)) == 1
+    assert "the accuracy is too low: top-1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--expect", "top1=71"], "'top1=71' expects no accuracy"),
+        (["--expect", "published"], "are of the 50000 validation images"),
+        (["--data", "/nowhere/val.rec"], "/nowhere/val.rec: cannot read the record file"),
+        (["model.classes=6"], "classifier_weight is (7,"),
+        (["data.resolution=64"], "short_side"),
+        (["--labels", "/nowhere/real.json"], "/nowhere/real.json: cannot be read"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert cli.main(command(folder, "validate", *arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_labels_beyond_the_classes_are_a_mistake(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RecordWriter(tmp_path / "val.rec", tmp_path / "val.idx") as writer:
+        writer.write(0, CLASSES, b"never read")
+    assert cli.main(command(folder, "validate", "--data", str(tmp_path))) == 2
+    assert "record 0 has the label 7, but there are 7 classes, 0 to 6" in capsys.readouterr().err
+
+
+def test_the_script_writes_a_report(folder: Path, tmp_path: Path) -> None:
+    """As its user runs it; results on the standard output alone."""
+    script = [sys.executable, str(REPOSITORY / "validate.py")]
+    arguments = command(folder, "validate", "--report", str(tmp_path / "report"))[1:]
+    result = subprocess.run(
+        [*script, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("top-1 ")
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "metrics.json",
+        "predictions.csv",
+        "report.html",
+    }
+
+
+def test_compare_audit_and_predict(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, config = str(folder / "model.params"), ["--config", str(folder / "config.yaml")]
+    assert cli.main(["compare", weights, weights, *config]) == 0
+    assert "difference of top-1 +0.00 points; right in one only: 0 and 0" in capsys.readouterr().out
+    assert cli.main(command(folder, "audit", "--resolutions", "48,64")) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    path = tmp_path / "photograph.png"
+    cv2.imwrite(str(path), photograph(3))
+    assert cli.main(["predict", weights, str(path), *config, "--format", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["image"] == str(path)
+    assert len(answer["guesses"]) == 5
+    assert answer["guesses"][0]["name"] == f"class {answer['guesses'][0]['label']}"

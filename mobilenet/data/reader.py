@@ -187,6 +187,8 @@ class TrainReader:
                 f"{self.records.path}: {len(self.records)} records do not fill one batch of "
                 f"{global_batch_size}; the batch must be smaller"
             )
+        # However many may be bad, one must be good.
+        self.max_bad_records = min(self.max_bad_records, len(self.records) - 1)
 
     def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from step `first_step` on; both count from 0.

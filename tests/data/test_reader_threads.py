@@ -1,0 +1,152 @@
+"""The readers' threads and memory: gone, or used again, when nobody needs them any more."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import pytest
+from small_records import (
+    AUGMENTATION,
+    NUM_RECORDS,
+    PREPROCESSING,
+    image_of,
+    record_file,
+    train_reader,
+)
+
+from mobilenet.data.augment import TrainTransform
+from mobilenet.data.reader import EvalReader, TrainReader
+from mobilenet.data.recordio import RecordFile
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> RecordFile:
+    path = tmp_path_factory.mktemp("records") / "train.rec"
+    return record_file(path, [image_of(position) for position in range(NUM_RECORDS)])
+
+
+class Faulty:
+    """Records one of which fails in a way that nobody foresaw, or that take their time."""
+
+    def __init__(self, records: RecordFile, before: Callable[[int], object]) -> None:
+        self.path, self._records, self._before = records.path, records, before
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def label(self, position: int) -> int:
+        return self._records.label(position)
+
+    def image(self, position: int) -> memoryview:
+        self._before(position)
+        return self._records.image(position)
+
+
+def reader_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("reader")]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> None:
+    assert not reader_threads()
+
+
+class TestThreads:
+    def test_end_with_the_epoch(self, records: RecordFile) -> None:
+        batches = train_reader(records, num_workers=4).batches(0)
+        next(batches)
+        assert 0 < len(reader_threads()) <= 4
+        list(batches)
+        assert not reader_threads()
+
+    def test_end_with_close(self, records: RecordFile) -> None:
+        batches = EvalReader(records, PREPROCESSING, 4, 3).batches()
+        next(batches)
+        batches.close()
+        assert not reader_threads()
+
+    def test_end_with_the_consumers_exception(self, records: RecordFile) -> None:
+        def consume() -> None:
+            for _ in train_reader(records, num_workers=3).batches(0):
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            consume()
+        assert not reader_threads()
+
+    def test_end_when_forgotten(self, records: RecordFile) -> None:
+        batches = train_reader(records, num_workers=3).batches(0)
+        next(batches)
+        del batches
+        gc.collect()
+        assert not reader_threads()
+
+    def test_end_quickly_when_interrupted(self, records: RecordFile) -> None:
+        slow = Faulty(records, lambda _: time.sleep(0.3))
+        batches = TrainReader(slow, AUGMENTATION, 48, 0, num_workers=24).batches(0)
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        start = time.monotonic()
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            next(batches)
+        timer.join()
+        assert not reader_threads()
+        assert time.monotonic() - start < 5
+
+    def test_hand_over_unforeseen_exceptions(self, records: RecordFile) -> None:
+        def fail(position: int) -> None:
+            if position == 11:
+                raise ZeroDivisionError("unforeseen")
+
+        reader = TrainReader(Faulty(records, fail), AUGMENTATION, 8, 0, max_bad_records=9)
+        with pytest.raises(ZeroDivisionError, match="unforeseen"):
+            list(reader.batches(0))
+        assert not reader_threads()
+
+    def test_read_no_more_than_three_batches_ahead(self, records: RecordFile) -> None:
+        read: list[int] = []
+        reader = TrainReader(Faulty(records, read.append), AUGMENTATION, 8, 0, num_workers=2)
+        batches = reader.batches(0)
+        next(batches)
+        time.sleep(0.5)
+        assert len(read) == 24
+        batches.close()
+
+
+class TestMemory:
+    def test_of_held_batches_and_views_is_not_used_again(self, records: RecordFile) -> None:
+        reader = train_reader(records, batch_size=4)
+        expected = [batch.data.copy() for epoch in range(3) for batch in reader.batches(epoch)]
+        held = [batch.data[1:2, ::2] for epoch in range(3) for batch in reader.batches(epoch)]
+        for view, data in zip(held, expected):
+            np.testing.assert_array_equal(view, data[1:2, ::2])
+
+    def test_of_released_batches_is_used_again(self, records: RecordFile) -> None:
+        reader = train_reader(records, batch_size=2)
+        addresses = {
+            batch.data.ctypes.data for epoch in range(3) for batch in reader.batches(epoch)
+        }
+        assert len(addresses) <= 6  # of 78 batches
+
+    def test_is_flat_over_epochs(self, records: RecordFile) -> None:
+        """20 epochs of 3 batches of 10 MB, of which nothing may stay."""
+
+        def resident_bytes() -> int:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE")
+
+        reader = TrainReader(records, TrainTransform(224), 16, 0)
+        after = []
+        for epoch in range(20):
+            for batch in reader.batches(epoch):
+                assert len(batch.data) == 16
+            after.append(resident_bytes())
+        assert after[-1] - after[2] < 10e6
+        assert max(after) - after[2] < 20e6

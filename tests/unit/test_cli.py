@@ -1,0 +1,87 @@
+"""The command line itself: what loads, what is parsed, and how mistakes end."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mobilenet import __version__, cli
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_help_loads_neither_mxnet_nor_onnx() -> None:
+    program = (
+        "import sys; from mobilenet import cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('mxnet', 'onnx', 'onnxruntime', 'cv2') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "prepare" in done.stdout
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"mobilenet {__version__}\n"
+
+
+@pytest.mark.parametrize("script", ["train", "validate", "export"])
+def test_scripts_run_from_another_folder(script: str, tmp_path: Path) -> None:
+    call = [sys.executable, str(ROOT / f"{script}.py"), "--help"]
+    done = subprocess.run(call, check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"usage: mobilenet {script}" in done.stdout
+
+
+def test_settings_may_follow_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("")
+    call = ["train", str(config), "--run", str(tmp_path / "run"), "model.clases=3"]
+    assert cli.main(call) == 2
+    error = capsys.readouterr().err
+    assert error == (
+        "mobilenet train: override 'model.clases=3': model.clases: unknown key; did you mean"
+        " 'classes'?\n"
+    )
+
+
+MISTAKES = [
+    (["train", "missing.yaml"], "missing.yaml"),
+    (["validate", "missing"], "missing: no such file or folder"),
+    (["validate", "w.params"], "w.params: a file of parameters needs its configuration"),
+    (["validate", "empty"], "empty: neither a run folder nor a checkpoint"),
+    (["validate", "w.params", "--config", "c.yaml"], "w.params: not a file of MXNet parameters"),
+    (["export", "w.params", "--config", "c.yaml"], "w.params: not a file of MXNet parameters"),
+    (["export", "c.yaml", "--untrained"], "--untrained needs --output"),
+    (["prepare", "--source", "missing", "--output", "out"], "missing"),
+    (["verify", "missing"], "missing"),
+    (["train", "c.yaml", "data.directory=nowhere", "--run", "r"], "nowhere/train.rec"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    call: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("model:\n  classes: 3\n")
+    Path("w.params").write_bytes(b"not parameters")
+    Path("empty").mkdir()
+    before = set(tmp_path.rglob("*"))
+    assert cli.main(call) == 2
+    output = capsys.readouterr()
+    assert message in output.err
+    assert output.err.count("\n") == 1
+    assert output.out == ""
+    assert set(tmp_path.rglob("*")) == before

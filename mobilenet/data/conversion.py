@@ -27,12 +27,6 @@ _KEPT_FORMATS = ("JPEG", "PNG")
 # of the size is all that is transformed to pixels (`benchmarks/packing.py`).
 _CHECK_FLAGS = cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION
 _DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-# libjpeg makes an image smaller by these factors while it decodes it, without aliasing.
-_REDUCED_FLAGS = {
-    8: cv2.IMREAD_REDUCED_COLOR_8 | cv2.IMREAD_IGNORE_ORIENTATION,
-    4: cv2.IMREAD_REDUCED_COLOR_4 | cv2.IMREAD_IGNORE_ORIENTATION,
-    2: cv2.IMREAD_REDUCED_COLOR_2 | cv2.IMREAD_IGNORE_ORIENTATION,
-}
 
 
 class Stored(NamedTuple):
@@ -68,25 +62,20 @@ class Conversion:
             if header.orientations:
                 image = turned_upright(image, header.orientations)
         else:
-            image = self._encode(self._smaller(image, header))
+            image = self._encode(self._smaller(_decode(image, header, _DECODE_FLAGS)))
         return Stored(image, _oddities(name, header))
 
     def _keeps(self, size: Optional[tuple[int, int]]) -> bool:
         """Whether an image of this size, as far as that is known, is not to be made smaller."""
         return self.short_side is None or (size is not None and min(size) <= self.short_side)
 
-    def _smaller(self, image: bytes, header: Header) -> npt.NDArray[np.uint8]:
-        """The pixels, made smaller where they must be."""
-        flags = _DECODE_FLAGS
-        if header.format == "JPEG" and header.size and self.short_side:
-            factor = min(header.size) // self.short_side
-            flags = next((flags for f, flags in _REDUCED_FLAGS.items() if f <= factor), flags)
-        pixels = _decode(image, header, flags)
-        size = header.size or (pixels.shape[1], pixels.shape[0])
-        if self.short_side is None or self._keeps(size):
+    def _smaller(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        height, width = pixels.shape[:2]
+        if self.short_side is None or self._keeps((width, height)):
             return pixels
-        target = tuple(round(side * self.short_side / min(size)) for side in size)
-        smaller: npt.NDArray[np.uint8] = cv2.resize(pixels, target, interpolation=cv2.INTER_AREA)
+        scale = self.short_side / min(width, height)
+        size = (round(width * scale), round(height * scale))
+        smaller: npt.NDArray[np.uint8] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         return smaller
 
     def _encode(self, pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -161,18 +161,6 @@ def test_smaller_images_are_the_mean_of_the_area(kind: str) -> None:
     assert np.abs(ours @ luma - blocks @ luma).mean() < 1
 
 
-@pytest.mark.parametrize("short_side", [250, 149, 75, 40])
-def test_large_jpegs_are_the_mean_of_the_area_too(short_side: int) -> None:
-    """The decoder makes them smaller first: by 2, 4, 8 and 8."""
-    image = saved(PICTURE.resize((801, 605)), "JPEG", quality=95)
-    stored = Conversion(short_side, quality=100)("c/x.jpg", image)
-    ours = read_by_opencv(stored.image)
-    size = (round(801 * short_side / 605), short_side)
-    expected = cv2.resize(read_by_opencv(image), size, interpolation=cv2.INTER_AREA)
-    luma = np.array([0.299, 0.587, 0.114])
-    assert np.abs(ours @ luma - expected @ luma).mean() < 1
-
-
 @pytest.mark.parametrize(
     ("size", "expected"),
     [

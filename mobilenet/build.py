@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import Callable, Mapping
+from typing import Callable, Mapping, Sequence
 
 import mxnet as mx
 import numpy as np
@@ -144,22 +144,26 @@ def eval_reader(config: Config, split: str) -> EvalReader:
     )
 
 
-def predictor(network: MobileNetV2, context: mx.Context) -> Predict:
-    """A function from images `(N, 3, H, W)` to logits by a frozen copy of `network`."""
-    return _predict_by(inference_block(network, context), context)
+def predictor(network: MobileNetV2, contexts: Sequence[mx.Context]) -> Predict:
+    """A function from images `(N, 3, H, W)` to logits by frozen copies of `network`.
+
+    Every device gets its share of each batch.
+    """
+    return _predict_by([inference_block(network, context) for context in contexts], contexts)
 
 
 def predictor_of(config: Config, arrays: Mapping[str, mx.nd.NDArray]) -> Predict:
     """Like `predictor`, with `arrays` as the parameters of the configured network."""
-    context = contexts(config)[0]
-    block = inference_block_of(symbol_of(network(config)), arrays, context)
-    return _predict_by(block, context)
+    devices, symbol = contexts(config), symbol_of(network(config))
+    return _predict_by([inference_block_of(symbol, arrays, device) for device in devices], devices)
 
 
-def _predict_by(block: gluon.HybridBlock, context: mx.Context) -> Predict:
+def _predict_by(blocks: Sequence[gluon.HybridBlock], contexts: Sequence[mx.Context]) -> Predict:
     def predict(data: Images) -> Images:
-        logits: Images = block(mx.nd.array(data, ctx=context)).asnumpy()
-        return logits
+        shares = zip(blocks, contexts, np.array_split(data, len(blocks)))
+        # All devices have started before the first one is waited for.
+        logits = [block(mx.nd.array(part, ctx=at)) for block, at, part in shares if len(part)]
+        return np.concatenate([part.asnumpy() for part in logits])
 
     return predict
 

@@ -19,12 +19,21 @@ class MovingAverage:
         self._decay = decay
         self.averages = {name: array.copy() for name, array in arrays.items()}
 
-    def update(self, num_updates: int) -> None:
-        """Takes in the arrays as they are after `num_updates` earlier updates."""
+    def update(self, num_updates: int, gradient_norm: mx.nd.NDArray) -> None:
+        """Takes in the arrays as they are after the step with the given norm `(1,)`.
+
+        The norm is what waits for the backward pass: on CPUs this writes the running statistics
+        without the engine's knowledge, which would let them be read too early.
+
+        Args:
+            num_updates: Number of earlier updates.
+            gradient_norm: Of the gradient of all parameters, finite.
+        """
         decay = min(self._decay, (1 + num_updates) / (10 + num_updates))
+        share = 0 * gradient_norm + (1 - decay)
         for name, array in self._arrays.items():
             self.averages[name] *= decay
-            self.averages[name] += (1 - decay) * array
+            self.averages[name] += share.reshape((1,) * array.ndim) * array
 
     def restore(self, averages: Mapping[str, mx.nd.NDArray]) -> None:
         """Takes over what `averages` once was."""

@@ -81,7 +81,7 @@ class Learner:
         """Queues the training step numbered `step`, from 0."""
         outcome = self._step(batch.data, batch.labels, step, learning_rate)
         if self._average is not None:
-            self._average.update(step)
+            self._average.update(step, outcome.gradient_norm)
         return outcome
 
     def groups(self) -> dict[str, Arrays]:

@@ -63,7 +63,10 @@ def recalibrated(
         context = next(iter(statistics.values())).list_ctx()[0]
         with autograd.record():
             outputs = block(mx.nd.array(images, ctx=context))
-        outputs.backward()  # on CPUs only this changes the running statistics
+        outputs.backward()
+        # On CPUs only the backward pass changes the running statistics, and reading them does not
+        # wait for it: for the engine it leaves them alone.
+        mx.nd.waitall()
         for name, parameter in statistics.items():
             sums[name] += parameter.list_data()[0].asnumpy()
         num_batches += 1

@@ -46,7 +46,8 @@ class Momentum:
     """Stochastic gradient descent with momentum, Nesterov's if so wished.
 
     v = m v - lr (g + wd w); w = w + v, or with Nesterov w = w + m v - lr (g + wd w). The learning
-    rate is inside of v, as in Caffe and in MXNet's operators, which compute it.
+    rate is inside of v, as in Caffe and in MXNet's operators, which compute it. The one of Nesterov
+    changes w first, so that v takes its decay from the new w: a part lr wd of the gradient.
     """
 
     momentum: float

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Iterator
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import bilinear, png
 
 from mobilenet.data.augment import (
     NUM_DRAWS,
@@ -32,10 +32,6 @@ SIDE = 32
 
 def picture(low: int = 60, high: int = 190, side: int = SIDE) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(1).integers(low, high, (side, side, 3)).astype(np.uint8)
-
-
-def png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    return cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
 
 
 def augmented(pixels: npt.NDArray[np.uint8], draws: list[float], **changes: object) -> Values:
@@ -108,7 +104,13 @@ class TestRectangle:
 
 
 class TestCrop:
-    def test_is_resized_bilinearly(self) -> None:
+    def test_shrinks_without_averaging(self) -> None:
+        pixels = picture(0, 256, side=100)
+        transform = TrainTransform(SIDE, (1, 1), (1, 1), flip=0, normalization=UNCHANGED)
+        result = transform(png(pixels), iter(NO_CROP + NO_FLIP)).transpose(1, 2, 0)
+        assert np.abs(result - bilinear(pixels, SIDE, SIDE)).max() <= 1
+
+    def test_is_where_the_draws_say(self) -> None:
         """A plane stays a plane, so that every pixel shows where it was taken from."""
         rows, columns = np.mgrid[:100, :160]
         pixels = np.stack([rows * 2, columns, rows + columns], axis=-1).astype(np.uint8)

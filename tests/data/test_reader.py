@@ -17,7 +17,7 @@ from small_records import (
 
 from mobilenet.data.augment import NUM_DRAWS
 from mobilenet.data.order import augmentation_draws, epoch_order
-from mobilenet.data.reader import Batch, EvalReader
+from mobilenet.data.reader import Batch, EvalReader, TrainReader
 from mobilenet.data.recordio import RecordFile
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import DataError
@@ -82,12 +82,13 @@ class TestEval:
 
 
 class TestTrain:
+    @pytest.mark.parametrize("seed", [3, 2**40])
     def test_images_are_those_of_order_and_draws(
-        self, records: RecordFile, images: list[bytes]
+        self, records: RecordFile, images: list[bytes], seed: int
     ) -> None:
-        order = epoch_order(NUM_RECORDS, 3, 7)
-        draws = augmentation_draws(3, 7, order, NUM_DRAWS)
-        batches = list(train_reader(records).batches(7))
+        order = epoch_order(NUM_RECORDS, seed, 7)
+        draws = augmentation_draws(seed, 7, order, NUM_DRAWS)
+        batches = list(TrainReader(records, AUGMENTATION, 8, seed).batches(7))
         assert len(batches) == 6
         for step, batch in enumerate(batches):
             rows = slice(8 * step, 8 * step + 8)

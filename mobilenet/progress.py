@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Generator, Iterable, Iterator, TypeVar
+from typing import Callable, Generator, Iterable, Iterator, TypeVar
 
 from tqdm import tqdm
 
@@ -18,21 +18,34 @@ def say(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
 
 
-def watched(items: Iterable[_T], title: str, total: int) -> Generator[_T, None, None]:
-    """The items; shows how many images of `total` have gone by, how fast, and what is left."""
+def _one(_: object) -> int:
+    return 1
+
+
+def watched(
+    items: Iterable[_T], title: str, total: int, num_images: Callable[[_T], int] = _one
+) -> Generator[_T, None, None]:
+    """The items; shows how many images of `total` have gone by, how fast, and what is left.
+
+    An item stands for `num_images(item)` images.
+    """
     if sys.stderr.isatty():
         with tqdm(total=total, desc=title, unit=" images", smoothing=0.02) as bar:
             for item in items:
                 yield item
-                bar.update()
+                bar.update(num_images(item))
     else:
-        yield from _with_lines(items, title, total)
+        yield from _with_lines(items, title, total, num_images)
 
 
-def _with_lines(items: Iterable[_T], title: str, total: int) -> Iterator[_T]:
+def _with_lines(
+    items: Iterable[_T], title: str, total: int, num_images: Callable[[_T], int]
+) -> Iterator[_T]:
     start = shown = time.monotonic()
-    for number, item in enumerate(items, 1):
+    number = 0
+    for item in items:
         yield item
+        number += num_images(item)
         now = time.monotonic()
         if now - shown >= _SECONDS_BETWEEN_LINES:
             shown, rate = now, number / (now - start)

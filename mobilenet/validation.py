@@ -20,6 +20,7 @@ from mobilenet.expectation import Expectation
 from mobilenet.loading import LoadedModel
 from mobilenet.metrics import Counts, Predict, Predictions
 from mobilenet.multilabel import MultiLabelCounts, count, read_label_sets
+from mobilenet.progress import watched
 from mobilenet.report.answers import answers_csv
 from mobilenet.report.page import Report, page
 from mobilenet.validation_set import ValidationSet, open_validation_set
@@ -163,7 +164,9 @@ def answers(
     """The answers of `predict` to `images`, in the batches that the model's configuration asks."""
     config = model.config
     batch_size, num_workers = config.validation.batch_size, config.data.num_workers
-    return collect(predict, EvalReader(images, transform, batch_size, num_workers).batches())
+    batches = EvalReader(images, transform, batch_size, num_workers).batches()
+    shown = watched(batches, "validating", len(images), lambda batch: len(batch.labels))
+    return collect(predict, shown)
 
 
 def _with_views(model: LoadedModel, name: str) -> tuple[EvalTransform, Predict]:

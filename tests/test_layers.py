@@ -34,7 +34,7 @@ ROWS = {
     "examination": "validation",
     "use cases": "prepare verify training comparison audit history export predict info bench packaging",
     "several use cases": "family quickstart",
-    "commands": "commands",
+    "commands": "commands export_commands",
     "door frame": "cli",
     "door": "__main__",
 }

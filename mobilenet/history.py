@@ -87,6 +87,6 @@ def write_curve(history: History, path: Path) -> None:
         element("header", "Checkpoints"),
         element("h1", str(history.run)),
         element("p", f"{caption} {counts[0].num_images} images of {history.data}."),
-        element("div", chart, class_="card", style="max-width:720px"),
+        element("div", chart, class_="card", style="max-width:560px"),
     )
     files.write_text(path, page)

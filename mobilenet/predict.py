@@ -28,7 +28,7 @@ from mobilenet.data.trees import DiskFolder, walk
 from mobilenet.errors import DataError
 from mobilenet.loading import LoadedModel
 from mobilenet.metrics import Predictions, score
-from mobilenet.validation_set import names_of_classes
+from mobilenet.validation_set import names_of_classes, spoken_names
 
 _STANDARD_INPUT = "-"
 _RESOLUTION = 224
@@ -56,7 +56,7 @@ def predict(model: LoadedModel, images: Iterable[str]) -> Iterator[Answer]:
     Raises:
         DataError: A file cannot be read or is no image.
     """
-    names = names_of_classes(model.class_names, model.config.model.classes)
+    names = spoken_names(names_of_classes(model.class_names, model.config.model.classes))
     size = model.config.validation.batch_size
     for paths, batch in _batches(list(images), model.transform, size):
         predictions = score(model.predict(batch), np.zeros(len(batch), np.int32))

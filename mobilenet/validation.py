@@ -23,7 +23,7 @@ from mobilenet.multilabel import MultiLabelCounts, count, read_label_sets
 from mobilenet.progress import watched
 from mobilenet.report.answers import answers_csv
 from mobilenet.report.page import Report, page
-from mobilenet.validation_set import ValidationSet, open_validation_set
+from mobilenet.validation_set import ValidationSet, open_validation_set, spoken_names
 
 
 @dataclass(frozen=True)
@@ -213,11 +213,11 @@ def write_report(validation: Validation, folder: Path) -> None:
     files.write_text(folder / "predictions.csv", table)
     facts = {
         "data": str(data.path),
-        "preprocessing": f"{transform.name}, {transform.short_side} to {transform.resolution} px",
+        "preprocessing": f"{transform.name}, short side {transform.short_side}, crop"
+        f" {transform.resolution} px",
         "views": validation.options.views,
     }
     speed = validation.counts.num_images / validation.seconds
-    report = Report(
-        str(validation.model.path), facts, predictions, data.class_names, data.image, speed
-    )
+    names = spoken_names(data.class_names)
+    report = Report(str(validation.model.path), facts, predictions, names, data.image, speed)
     files.write_text(folder / "report.html", page(report))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
@@ -133,6 +134,16 @@ def class_id(line: str) -> str:
     first = line.split(" ", 1)[0]
     is_wordnet_id = len(first) == 9 and first[0] == "n" and first[1:].isdecimal()
     return first if is_wordnet_id else line
+
+
+def spoken_names(lines: Sequence[str]) -> tuple[str, ...]:
+    """The names without WordNet ids, but where two classes would be called the same.
+
+    Among ImageNet's, cranes are birds and machines.
+    """
+    words = [line[len(class_id(line)) :].strip() or line for line in lines]
+    number = Counter(words)
+    return tuple(word if number[word] == 1 else line for word, line in zip(words, lines))
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,8 @@ def curve_chart(steps: Sequence[int], top1: Sequence[Interval], top5: Sequence[f
     upper = [f"{x},{scale.y(bounds.high)}" for x, bounds in zip(places, top1)]
     line = [f"{x},{scale.y(accuracy)}" for x, accuracy in zip(places, top5)]
     ends = [
-        element("text", f"{step:,}", x=x, y=_BOTTOM + 14, text_anchor="middle")
-        for step, x in ((0, scale.x(0)), (steps[-1], scale.x(1)))
+        element("text", "0", x=_LEFT, y=_BOTTOM + 14, text_anchor="middle"),
+        element("text", f"{steps[-1]:,}", x=_RIGHT, y=_BOTTOM + 14, text_anchor="end"),
     ]
     name = element("text", "step", x=(_LEFT + _RIGHT) / 2, y=_BOTTOM + 28, text_anchor="middle")
     return _figure(

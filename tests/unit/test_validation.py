@@ -12,7 +12,7 @@ from mobilenet.audit import audit
 from mobilenet.comparison import compare
 from mobilenet.errors import ConfigError, DataError, VerificationError
 from mobilenet.validation import Options, open_data, published_expectation, validate, write_report
-from mobilenet.validation_set import open_validation_set
+from mobilenet.validation_set import open_validation_set, spoken_names
 
 # Eleven images; the third, sixth and tenth are labelled otherwise than they are painted.
 COLOURS = [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2]
@@ -112,6 +112,17 @@ def test_numbered_folders_are_labels_not_ranks(tmp_path: Path) -> None:
         (tmp_path / str(label)).mkdir()
         (tmp_path / str(label) / "a.png").write_bytes(painted(label))
     assert validate(colour_model(tmp_path), tmp_path).counts[:2] == (2, 2)
+
+
+def test_names_are_spoken_without_their_ids_unless_two_would_be_the_same() -> None:
+    lines = [
+        "n02012849 crane",
+        "n03126707 crane",
+        "n02123045 tabby, tabby cat",
+        "n1 x",
+        "n00000001",
+    ]
+    assert spoken_names(lines) == (*lines[:2], "tabby, tabby cat", "n1 x", "n00000001")
 
 
 def opened(path: Path, names: tuple[str, ...] = NAMES) -> None:

@@ -203,6 +203,33 @@ def test_compare_audit_and_predict(
     assert answer["guesses"][0]["name"] == f"class {answer['guesses'][0]['label']}"
 
 
+def test_onnx_file(
+    folder: Path,
+    result: dict[str, object],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, output = tmp_path / "model.onnx", tmp_path / "result.json"
+    assert cli.main(command(folder, "export", "--output", str(path))) == 0
+    validate = ["validate", str(path), "--data", str(folder)]
+    assert cli.main([*validate, "--json", str(output)]) == 0
+    found = json.loads(output.read_text())
+    assert found["transform"] == result["transform"]
+    assert [found[key] for key in ("num_images", "num_top1", "num_top5")] == [
+        result[key] for key in ("num_images", "num_top1", "num_top5")
+    ]
+    assert found["loss"] == pytest.approx(result["loss"], rel=1e-4)
+    capsys.readouterr()
+    for settings, message in (
+        (["model.classes=6"], "model.onnx: has 7 classes, but model.classes is 6"),
+        (["data.resolution=64", "validation.short_side=72"], "model.onnx takes images of 3x48x48"),
+    ):
+        assert cli.main([*validate, *settings]) == 2
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.err.count("\n") == 1
+
+
 def test_history_of_a_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data"
     data.mkdir()

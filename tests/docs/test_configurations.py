@@ -12,7 +12,22 @@ from mobilenet.graphs import symbol_of
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 # Trainable parameters and multiply-adds at the configured resolution.
 GOLDEN = {
+    "finetune.yaml": (2_249_472, 97_819_648),
+    "imagenet/mobilenetv2_0.25.yaml": (1_519_112, 37_201_312),
+    "imagenet/mobilenetv2_0.35.yaml": (1_677_128, 59_285_808),
+    "imagenet/mobilenetv2_0.5.yaml": (1_968_680, 97_131_840),
+    "imagenet/mobilenetv2_0.75.yaml": (2_636_424, 209_069_792),
+    "imagenet/mobilenetv2_1.0-128.yaml": (3_504_872, 99_074_048),
+    "imagenet/mobilenetv2_1.0-160.yaml": (3_504_872, 154_083_200),
+    "imagenet/mobilenetv2_1.0-192.yaml": (3_504_872, 221_316_608),
+    "imagenet/mobilenetv2_1.0-96.yaml": (3_504_872, 56_289_152),
+    "imagenet/mobilenetv2_1.0-gluoncv.yaml": (3_503_872, 300_774_272),
+    "imagenet/mobilenetv2_1.0-long.yaml": (3_504_872, 300_774_272),
+    "imagenet/mobilenetv2_1.0-origin.yaml": (3_504_960, 313_619_328),
     "imagenet/mobilenetv2_1.0-tf.yaml": (3_503_872, 344_759_744),
+    "imagenet/mobilenetv2_1.0.yaml": (3_504_872, 300_774_272),
+    "imagenet/mobilenetv2_1.3.yaml": (5_386_792, 509_374_560),
+    "imagenet/mobilenetv2_1.4.yaml": (6_108_776, 582_195_824),
     "quickstart.yaml": (700_490, 7_837_440),
     "tiny-imagenet-20.yaml": (2_249_492, 24_474_112),
 }
@@ -26,7 +41,6 @@ def test_configuration(path: Path) -> None:
     assert (cost.num_parameters, cost.multiply_adds) == GOLDEN[name]
     build.eval_transform(config)
     build.train_transform(config)
-    build.contexts(config)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)

@@ -103,6 +103,8 @@ def _resized(config: Config, width: float, resolution: int) -> Config:
         config,
         model=dataclasses.replace(config.model, width_multiplier=width),
         data=dataclasses.replace(config.data, resolution=resolution),
+        # That of the configuration fits one resolution only.
+        validation=dataclasses.replace(config.validation, short_side=None),
     )
 
 

@@ -1,0 +1,352 @@
+"""Exports of whole models: what the file says of itself, its proof, and what mistakes lead to."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import gzip
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+from typing import Callable
+
+import cv2
+import mxnet as mx
+import numpy as np
+import onnx
+import pytest
+from mxnet.gluon import nn
+from onnx import numpy_helper
+
+from mobilenet import export_commands, settings
+from mobilenet.config import Config
+from mobilenet.data.transforms import TENSORFLOW, EvalTransform
+from mobilenet.errors import DataError, UserError, VerificationError
+from mobilenet.export import export, untrained_network
+from mobilenet.family import export_family
+from mobilenet.loading import LoadedModel, open_model
+from mobilenet.model import DIALECTS, MobileNetV2
+from mobilenet.onnx.examples import example_images
+from mobilenet.onnx.exporter import export_network
+from mobilenet.onnx.graph import GraphOptions
+from mobilenet.onnx.metadata import Metadata
+from mobilenet.onnx.proof import prove
+from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.packaging import package
+from mobilenet.weights import fit, read_parameters
+
+CLASSES = tuple(f"n{index:08} class {index}" for index in range(5))
+CONFIG = """
+model: {width_multiplier: 0.35, classes: 5, dialect: DIALECT}
+data: {directory: DIRECTORY, resolution: 48, mean: [0.4, 0.5, 0.6], std: [0.2, 0.3, 0.4]}
+validation: {short_side: 50}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights, configuration, class names and images, as a user has them."""
+    folder = tmp_path_factory.mktemp("export")
+    text = CONFIG.replace("DIRECTORY", str(folder)).replace("DIALECT", "origin")
+    (folder / "net.yaml").write_text(text)
+    (folder / "synset.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+    network = untrained_network(settings.load(Config, folder / "net.yaml"))
+    arrays = {name: p.data() for name, p in network.collect_params().items()}
+    mx.nd.waitall()
+    mx.nd.save(str(folder / "net.params"), arrays)
+    generator = np.random.default_rng(5)
+    (folder / "images" / "some").mkdir(parents=True)
+    for number in range(6):
+        image = cv2.resize(generator.integers(0, 256, (6, 9, 3), np.uint8), (90, 60 + number))
+        cv2.imwrite(str(folder / "images" / "some" / f"{number}.png"), image)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> LoadedModel:
+    return open_model(folder / "net.params", folder / "net.yaml")
+
+
+def parsed(
+    add: Callable[[argparse.ArgumentParser], None], *arguments: object
+) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    if add is export_commands.add_export_arguments:
+        parser.add_argument("model", type=Path)
+        parser.add_argument("settings", nargs="*")
+        parser.add_argument("--config", type=Path)
+    add(parser)
+    return parser.parse_args([str(argument) for argument in arguments])
+
+
+def test_an_export_needs_nothing_but_its_file(model: LoadedModel, tmp_path: Path) -> None:
+    """Opened again, the file prepares images as the network's configuration says."""
+    result = export(model, tmp_path / "a.onnx")
+    again = open_model(result.path)
+    assert again.transform == model.transform
+    assert again.class_names == CLASSES
+    assert again.config.model == model.config.model
+    metadata = OnnxModel(result.path).metadata
+    assert metadata.source == "net.params"
+    assert metadata.short_side == 50
+    data = np.random.default_rng(0).normal(size=(3, 3, 48, 48)).astype(np.float32)
+    expected = model.predict(data)
+    assert np.abs(again.predict(data) - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("pixels", ["float", "uint8"])
+def test_files_that_take_pixels_answer_alike(
+    pixels: str, model: LoadedModel, folder: Path, tmp_path: Path
+) -> None:
+    """Whoever opens the file feeds it through its own preprocessing and gets the same logits."""
+    transform = model.transform
+    options = GraphOptions(resolution=48, normalization=transform.normalization, pixels=pixels)
+    again = open_model(export(model, tmp_path / "a.onnx", options).path)
+    encoded = (folder / "images" / "some" / "3.png").read_bytes()
+    expected = model.predict(transform(encoded)[None])
+    given = again.predict(again.transform(encoded)[None])
+    assert np.abs(given - expected).max() < 1e-3 * np.abs(expected).max()
+
+
+def test_another_resolution_has_another_preprocessing(model: LoadedModel, tmp_path: Path) -> None:
+    options = GraphOptions(resolution=32, normalization=model.transform.normalization)
+    again = open_model(export(model, tmp_path / "a.onnx", options).path)
+    assert again.transform == dataclasses.replace(model.transform, resolution=32, short_side=37)
+
+
+def test_facts_are_added(model: LoadedModel, tmp_path: Path) -> None:
+    facts = Metadata(top1_accuracy=0.25, num_validated=8)
+    metadata = OnnxModel(export(model, tmp_path / "a.onnx", facts=facts).path).metadata
+    assert (metadata.top1_accuracy, metadata.num_validated) == (0.25, 8)
+    assert metadata.class_names == CLASSES
+
+
+def test_real_images_are_part_of_the_proof(
+    model: LoadedModel, folder: Path, tmp_path: Path
+) -> None:
+    alone = export(model, tmp_path / "a.onnx").difference
+    both = export(model, tmp_path / "a.onnx", images=folder / "images").difference
+    assert both.num_images == alone.num_images + 6 == both.num_same_class
+
+
+def test_examples_are_spread_and_cropped(folder: Path, tmp_path: Path) -> None:
+    transform = EvalTransform(resolution=32, short_side=40)
+    images = example_images(folder / "images", transform, 3)
+    for image, number in zip(images, (0, 2, 4)):
+        encoded = (folder / "images" / "some" / f"{number}.png").read_bytes()
+        assert (image == transform.planes(encoded)).all()
+    with pytest.raises(DataError, match="no images"):
+        example_images(tmp_path, transform, 3)
+    (tmp_path / "bad.png").write_bytes(b"not a picture")
+    with pytest.raises(DataError, match=r"bad\.png"):
+        example_images(tmp_path, transform, 3)
+
+
+class TwoFaced(nn.HybridBlock):
+    """Computes one thing and shows another to whoever asks for its graph."""
+
+    def __init__(self, offset: float) -> None:
+        super().__init__(prefix="")
+        self.network = MobileNetV2(0.35, 5)
+        self.network.initialize(mx.init.MSRAPrelu())
+        self._offset = offset
+
+    def hybrid_forward(self, F, x):
+        y = self.network(x)
+        return y if F is mx.sym else y + mx.nd.array([[0, self._offset, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_a_failed_proof_leaves_what_was_there(softmax: bool, tmp_path: Path) -> None:
+    output = tmp_path / "a.onnx"
+    options = GraphOptions(resolution=32, softmax=softmax)
+    with pytest.raises(VerificationError, match="other outputs than MXNet") as caught:
+        export_network(TwoFaced(3.0), output, options)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    export_network(TwoFaced(0.0), output, options)
+    before = output.read_bytes()
+    with pytest.raises(VerificationError):
+        export_network(TwoFaced(3.0), output, options)
+    assert list(tmp_path.iterdir()) == [output]
+    assert output.read_bytes() == before
+
+
+def test_a_damaged_graph_does_not_pass(tmp_path: Path) -> None:
+    """What onnx itself objects to is told in a sentence."""
+    network = TwoFaced(0.0)
+    result = export_network(network, tmp_path / "a.onnx", GraphOptions(resolution=32))
+    damaged = onnx.load(str(result.path))
+    damaged.graph.node[0].attribute.append(onnx.helper.make_attribute("colour", 7))
+    result.path.write_bytes(damaged.SerializeToString())
+    with pytest.raises(VerificationError, match="onnx refuses") as caught:
+        prove(result.path, network, GraphOptions(resolution=32))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_not_finite_are_named(folder: Path, tmp_path: Path) -> None:
+    network = MobileNetV2(0.35, 5, DIALECTS["origin"])
+    network.initialize()
+    fit(network, read_parameters(folder / "net.params"), folder / "net.params")
+    parameter = network.collect_params()["head_norm_gamma"]
+    parameter.set_data(parameter.data() * np.inf)
+    with pytest.raises(UserError, match="head_norm_gamma"):
+        export_network(network, tmp_path / "a.onnx", GraphOptions(resolution=48))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_onnx_file_is_not_exported_again(model: LoadedModel, tmp_path: Path) -> None:
+    path = export(model, tmp_path / "a.onnx").path
+    with pytest.raises(UserError, match="already"):
+        export(open_model(path))
+
+
+def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "report.json"
+    arguments = [folder / "net.params", "--config", folder / "net.yaml", "--json", report]
+    arguments += ["--form", "zoo", "--batch", 2, "--images", folder / "images", "--opset", 12]
+    arguments += ["--output", tmp_path / "z.onnx", "--resolution", "any"]
+    assert export_commands.export(parsed(export_commands.add_export_arguments, *arguments)) == 0
+    result = json.loads(report.read_text())
+    assert result["operators"]["BatchNormalization"] == 53
+    assert result["num_bytes"] == (tmp_path / "z.onnx").stat().st_size
+    assert result["difference"]["num_images"] == 1 + 2 + 7 + 2 + 6
+    (opset,) = onnx.load(str(tmp_path / "z.onnx")).opset_import
+    assert opset.version == 12
+    assert "opset 12" in capsys.readouterr().out
+
+
+def test_the_command_without_weights(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    path.write_text((folder / "net.yaml").read_text())
+    arguments = [path, "training.seed=3", "--untrained", "--pixels", "uint8", "--half"]
+    assert export_commands.export(parsed(export_commands.add_export_arguments, *arguments)) == 0
+    model = OnnxModel(tmp_path / "net.onnx")
+    assert (model.metadata.source, model.dtype) == ("untrained", np.uint8)
+    with pytest.raises(UserError, match="--images has no effect"):
+        arguments = parsed(export_commands.add_export_arguments, *arguments, "--images", folder)
+        export_commands.export(arguments)
+
+
+def test_family_of_sizes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [folder / "net.yaml", "--output", tmp_path / "f", "--json", tmp_path / "f.json"]
+    arguments += ["--widths", "0.5,0.1", "--resolutions", "64,32", "--batch", 1]
+    assert export_commands.family(parsed(export_commands.add_family_arguments, *arguments)) == 0
+    members = json.loads((tmp_path / "f.json").read_text())
+    names = [Path(member["path"]).name for member in members]
+    assert names == [f"mobilenetv2_{w}-{r}.onnx" for w in ("0.1", "0.5") for r in (32, 64)]
+    assert sorted(p.name for p in (tmp_path / "f").iterdir()) == names
+    for member in members:
+        assert OnnxModel(Path(member["path"])).metadata.source == "untrained"
+        assert member["num_bytes"] == Path(member["path"]).stat().st_size
+        assert member["latency_seconds"] > 0
+    table = capsys.readouterr().out.splitlines()
+    assert len(table) == 2 + 4
+    assert f"{members[0]['multiply_adds']:,}" in table[2]
+
+
+def test_family_of_models(folder: Path, model: LoadedModel, tmp_path: Path) -> None:
+    other = dataclasses.replace(model, path=folder / "other.params")
+    members = list(export_family([model, other], tmp_path, GraphOptions(softmax=True)))
+    assert [member.result.path.name for member in members] == ["net.onnx", "other.onnx"]
+    assert open_model(members[1].result.path).transform == model.transform
+    with pytest.raises(UserError, match="two of the models"):
+        list(export_family([model, model], tmp_path, GraphOptions()))
+
+
+@pytest.fixture(scope="module")
+def packaged(model: LoadedModel, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a package made of real images."""
+    place = tmp_path_factory.mktemp("package")
+    facts = Metadata(top1_accuracy=0.7204, top5_accuracy=0.9057)
+    options = GraphOptions(resolution=48, normalization=model.transform.normalization)
+    file = export(model, place / "mobilenetv2_0.35.onnx", options, facts=facts).path
+    arguments = [file, "--output", place / "out", "--images", folder / "images", "--examples", 2]
+    assert export_commands.package(parsed(export_commands.add_package_arguments, *arguments)) == 0
+    return place / "out"
+
+
+def test_archive_is_what_the_zoo_checks(packaged: Path, model: LoadedModel, folder: Path) -> None:
+    """One folder, one model, data sets named test..., outputs that isclose by 1e-3."""
+    with tarfile.open(packaged / "mobilenetv2_0.35-7.tar.gz") as tar:
+        names = tar.getnames()
+        content = {name: tar.extractfile(name).read() for name in names}
+    assert {name.split("/")[0] for name in names} == {"mobilenetv2_0.35-7"}
+    (onnx_name,) = (name for name in names if name.endswith(".onnx"))
+    assert content[onnx_name] == (packaged / "mobilenetv2_0.35-7.onnx").read_bytes()
+    for index, number in enumerate((0, 3)):
+        prefix = f"mobilenetv2_0.35-7/test_data_set_{index}"
+        given, expected = (
+            onnx.TensorProto.FromString(content[f"{prefix}/{kind}_0.pb"])
+            for kind in ("input", "output")
+        )
+        assert (given.name, expected.name) == ("data", "logits")
+        data = numpy_helper.to_array(given)
+        encoded = (folder / "images" / "some" / f"{number}.png").read_bytes()
+        np.testing.assert_allclose(data, model.transform(encoded)[None], atol=1e-5)
+        logits = model.predict(data)
+        assert np.isclose(numpy_helper.to_array(expected), logits, rtol=1e-3, atol=1e-3).all()
+
+
+def test_manifest_entry_and_model_card(packaged: Path) -> None:
+    entry = json.loads((packaged / "mobilenetv2_0.35-7.json").read_text())
+    facts = entry["metadata"]
+    for kind, name in (("model", ".onnx"), ("model_with_data", ".tar.gz")):
+        content = (packaged / f"mobilenetv2_0.35-7{name}").read_bytes()
+        assert facts[f"{kind}_sha"] == hashlib.sha256(content).hexdigest()
+        assert facts[f"{kind}_bytes"] == len(content)
+    assert entry["opset_version"] == 7
+    assert facts["io_ports"] == {
+        "inputs": [{"name": "data", "shape": ["N", 3, 48, 48], "type": "tensor(float)"}],
+        "outputs": [{"name": "logits", "shape": ["N", 5], "type": "tensor(float)"}],
+    }
+    card = (packaged / "README.md").read_text()
+    assert "| 72.04 | 90.57 |" in card
+    assert "short side: 50" in card
+    assert (packaged / "synset.txt").read_text().splitlines() == list(CLASSES)
+
+
+def test_packages_are_the_same_bytes_wherever_they_are_made(packaged: Path, tmp_path: Path) -> None:
+    source = packaged / "mobilenetv2_0.35-7.onnx"
+    made = [package(source, tmp_path / name).archive for name in ("a", "b")]
+    assert made[0].read_bytes() == made[1].read_bytes()
+    header = made[0].read_bytes()[:10]
+    assert header[:4] == b"\x1f\x8b\x08\x00"  # no file name
+    assert header[4:8] == bytes(4)  # no time
+    with tarfile.open(fileobj=gzip.open(made[0])) as tar:
+        assert {(m.mtime, m.uid, m.gid, m.uname) for m in tar} == {(0, 0, 0, "")}
+
+
+def test_fixed_batches_are_packaged_whole(model: LoadedModel, tmp_path: Path) -> None:
+    options = GraphOptions(form="zoo", batch=2, resolution=48)
+    file = export(model, tmp_path / "z.onnx", options).path
+    with tarfile.open(package(file, tmp_path / "out", num_examples=1).archive) as tar:
+        data = tar.extractfile("z-7/test_data_set_0/output_0.pb").read()
+    tensor = onnx.TensorProto.FromString(data)
+    assert (tensor.name, list(tensor.dims)) == ("mobilenetv20_output_flatten0_reshape0", [2, 5])
+
+
+def test_what_cannot_be_packaged(folder: Path, model: LoadedModel, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="export the model first"):
+        package(folder / "net.params", tmp_path)
+    file = export(model, tmp_path / "a.onnx").path
+    with pytest.raises(DataError, match="has 6 images; 7 are needed"):
+        package(file, tmp_path / "out", folder / "images", num_examples=7)
+
+
+@pytest.mark.shared_data
+def test_real_weights_give_the_recorded_logits(shared: Path, tmp_path: Path) -> None:
+    weights = shared / "weights" / "mobilenetv2_1.0-imagenet.params"
+    check = np.load(shared / "weights" / "mobilenetv2_1.0-imagenet-check.npz")
+    network = MobileNetV2(1.0, 1000, DIALECTS["gluoncv"])
+    network.initialize()
+    fit(network, read_parameters(weights), weights)
+    transform = EvalTransform(resolution=225, short_side=257, normalization=TENSORFLOW)
+    images = example_images(shared / "data" / "imagenet-sample" / "images", transform, 8)
+    for form in ("portable", "zoo"):
+        options = GraphOptions(form=form, resolution=225, normalization=TENSORFLOW)
+        path = tmp_path / f"{form}.onnx"
+        result = export_network(network, path, options, images=images)
+        assert result.difference.relative < 1e-5
+        assert np.abs(OnnxModel(path).predict(check["data"]) - check["logits"]).max() < 1e-3

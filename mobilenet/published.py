@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from mobilenet.errors import ConfigError
 
-ILSVRC2012_NUM_VALIDATION = 50_000
-
 
 class Recipe(NamedTuple):
     """Who trained a network, how, and where the accuracy is written."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mobilenet import files, published, statistics, views
+from mobilenet.data import ilsvrc
 from mobilenet.data.reader import EvalReader
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import ConfigError, DataError
@@ -70,6 +71,10 @@ class Validation:
             several = self.any_label
             lines.append(_accuracy("top-1, any label", several.num_top1, several.num_images))
             lines.append(_accuracy("top-5, any label", several.num_top5, several.num_images))
+        if self.data.num_missing:
+            lines.append(
+                f"not comparable: {self.data.num_missing} images of ILSVRC2012 are missing"
+            )
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -78,6 +83,7 @@ class Validation:
         confidence, correct = predictions.probabilities[:, 0], np.equal(predictions.ranks, 0)
         return {
             "num_images": counts.num_images,
+            "num_missing": self.data.num_missing,
             "top1": counts.top1,
             "top5": counts.top5,
             "num_top1": counts.num_top1,
@@ -193,11 +199,10 @@ def published_expectation(
         ConfigError: Nothing is published for it.
         DataError: The images are not the 50,000 that published accuracies are of.
     """
-    if len(images) != published.ILSVRC2012_NUM_VALIDATION:
+    if len(images) != ilsvrc.NUM_IMAGES["val"]:
         raise DataError(
-            f"{images.path}: published accuracies are of the"
-            f" {published.ILSVRC2012_NUM_VALIDATION} validation images of ILSVRC2012, not of"
-            f" {len(images)}"
+            f"{images.path}: published accuracies are of the {ilsvrc.NUM_IMAGES['val']} validation"
+            f" images of ILSVRC2012, not of {len(images)}"
         )
     config = model.config
     size = (config.model.dialect, config.model.width_multiplier, config.data.resolution)

@@ -10,16 +10,18 @@ from typing import Sequence
 import numpy as np
 
 from mobilenet.data import classes as class_orders
+from mobilenet.data import ilsvrc, record_folder
 from mobilenet.data.layouts import is_image
+from mobilenet.data.manifest import Manifest
 from mobilenet.data.recordio import RecordFile
 from mobilenet.data.transforms import Encoded
 from mobilenet.data.trees import DiskFolder, File, walk
 from mobilenet.errors import DataError
 from mobilenet.metrics import Integers
 
-SYNSET_FILE = "synset.txt"
 _RECORD_FILE = "val.rec"
 _NUM_IMAGENET_CLASSES = 1000
+_ILSVRC2012_LAYOUTS = ("ilsvrc-tars", "kaggle")
 
 
 @dataclass
@@ -33,6 +35,7 @@ class ValidationSet:
         keys: `(N,)`, what each image is called in its index or folder.
         class_names: Of the model, in label order.
         classes: Those of the model's classes that the data have, rising.
+        num_missing: How many of ILSVRC2012's validation images are not there; 0 for other data.
     """
 
     path: Path
@@ -41,6 +44,7 @@ class ValidationSet:
     keys: Sequence[int | str]
     class_names: tuple[str, ...]
     classes: Integers
+    num_missing: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,13 +89,38 @@ def open_validation_set(
             f"{record_path}: record {wrong[0]} has the label {labels[wrong[0]]}, but there are"
             f" {len(mapping)} classes, 0 to {len(mapping) - 1}"
         )
-    keys = records.keys.tolist()
-    return ValidationSet(record_path, records, mapping[labels], keys, names, np.unique(mapping))
+    return ValidationSet(
+        record_path,
+        records,
+        mapping[labels],
+        records.keys.tolist(),
+        names,
+        np.unique(mapping),
+        _num_missing(record_path, len(records)),
+    )
+
+
+def _num_missing(path: Path, num_records: int) -> int:
+    """Holds the number of records against the manifest beside them, if there is one of ours."""
+    try:
+        manifest = Manifest.read(path.with_name(record_folder.MANIFEST))
+    except DataError:
+        return 0
+    for split, facts in manifest.splits.items():
+        if facts.record_file == path.name:
+            if facts.num_records != num_records:
+                raise DataError(
+                    f"{path}: its index has {num_records} records, but its manifest says"
+                    f" {facts.num_records}; `mobilenet verify` tells more"
+                )
+            if split == "val" and manifest.source.get("layout") in _ILSVRC2012_LAYOUTS:
+                return ilsvrc.NUM_IMAGES["val"] - num_records
+    return 0
 
 
 def read_synset(folder: Path) -> tuple[str, ...]:
     """The lines of the folder's synset.txt, one per class in label order; none without the file."""
-    path = folder / SYNSET_FILE
+    path = folder / record_folder.SYNSET
     return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
 
 

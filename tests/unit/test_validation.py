@@ -10,6 +10,7 @@ from colours import NAMES, colour_model, painted, write_records
 from mobilenet import statistics
 from mobilenet.audit import audit
 from mobilenet.comparison import compare
+from mobilenet.data.manifest import Manifest, Split
 from mobilenet.errors import ConfigError, DataError, VerificationError
 from mobilenet.validation import Options, open_data, published_expectation, validate, write_report
 from mobilenet.validation_set import open_validation_set, spoken_names
@@ -152,6 +153,27 @@ def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "red" / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="record 0: the image cannot be decoded"):
         validate(colour_model(tmp_path), tmp_path)
+
+
+def manifest(folder: Path, num_records: int, layout: str = "kaggle") -> None:
+    split = Split("val.rec", "val.idx", num_records, 8, 1, 2, 1, "")
+    facts = ("0", {"layout": layout}, {}, {"val": split}, "", 8, "", {}, (), ())
+    (folder / "manifest.json").write_text(Manifest(*facts).to_json())
+
+
+def test_number_of_records_is_held_against_the_manifest(folder: Path) -> None:
+    manifest(folder, 12)
+    with pytest.raises(DataError, match="its index has 11 records, but its manifest says 12"):
+        opened(folder)
+
+
+def test_ilsvrc2012_has_50000_validation_images(folder: Path) -> None:
+    manifest(folder, 11)
+    validation = validate(colour_model(folder))
+    assert validation.as_json()["num_missing"] == 49989
+    assert "not comparable: 49989 images of ILSVRC2012 are missing" in validation.summary()
+    manifest(folder, 11, "class-folders")
+    assert "not comparable" not in validate(colour_model(folder)).summary()
 
 
 def test_published_accuracies_are_of_50000_images(folder: Path) -> None:

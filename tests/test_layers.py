@@ -12,7 +12,7 @@ ROWS = {
         "__init__ errors files compat settings_text settings_decode settings config runlog "
         "run_state run_folder signals meter reporting progress"
     ),
-    "pixels": "data.transforms",
+    "pixels": "arrays data.transforms",
     "formats": "report.markup data.record data.encoded data.trees data.manifest onnx.graph onnx.metadata fusion",
     "parts": (
         "model graphs complexity weights schedule optimizer loss metrics initializer ema mixing published "
@@ -22,7 +22,7 @@ ROWS = {
         "onnx.operators onnx.folding onnx.ends onnx.half onnx.origin onnx.runtime "
         "data.ilsvrc data.classes data.images data.conversion data.complaints data.record_folder"
     ),
-    "layouts": "data.layouts data.lists",
+    "layouts": "data.synset data.layouts data.lists",
     "assemblies": (
         "onnx.writer onnx.proof onnx.examples onnx.package expectation multilabel report.answers report.charts report.document "
         "checkpoint training_step views data.reader data.packing data.sources data.inspection"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -105,6 +107,16 @@ class TestThreads:
         timer.join()
         assert not reader_threads()
         assert len(read) <= 8  # each thread had begun with two images; four times as many waited
+
+    def test_end_with_the_process(self, records: RecordFile) -> None:
+        """An iterator that is still open must not keep the interpreter from ending."""
+        program = (
+            "import sys; from pathlib import Path; from small_records import *\n"
+            "batches = train_reader(RecordFile(Path(sys.argv[1])), num_workers=4).batches(0)\n"
+            "next(batches)"
+        )
+        command = [sys.executable, "-c", program, str(records.path)]
+        subprocess.run(command, cwd=Path(__file__).parent, check=True, timeout=60)
 
     def test_hand_over_unforeseen_exceptions(self, records: RecordFile) -> None:
         def fail(position: int) -> None:

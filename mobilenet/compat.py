@@ -30,9 +30,22 @@ def repair_numpy() -> None:
             setattr(numpy, name, builtin)
 
 
-def use_all_processors() -> None:
-    """Gives MXNet one OpenMP thread per available processor, unless OMP_NUM_THREADS is set."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+# What native libraries read when they are loaded; whatever the user has set stays.
+_ENVIRONMENT = {
+    # MXNet takes half of the processors by itself, as if each were two threads of a core.
+    "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
+    # With AVX-512, oneDNN 2.4 lays out 24 channels in another way than 96; `mobilenet.fusion` tells
+    # what that costs. Processors without AVX-512 do not notice.
+    "DNNL_MAX_CPU_ISA": "AVX2",
+    # A few damaged bytes in a JPEG's header may claim a gigapixel; OpenCV would make room for it.
+    "OPENCV_IO_MAX_IMAGE_PIXELS": str(1 << 27),
+}
+
+
+def set_environment() -> None:
+    """Sets what native libraries read when they are loaded, unless the user has set it."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def silence_mxnet_import() -> None:
@@ -44,5 +57,5 @@ def silence_mxnet_import() -> None:
 def prepare_for_mxnet() -> None:
     """Does everything that must precede `import mxnet`; doing it twice changes nothing."""
     repair_numpy()
-    use_all_processors()
+    set_environment()
     silence_mxnet_import()

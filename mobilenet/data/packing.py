@@ -96,7 +96,7 @@ def write_records(
         for image, stored, problem in items:
             if stored is None:
                 if not skip_bad:
-                    raise DataError(f"{image.name} {problem}; skip_bad leaves such images out")
+                    raise DataError(f"{image.name} {problem}; --skip-bad leaves such images out")
                 tally.skipped.append((image.name, problem))
                 continue
             if stored.oddities:

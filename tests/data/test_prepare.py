@@ -277,7 +277,7 @@ def test_an_image_that_does_not_decode_ends_the_run(kind: str, tmp_path: Path) -
     image, problem = BAD[kind]
     name = mini.CLASSES[1][1]
     (source / "train" / name / "bad.JPEG").write_bytes(image)
-    with pytest.raises(DataError, match=f"{name}/bad.JPEG {problem}.*skip_bad"):
+    with pytest.raises(DataError, match=f"{name}/bad.JPEG {problem}.*--skip-bad"):
         run(source, tmp_path / "output")
     assert contents(tmp_path / "output") == {}
     found = run(source, tmp_path / "output", skip_bad=True)

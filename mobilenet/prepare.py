@@ -71,6 +71,8 @@ class PrepareOptions:
         for name, (value, lowest, highest) in ranges.items():
             if not lowest <= value <= highest:
                 raise ConfigError(f"{name} is {value}; it must be from {lowest} to {highest}")
+        if not self.paths:
+            raise ConfigError("source is empty; it must name at least one path")
         if self.split not in (None, *_SPLITS):
             raise ConfigError(f"split is {self.split!r}; it must be one of {', '.join(_SPLITS)}")
 
@@ -111,7 +113,7 @@ def _identity(options: PrepareOptions) -> _Identity:
     return {
         "source": {
             "paths": [str(path.absolute()) for path in options.paths],
-            "fingerprint": sources.fingerprint(options.paths, synset),
+            "fingerprint": sources.fingerprint(options.paths, synset, options.output),
         },
         "options": {
             "synset": str(synset.absolute()) if synset else None,

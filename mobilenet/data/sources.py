@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -75,17 +76,23 @@ def find(request: Request) -> Source:
     return source
 
 
-def fingerprint(paths: Iterable[Path], synset: Optional[Path]) -> str:
+def fingerprint(paths: Iterable[Path], synset: Optional[Path], output: Path) -> str:
     """A hash of all names and sizes in the paths, and of the content of lists and synset.
 
+    What is in `output` does not count, for this folder may lie within the source.
+
     Raises:
-        DataError: A path is missing or unreadable.
+        DataError: A path is missing or unreadable, or is the output itself.
     """
     digest = hashlib.sha256()
     for path in paths:
+        own = os.path.relpath(output.resolve(), path.resolve())
+        if own == ".":
+            raise DataError(f"{output}: is the source itself; name another folder for the records")
         if path.is_dir():
             for name, file in walk(DiskFolder(str(path))):
-                digest.update(f"{name}\t{file.size if file else None}\n".encode())
+                if not name.startswith(f"{own}/"):
+                    digest.update(f"{name}\t{file.size if file else None}\n".encode())
         else:
             digest.update(f"{file_at(path).size}\n".encode())
     texts = [path for path in paths if path.suffix == _LIST_SUFFIX]
@@ -98,12 +105,12 @@ def _check_labels(source: Source) -> None:
     labels = {split: {image.label for image in images} for split, images in source.splits.items()}
     for split in (split for split, found in labels.items() if not found):
         raise DataError(f"there are no images for the split {split!r}")
-    unknown = sorted(labels.get("val", set()) - labels.get("train", labels.get("val", set())))
-    if unknown:
-        raise DataError(
-            f"the class {source.classes.lines[unknown[0]]!r} (label {unknown[0]}) has validation "
-            "images but no training images"
-        )
+    if labels.keys() == {"train", "val"}:
+        for label in sorted(labels["val"] - labels["train"]):
+            raise DataError(
+                f"the class {source.classes.lines[label]!r} (label {label}) has validation images "
+                "but no training images"
+            )
 
 
 def _from_folders(request: Request) -> Source:

@@ -248,6 +248,17 @@ def test_a_changed_synset_is_another_source(tmp_path: Path) -> None:
         run(source, tmp_path / "output", synset=synset)
 
 
+def test_the_output_may_lie_within_the_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = mini.split_folders(tmp_path / "source")
+    assert run(source, source / "records").ignored == ["records/"]
+    run(source, source / "records")
+    assert "already prepared" in capsys.readouterr().err
+    with pytest.raises(DataError, match="is the source itself"):
+        run(source, source / "val" / "..")
+
+
 def test_records_of_others_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "output").mkdir()
     (tmp_path / "output" / "train.rec").write_bytes(b"precious")
@@ -393,11 +404,12 @@ def test_tars_may_be_named_one_by_one(tmp_path: Path, reference: dict[str, bytes
         ({"seed": -1}, "seed is -1"),
         ({"workers": -1}, "workers is -1"),
         ({"split": "test"}, "split is 'test'"),
+        ({"source": ()}, "source is empty"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
-        PrepareOptions(tmp_path, tmp_path, **options)
+        PrepareOptions(**{"source": tmp_path, "output": tmp_path, **options})
 
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:

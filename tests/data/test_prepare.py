@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any, Callable
 
 import cv2
 import mini_imagenet as mini
-import mxnet as mx
 import numpy as np
 import pytest
+from preparing import contents, records, run
 
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.recordio import RecordFile
 from mobilenet.errors import ConfigError, DataError
-from mobilenet.prepare import PrepareOptions, prepare
+from mobilenet.prepare import PrepareOptions
 from mobilenet.verify import verify
 
 FORMS: dict[str, tuple[str, Callable[[Path], Any]]] = {
@@ -41,26 +34,6 @@ FORMS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "tar.gz": ("split-folders", lambda folder: mini.tar(folder, "./imagenet/", "w:gz")),
     "lists": ("im2rec-list", mini.lists),
 }
-
-
-def run(source: Any, output: Path, **options: Any) -> Manifest:
-    return prepare(PrepareOptions(source, output, **options))
-
-
-def records(path: Path) -> list[tuple[int, int, bytes]]:
-    """Key, label and image of every record, read by MXNet."""
-    reader = mx.recordio.MXIndexedRecordIO(str(path.with_suffix(".idx")), str(path), "r")
-    found = []
-    for key in reader.keys:
-        header, image = mx.recordio.unpack(reader.read_idx(key))
-        assert header.id == key
-        found.append((key, int(header.label), image))
-    reader.close()
-    return found
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture(scope="module")
@@ -211,146 +184,6 @@ def test_quality_decides_about_the_size(tmp_path: Path) -> None:
     assert sizes[0] < 0.7 * sizes[1]
 
 
-def test_a_second_run_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = mini.split_folders(tmp_path / "source")
-    first = run(source, tmp_path / "output", workers=1)
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "output").iterdir()}
-    capsys.readouterr()
-    assert run(source, tmp_path / "output", workers=2) == first
-    assert "already prepared" in capsys.readouterr().err
-    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "output").iterdir()}
-
-
-def test_a_second_run_with_other_options_is_refused(tmp_path: Path) -> None:
-    source = mini.split_folders(tmp_path / "source")
-    run(source, tmp_path / "output")
-    before = contents(tmp_path / "output")
-    with pytest.raises(DataError, match="other options: seed is 0 there and 1 now"):
-        run(source, tmp_path / "output", seed=1)
-    other = mini.split_folders(tmp_path / "other")
-    with pytest.raises(DataError, match=r"another source: paths is .*source"):
-        run(other, tmp_path / "output")
-    (source / "train" / mini.CLASSES[0][1] / "more.JPEG").write_bytes(mini.jpeg(9))
-    with pytest.raises(DataError, match="another source: fingerprint"):
-        run(source, tmp_path / "output")
-    assert contents(tmp_path / "output") == before
-
-
-def test_a_changed_synset_is_another_source(tmp_path: Path) -> None:
-    source = mini.write_files(
-        tmp_path / "source", {"a/1.jpg": mini.jpeg(1), "b/1.jpg": mini.jpeg(2)}
-    )
-    synset = tmp_path / "synset.txt"
-    synset.write_text("a\nb\n")
-    run(source, tmp_path / "output", synset=synset)
-    synset.write_text("b\na\n")
-    with pytest.raises(DataError, match="another source: fingerprint"):
-        run(source, tmp_path / "output", synset=synset)
-
-
-def test_the_output_may_lie_within_the_source(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = mini.split_folders(tmp_path / "source")
-    assert run(source, source / "records").ignored == ["records/"]
-    run(source, source / "records")
-    assert "already prepared" in capsys.readouterr().err
-    with pytest.raises(DataError, match="is the source itself"):
-        run(source, source / "val" / "..")
-
-
-def test_records_of_others_are_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "output").mkdir()
-    (tmp_path / "output" / "train.rec").write_bytes(b"precious")
-    with pytest.raises(DataError, match=r"has a train\.rec of other making"):
-        run(mini.split_folders(tmp_path / "source"), tmp_path / "output")
-    assert contents(tmp_path / "output") == {"train.rec": b"precious"}
-
-
-def test_a_missing_record_file_is_noticed(tmp_path: Path) -> None:
-    source = mini.split_folders(tmp_path / "source")
-    run(source, tmp_path / "output")
-    (tmp_path / "output" / "val.idx").unlink()
-    with pytest.raises(DataError, match=r"val\.idx is missing"):
-        run(source, tmp_path / "output")
-
-
-BAD = {
-    "empty": (b"", "is empty"),
-    "page": (b"<html>not found</html>", "is no image in a known format"),
-    "cut": (mini.jpeg(5)[:-30], "is a JPEG that OpenCV does not decode, or damaged or cut off"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD)
-def test_an_image_that_does_not_decode_ends_the_run(kind: str, tmp_path: Path) -> None:
-    source = mini.split_folders(tmp_path / "source")
-    image, problem = BAD[kind]
-    name = mini.CLASSES[1][1]
-    (source / "train" / name / "bad.JPEG").write_bytes(image)
-    with pytest.raises(DataError, match=f"{name}/bad.JPEG {problem}.*--skip-bad"):
-        run(source, tmp_path / "output")
-    assert contents(tmp_path / "output") == {}
-    found = run(source, tmp_path / "output", skip_bad=True)
-    assert [(skip["split"], skip["image"]) for skip in found.skipped] == [
-        ("train", f"{name}/bad.JPEG")
-    ]
-    assert problem in found.skipped[0]["problem"]
-    assert found.splits["train"].num_records == 18
-    assert "left out: 1 images" in found.summary()
-
-
-def test_two_hundred_damaged_images(tmp_path: Path) -> None:
-    """Each is left out, or packed as something that every reader can decode."""
-    rng = np.random.default_rng(11)
-    images = {}
-    for number in range(200):
-        kind = (".jpg", ".png", ".webp", ".bmp", ".tiff")[number % 5]
-        pixels = rng.integers(0, 256, (24, 31, 3), dtype=np.uint8)
-        image = bytearray(cv2.imencode(kind, pixels)[1].tobytes())
-        if number % 3 == 0:
-            del image[rng.integers(len(image)) :]
-        for position in rng.integers(len(image) or 1, size=1 + number % 7):
-            image[position : position + 1] = bytes([rng.integers(256)])
-        images[f"c/{number}{kind}"] = bytes(image)
-    source = mini.write_files(tmp_path / "source", images)
-    found = run(source, tmp_path / "output", split="val", skip_bad=True)
-    assert len(found.skipped) + found.splits["val"].num_records == 200
-    assert 20 < len(found.skipped) < 180
-    for _, _, image in records(tmp_path / "output" / "val.rec"):
-        assert cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) is not None
-        assert mx.image.imdecode(image).shape[2] == 3
-
-
-def test_decoders_do_not_flood(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    image = mini.jpeg(6)
-    noisy = image[:-2] + b"some bytes more" + image[-2:]
-    source = mini.write_files(tmp_path / "source", {f"c/{i}.jpg": noisy for i in range(50)})
-    run(source, tmp_path / "output")
-    said = capfd.readouterr().err
-    assert said.count("extraneous bytes") == 1
-    assert "the decoder said 50 times: Corrupt JPEG data: N extraneous bytes" in said
-
-
-def test_nothing_that_decodes(tmp_path: Path) -> None:
-    source = mini.write_files(tmp_path / "source", {"c/1.jpg": b"?", "c/2.jpg": b"!"})
-    with pytest.raises(DataError, match="none of the 2 images decodes"):
-        run(source, tmp_path / "output", skip_bad=True)
-    assert contents(tmp_path / "output") == {}
-
-
-def test_oddities_are_counted_and_listed(tmp_path: Path) -> None:
-    gray = cv2.imencode(".png", np.zeros((9, 9), np.uint8))[1].tobytes()
-    source = mini.write_files(
-        tmp_path / "source", {"c/1.JPEG": gray, "c/2.png": gray, "c/3.jpg": mini.jpeg(1)}
-    )
-    found = run(source, tmp_path / "output", split="val")
-    assert found.oddities == {"PNG named .jpeg": 1, "grayscale": 2}
-    assert (tmp_path / "output" / "oddities.tsv").read_text() == (
-        "val\t0\tc/1.JPEG\tPNG named .jpeg, grayscale\nval\t1\tc/2.png\tgrayscale\n"
-    )
-
-
 def test_one_split_alone(tmp_path: Path) -> None:
     source = mini.official_tars(tmp_path / "source")
     (source / "ILSVRC2012_img_train.tar").write_bytes(b"not looked at")
@@ -410,96 +243,6 @@ def test_tars_may_be_named_one_by_one(tmp_path: Path, reference: dict[str, bytes
 def test_options_out_of_range(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         PrepareOptions(**{"source": tmp_path, "output": tmp_path, **options})
-
-
-def test_output_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DataError, match="file/output: cannot be written: Not a directory"):
-        run(mini.split_folders(tmp_path / "source"), tmp_path / "file" / "output")
-
-
-def test_a_full_disk_is_noticed_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The only stand-in here: a file system of that size is not to be had in a test."""
-    usage = shutil.disk_usage(tmp_path)._replace(free=5000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DataError, match=r"need 0\.0 GB, and 0\.0 GB are free"):
-        run(mini.split_folders(tmp_path / "source"), tmp_path / "output")
-
-
-def test_a_disk_that_gets_full_leaves_nothing(tmp_path: Path) -> None:
-    images = {f"c/{i}.jpg": mini.jpeg(7, i) for i in range(20)}
-    source = mini.write_files(tmp_path / "source", images)
-    code = (
-        "import resource, signal, sys\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
-        "from mobilenet.cli import main\n"
-        f"sys.exit(main(['prepare', '--source', {str(source)!r}, '--output', 'output']))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2, done.stderr
-    assert "cannot be written: File too large" in done.stderr
-    assert contents(tmp_path / "output") == {}
-
-
-def test_another_process_is_preparing(tmp_path: Path) -> None:
-    (tmp_path / "output").mkdir()
-    descriptor = os.open(tmp_path / "output", os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    with pytest.raises(DataError, match="another process is preparing"):
-        run(mini.split_folders(tmp_path / "source"), tmp_path / "output")
-    os.close(descriptor)
-    run(mini.split_folders(tmp_path / "source"), tmp_path / "output")
-
-
-def start(source: Path, output: Path) -> subprocess.Popen[bytes]:
-    """Prepares in a process of its own, and waits until it is in the midst of it."""
-    command = [sys.executable, "-m", "mobilenet", "prepare", "--source", source, "--output", output]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE)
-    limit = time.monotonic() + 60
-    while not any(path.stat().st_size for path in output.glob(".train.rec.*")):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-    return process
-
-
-@pytest.fixture
-def large_source(tmp_path: Path) -> Path:
-    """Takes seconds to pack."""
-    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
-    image = cv2.imencode(".jpg", noise)[1].tobytes()
-    first = mini.write_files(tmp_path / "large", {"c/0.jpg": image})
-    for number in range(1, 400):
-        os.link(first / "c/0.jpg", first / f"c/{number}.jpg")
-    return first
-
-
-def test_killed_in_the_midst(
-    large_source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "output"
-    process = start(large_source, output)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    left = contents(output)
-    assert left
-    assert all(name.startswith(".") for name in left)
-    run(mini.split_folders(tmp_path / "source"), output)
-    assert "removed what an interrupted run had left" in capsys.readouterr().err
-    assert not any(name.startswith(".") for name in contents(output))
-    assert len(RecordFile(output / "train.rec")) == 18
-
-
-def test_interrupted_in_the_midst(large_source: Path, tmp_path: Path) -> None:
-    process = start(large_source, tmp_path / "output")
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert b"Traceback" not in said
-    assert contents(tmp_path / "output") == {}
 
 
 @pytest.mark.shared_data

@@ -18,7 +18,7 @@ from mobilenet.prepare import PrepareOptions, prepare
 from mobilenet.training import train
 from mobilenet.validation import Validation, open_data, validate
 
-_NUM_TRAIN_PER_CLASS = 400
+_NUM_TRAIN_PER_CLASS = 800
 _NUM_VAL_PER_CLASS = 100
 _SEED = 1
 _TARGET_TOP1 = 0.95

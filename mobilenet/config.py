@@ -138,14 +138,14 @@ class ScheduleConfig:
 
     name: Literal["cosine", "step", "exponential", "polynomial", "constant"] = "cosine"
     """How the rate falls after the warm-up."""
-    learning_rate: Positive = 0.05
+    learning_rate: Annotated[float, Range(above=0, at_most=1000)] = 0.05
     """Highest rate, for `reference_batch_size` images per step."""
     reference_batch_size: Optional[Count] = None
     """The rate is scaled by training.batch_size / this; not scaled by default."""
     warmup_epochs: NotNegative = 0.0
     """Epochs over which the rate rises linearly from 0."""
     final_learning_rate: NotNegative = 0.0
-    """cosine, polynomial: the rate at the end."""
+    """cosine, polynomial: the rate at the end; scaled likewise."""
     milestones: tuple[Positive, ...] = ()
     """step: epochs at which the rate is multiplied by `factor`, rising."""
     factor: Optional[Annotated[float, Range(above=0, below=1)]] = None
@@ -170,6 +170,10 @@ class ScheduleConfig:
             raise SettingError("milestones", "the 'step' schedule needs at least one")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise SettingError("milestones", "must rise")
+        if self.final_learning_rate > self.learning_rate:
+            raise SettingError(
+                "final_learning_rate", f"must not exceed learning_rate (={self.learning_rate})"
+            )
 
 
 @dataclass(frozen=True)
@@ -202,8 +206,8 @@ class TrainingConfig:
     """Times that a loss which is not finite returns to the last checkpoint, at half the rate."""
 
     def __post_init__(self) -> None:
-        if not self.devices:
-            raise SettingError("devices", "at least one is needed")
+        if not self.devices or len(set(self.devices)) < len(self.devices):
+            raise SettingError("devices", "at least one is needed, and none twice")
         if self.batch_size % (len(self.devices) * self.accumulation):
             raise SettingError(
                 "batch_size",
@@ -268,6 +272,12 @@ class Config:
             raise SettingError(
                 "schedule.warmup_epochs",
                 f"must be below training.epochs (={self.training.epochs})",
+            )
+        milestones = self.schedule.milestones
+        if milestones and milestones[-1] >= self.training.epochs:
+            raise SettingError(
+                "schedule.milestones",
+                f"{milestones[-1]:g} has no effect: training.epochs is {self.training.epochs}",
             )
         short_side = self.validation.short_side
         if short_side is not None and short_side < self.data.resolution:

@@ -28,7 +28,8 @@ def draw_curves(histories: Mapping[str, Sequence[EpochRecord]], path: Path) -> N
     """Draws the epochs of one or several runs, by name, into the PNG file `path`."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to load
 
-    figure = Figure(figsize=(15, 4.5), layout="constrained")
+    figure = Figure(figsize=(15, 4.5))
+    figure.subplots_adjust(left=0.04, right=0.99, wspace=0.15)
     for axes, (title, curves) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items()):
         _draw_panel(axes, curves, histories)
         axes.set(title=title, xlabel="epoch")

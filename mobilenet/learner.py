@@ -61,7 +61,8 @@ class Learner:
         own, given = _classifier(self._arrays), _classifier(arrays)
         if {n: a.shape for n, a in own.items()} != {n: a.shape for n, a in given.items()}:
             features = {name: array for name, array in arrays.items() if name not in given}
-            arrays, self.random_start = {**features, **own}, sorted(own)
+            random = {name: array.copy() for name, array in own.items()}
+            arrays, self.random_start = {**features, **random}, sorted(random)
         self._set(arrays, path)
 
     def _set(self, arrays: Arrays, source: Path) -> None:

@@ -117,7 +117,7 @@ def check_changes(began: Config, given: Config, run: Path) -> list[str]:
     Raises:
         ConfigError: A setting has changed that would make it another run.
     """
-    before, after = _flat(began), _flat(given)
+    before, after = flat(began), flat(given)
     changed = [name for name in before if before[name] != after[name]]
     free = _FREE + (("training.epochs",) if given.schedule.name in _OPEN_ENDED else ())
     for name in changed:
@@ -133,7 +133,8 @@ def check_changes(began: Config, given: Config, run: Path) -> list[str]:
     ]
 
 
-def _flat(config: Config) -> dict[str, Any]:
+def flat(config: Config) -> dict[str, Any]:
+    """Every setting by its dotted name."""
     return {
         f"{section.name}.{field.name}": getattr(getattr(config, section.name), field.name)
         for section in dataclasses.fields(config)

@@ -32,7 +32,7 @@ ROWS = {
     "course": "trainer",
     "models": "loading",
     "examination": "validation",
-    "use cases": "prepare verify training comparison audit history export predict info bench packaging",
+    "use cases": "averaging run_comparison prepare verify training comparison audit history export predict info bench packaging",
     "several use cases": "family quickstart",
     "commands": "commands export_commands",
     "door frame": "cli",

@@ -112,7 +112,7 @@ def test_rmsprop(rule: RMSProp) -> None:
 
 @pytest.mark.parametrize(("name", "nesterov"), [("nag", True), ("sgd", False)])
 def test_momentum_is_mxnet_s_own(name: str, nesterov: bool) -> None:
-    """Through mx.optimizer, where the learning rate is set and the gradient is rescaled as usual."""
+    """Through mx.optimizer, which is told the rate and the scale of the gradient."""
     ours, theirs = parameters(), parameters()
     run(Optimizer(ours, Momentum(0.9, nesterov), WeightDecay(0.0)), ours)
     reference = mx.optimizer.create(name, momentum=0.9, wd=0.0, rescale_grad=1 / NUM_IMAGES)

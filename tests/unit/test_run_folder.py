@@ -116,7 +116,7 @@ def test_a_lost_device_is_no_obstacle_but_is_named() -> None:
 
 def test_every_setting_is_compared() -> None:
     names = {f"{s.name}.{f.name}" for s in dataclasses.fields(Config) for f in section(s.name)}
-    assert set(run_folder._flat(Config())) == names
+    assert set(run_folder.flat(Config())) == names
 
 
 def section(name: str) -> tuple[dataclasses.Field[Any], ...]:

@@ -1,0 +1,39 @@
+"""Averages the weights of several checkpoints, which is often better than each of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Sequence
+
+import mxnet as mx
+import numpy as np
+
+from mobilenet import files
+from mobilenet.checkpoint import read_checkpoint
+from mobilenet.errors import WeightsError
+from mobilenet.ndarray_file import write_arrays
+
+
+def average_checkpoints(paths: Sequence[Path], output: Path) -> None:
+    """Writes the mean of the validated weights of the checkpoints at `paths` to a `.params` file.
+
+    BatchNorm's running statistics are averaged like the weights. Source: Izmailov et al.,
+    "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018, section 3.
+
+    Raises:
+        WeightsError: A checkpoint is damaged, there is none, or they are of different networks.
+    """
+    if not paths:
+        raise WeightsError("there is no checkpoint to average")
+    checkpoints = [read_checkpoint(path) for path in paths]
+    members = [checkpoint.arrays(checkpoint.state.weights) for checkpoint in checkpoints]
+    shapes = [{name: array.shape for name, array in arrays.items()} for arrays in members]
+    for path, other in zip(paths, shapes):
+        if other != shapes[0]:
+            raise WeightsError(f"{path}: holds another network than {paths[0]}")
+    means = {
+        name: mx.nd.array(np.mean([a[name].asnumpy() for a in members], axis=0, dtype=np.float64))
+        for name in members[0]
+    }
+    with files.open_replaced(output) as file:
+        write_arrays(file, means)

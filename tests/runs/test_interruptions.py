@@ -1,0 +1,170 @@
+"""Runs that are killed, stopped or out of room end as if nothing had happened."""
+
+from __future__ import annotations
+
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from tiny_run import (
+    NUM_EPOCHS,
+    STEPS_PER_EPOCH,
+    digests,
+    events,
+    last_step,
+    start,
+    train,
+    write_records,
+)
+
+from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
+
+NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records, and the run `whole` that nobody interrupted."""
+    made = tmp_path_factory.mktemp("runs")
+    write_records(made / "records")
+    done = train(made, "whole")
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def kill_when(child: subprocess.Popen[str], is_time: Callable[[], bool]) -> bool:
+    """Kills the process when it is time; whether it was still running."""
+    while child.poll() is None and not is_time():
+        time.sleep(0.001)
+    child.kill()
+    child.communicate()
+    return child.returncode == -signal.SIGKILL
+
+
+def finish(folder: Path, run: str) -> None:
+    """Resumes until the end, which has to be that of the whole run."""
+    resume = ["--resume"] if (folder / run / "config.yaml").exists() else []
+    done = train(folder, run, *resume)
+    assert done.returncode == 0, done.stderr
+    assert digests(folder / run) == digests(folder / "whole")
+
+
+def resumed(folder: Path, run: str) -> subprocess.Popen[str]:
+    arguments = ["--resume"] if (folder / run / "config.yaml").exists() else []
+    return start(folder, run, *arguments)
+
+
+def kill_at_random(folder: Path, run: str, num_kills: int, seed: int) -> None:
+    """Kills a run again and again, a random time after it has reached a random step."""
+    generator = random.Random(seed)
+    for _ in range(num_kills):
+        after = last_step(folder / run) + generator.randrange(3)
+        child = resumed(folder, run)
+        kill_when(child, lambda after=after: last_step(folder / run) > after)
+        if last_step(folder / run) >= NUM_STEPS:
+            shutil.rmtree(folder / run)  # it was too quick: begin again
+
+
+def test_killed_at_random_moments(folder: Path) -> None:
+    kill_at_random(folder, "killed", num_kills=3, seed=0)
+    finish(folder, "killed")
+
+
+@pytest.mark.slow
+def test_killed_thirty_times(folder: Path) -> None:
+    kill_at_random(folder, "killed30", num_kills=30, seed=1)
+    finish(folder, "killed30")
+
+
+def test_killed_while_it_saves(folder: Path) -> None:
+    run = folder / "saving"
+
+    def is_saving() -> bool:
+        return any((run / "checkpoints").glob(".temporary-*"))
+
+    num_unfinished = 0
+    for _ in range(2):
+        kill_when(resumed(folder, "saving"), is_saving)
+        num_unfinished += is_saving()
+        for path in checkpoint_paths(run):
+            read_checkpoint(path)  # whatever has the final name is complete
+    assert num_unfinished, "no kill came during a save"
+    finish(folder, "saving")
+    assert not is_saving()
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_by_signal(folder: Path, number: signal.Signals, exit_code: int) -> None:
+    run = f"stopped-{exit_code}"
+    child = start(folder, run)
+    while child.poll() is None and last_step(folder / run) < 4:
+        time.sleep(0.001)
+    child.send_signal(number)
+    _, errors = child.communicate()
+    assert child.returncode == exit_code, errors
+    last_line = errors.splitlines()[-1]
+    (newest,) = checkpoint_paths(folder / run)[-1:]
+    assert last_line == (
+        f"mobilenet train: stopped by {number.name}, saved {run}/checkpoints/{newest.name};"
+        " continue with --resume"
+    )
+    assert read_checkpoint(newest).state.progress.step == last_step(folder / run) < NUM_STEPS
+    assert events(folder / run)[-1]["event"] == "stop"
+    if number == signal.SIGTERM:  # a minute saved: after Ctrl-C the checkpoint is of the same kind
+        finish(folder, run)
+
+
+def test_a_damaged_newest_checkpoint_costs_only_time(folder: Path) -> None:
+    run = folder / "damaged"
+    shutil.copytree(folder / "whole", run)
+    newest = checkpoint_paths(run)[-1]
+    content = bytearray((newest / "parameters.params").read_bytes())
+    content[1000] ^= 1
+    (newest / "parameters.params").write_bytes(content)
+    done = train(folder, "damaged", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "warning: damaged/checkpoints/" in done.stderr
+    assert "parameters.params is not as it was written; taking the one before it" in done.stderr
+    assert digests(run) == digests(folder / "whole")
+
+
+def test_a_second_process_is_refused(folder: Path) -> None:
+    child = start(folder, "claimed")
+    while child.poll() is None and last_step(folder / "claimed") < 1:
+        time.sleep(0.01)
+    second = train(folder, "claimed", "--resume")
+    child.kill()
+    child.communicate()
+    assert second.returncode == 2
+    assert second.stderr.splitlines() == [
+        "mobilenet train: claimed: another process is training in this folder"
+    ]
+
+
+def test_a_full_disk_stops_the_run_and_spoils_nothing(folder: Path) -> None:
+    """A limit on the size of files stands in for the disk."""
+    run = folder / "full"
+    done = train(folder, "full", "training.epochs=1", "schedule.name=constant")
+    assert done.returncode == 0, done.stderr
+    before = digests(run)
+    longer = ("training.epochs=2", "schedule.name=constant", "--resume")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    done = train(folder, "full", *longer, preexec_fn=limit)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "mobilenet train: full: cannot be written to (File too large); the checkpoints that it has"
+        " are intact: make room and continue with --resume"
+    )
+    assert digests(run) == before
+    done = train(folder, "full", *longer)
+    assert done.returncode == 0, done.stderr
+    assert read_checkpoint(checkpoint_paths(run)[-1]).state.progress.step == 2 * STEPS_PER_EPOCH

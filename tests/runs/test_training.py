@@ -1,0 +1,304 @@
+"""Training in this process: what a run makes of its settings and leaves behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Callable
+
+import mxnet as mx
+import numpy as np
+import pytest
+from tiny_run import STEPS_PER_EPOCH, config, digests, events, write_records
+
+from mobilenet import build, checkpoint, settings
+from mobilenet.averaging import average_checkpoints
+from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
+from mobilenet.config import Config
+from mobilenet.data.reader import Batch
+from mobilenet.data.recordio import RecordFile
+from mobilenet.errors import ConfigError, DataError, UserError, VerificationError, WeightsError
+from mobilenet.learner import Learner
+from mobilenet.loading import open_model
+from mobilenet.run_comparison import compare_runs
+from mobilenet.training import train
+from mobilenet.training_step import PendingOutcome
+from mobilenet.validation import validate
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "records"
+    write_records(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs with BatchNorm's statistics computed afresh."""
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    train(config(records, "training.recalibration_batches=2"), run, resume=False)
+    return run
+
+
+def arrays(path: Path, group: str = "parameters") -> dict[str, np.ndarray]:
+    return {n: a.asnumpy() for n, a in read_checkpoint(path).arrays(group).items()}
+
+
+def test_a_run_folder_describes_itself(finished: Path, records: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names == {
+        ".lock",
+        "checkpoints",
+        "config.yaml",
+        "curves.png",
+        "log.jsonl",
+        "report.md",
+        "synset.txt",
+    }
+    assert (finished / "synset.txt").read_text() == (records / "synset.txt").read_text()
+    saved = settings.load(Config, finished / "config.yaml")
+    assert saved == config(records, "training.recalibration_batches=2")
+    kinds = [record["event"] for record in events(finished)]
+    assert kinds[0] == "start"
+    assert kinds[-1] == "end"
+    assert kinds.count("progress") == 2 * STEPS_PER_EPOCH
+    assert kinds.count("epoch") == 2
+    assert events(finished)[0]["split"] == "val"
+
+
+def test_what_was_validated_is_what_is_deployed(finished: Path) -> None:
+    """The figures of the log are those of the file that validate and export take."""
+    best, record = checkpoint.best(finished)
+    assert read_checkpoint(best).state.weights == "deployed"
+    counts = validate(open_model(finished)).counts
+    assert (counts.num_images, counts.top1, counts.top5) == (20, record.top1, record.top5)
+    assert counts.loss == pytest.approx(record.loss, rel=1e-5)
+    deployed, averaged = arrays(best, "deployed"), arrays(best, "average")
+    for name, values in deployed.items():
+        assert (values == averaged[name]).all() == ("running" not in name), name
+
+
+def test_weights_without_recalibration_are_the_averages(finished: Path, records: Path) -> None:
+    step = next(p for p in checkpoint_paths(finished) if p.name.endswith("-epoch-0002"))
+    averaged, trained = arrays(step, "average"), arrays(step)
+    assert (averaged["head_conv_weight"] != trained["head_conv_weight"]).any()
+
+
+def test_a_new_run_is_refused_where_one_is(finished: Path, records: Path) -> None:
+    before = digests(finished)
+    with pytest.raises(UserError, match="exists already"):
+        train(config(records), finished, resume=False)
+    assert digests(finished) == before
+
+
+def test_resuming_a_finished_run_changes_nothing(finished: Path, records: Path) -> None:
+    before = digests(finished)
+    again = config(records, "training.recalibration_batches=2", "log.every_steps=5")
+    result = train(again, finished, resume=True)
+    assert digests(finished) == before
+    assert result.summary().endswith("on the 20 images of val.rec")
+
+
+def test_resuming_with_another_setting_names_it(finished: Path, records: Path) -> None:
+    other = config(records, "training.recalibration_batches=2", "optimizer.momentum=0.5")
+    with pytest.raises(ConfigError, match=r"began with optimizer.momentum = 0.9"):
+        train(other, finished, resume=True)
+
+
+def test_resuming_on_other_records_is_refused(
+    finished: Path, records: Path, tmp_path: Path
+) -> None:
+    """Elsewhere they may be; but the same."""
+    moved = tmp_path / "moved"
+    shutil.copytree(records, moved)
+    train(config(moved, "training.recalibration_batches=2"), finished, resume=True)
+    with (moved / "train.rec").open("ab") as file:
+        file.write(bytes(4))
+    with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
+        train(config(moved, "training.recalibration_batches=2"), finished, resume=True)
+
+
+def test_a_mistake_leaves_no_folder(records: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    missing = tmp_path / "missing.params"
+    for mistaken in (
+        config(tmp_path / "nowhere"),
+        config(records, "training.batch_size=4000"),
+        config(records, "model.classes=5"),
+        config(records, f"training.initial_weights={missing}"),
+    ):
+        with pytest.raises(UserError):
+            train(mistaken, run, resume=False)
+        assert not run.exists()
+
+
+def test_minival_is_what_epochs_are_compared_on(tmp_path: Path) -> None:
+    write_records(tmp_path / "records", ("train", "val", "minival"))
+    result = train(config(tmp_path / "records", "training.epochs=1"), tmp_path / "run", False)
+    assert result.record.split == "minival"
+    assert "minival.rec" in result.summary()
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Makes the images of a step go bad in memory, the first few times that the run comes to it."""
+    step_of_learner = Learner.step
+
+    def set_faults(bad_step: int, num_faults: int) -> None:
+        left = iter(range(num_faults))
+
+        def step(self: Learner, batch: Batch, number: int, rate: float) -> PendingOutcome:
+            if number == bad_step and next(left, None) is not None:
+                batch.data[0] = np.nan
+            return step_of_learner(self, batch, number, rate)
+
+        monkeypatch.setattr(Learner, "step", step)
+
+    return set_faults
+
+
+def test_a_loss_that_is_not_finite_names_step_rate_and_ways_out(
+    records: Path, tmp_path: Path, faults: Callable[[int, int], None]
+) -> None:
+    faults(4, 1)
+    run = tmp_path / "run"
+    with pytest.raises(VerificationError) as caught:
+        train(config(records), run, resume=False)
+    assert str(caught.value) == (
+        "the loss or its gradient is no longer finite at step 5 (epoch 1, learning rate 0.0199);"
+        f" the last good checkpoint is {run}/checkpoints/step-00000003; try a lower"
+        " schedule.learning_rate, a longer schedule.warmup_epochs, optimizer.clip_norm or"
+        " training.rollbacks"
+    )
+    (path,) = checkpoint_paths(run)
+    assert all(np.isfinite(values).all() for values in arrays(path).values())
+
+
+@pytest.mark.parametrize(("bad_step", "returns_to"), [(1, 0), (9, 9), (11, 9)])
+def test_rollbacks_return_to_the_last_checkpoint_at_half_the_rate(
+    records: Path,
+    tmp_path: Path,
+    faults: Callable[[int, int], None],
+    bad_step: int,
+    returns_to: int,
+) -> None:
+    faults(bad_step, 2)
+    run = tmp_path / "run"
+    result = train(config(records, "training.rollbacks=2"), run, resume=False)
+    rollbacks = [e for e in events(run) if e["event"] == "rollback"]
+    assert [(e["step"], e["num_rollbacks"]) for e in rollbacks] == [
+        (returns_to, 1),
+        (returns_to, 2),
+    ]
+    rates = {e["step"]: e["learning_rate"] for e in events(run) if e["event"] == "progress"}
+    whole = build.schedule(config(records), STEPS_PER_EPOCH)
+    for step, rate in rates.items():
+        assert rate == pytest.approx(whole(step - 1) * (0.25 if step > returns_to else 1))
+    assert read_checkpoint(checkpoint_paths(run)[-1]).state.progress.num_rollbacks == 2
+    assert all(np.isfinite(values).all() for values in arrays(result.best).values())
+
+
+def test_more_faults_than_rollbacks_end_the_run(
+    records: Path, tmp_path: Path, faults: Callable[[int, int], None]
+) -> None:
+    faults(1, 2)
+    with pytest.raises(VerificationError, match="no longer finite at step 2"):
+        train(config(records, "training.rollbacks=1"), tmp_path / "run", resume=False)
+
+
+def test_fine_tuning_with_other_classes(finished: Path, records: Path, tmp_path: Path) -> None:
+    start = checkpoint.weights_file(checkpoint.best_checkpoint(finished))
+    settings_ = (
+        f"training.initial_weights={start}",
+        "training.frozen_stages=5",
+        "training.epochs=1",
+        "training.ema_decay=null",
+        "model.classes=12",
+    )
+    result = train(config(records, *settings_), tmp_path / "tuned", resume=False)
+    begun, tuned = mx.nd.load(str(start)), arrays(result.best)
+    for name, values in tuned.items():
+        stage = name.split("_")[0]
+        if stage in ("stem", "stage1", "stage2", "stage3", "stage4"):
+            assert (values == begun[name].asnumpy()).all(), name
+        elif name.endswith("weight") and stage != "classifier":
+            assert (values != begun[name].asnumpy()).any(), name
+    assert tuned["classifier_weight"].shape[0] == 12
+    first = events(tmp_path / "tuned")[0]
+    assert first["random_start"] == ["classifier_bias", "classifier_weight"]
+
+
+def test_fine_tuning_takes_a_classifier_that_fits(
+    finished: Path, records: Path, tmp_path: Path
+) -> None:
+    start = checkpoint.weights_file(checkpoint.best_checkpoint(finished))
+    tuned = config(
+        records, f"training.initial_weights={start}", "training.epochs=1", "log.every_steps=100"
+    )
+    train(tuned, tmp_path / "run", resume=False)
+    assert events(tmp_path / "run")[0]["random_start"] == []
+
+
+def test_initial_weights_of_another_width_are_refused(
+    finished: Path, records: Path, tmp_path: Path
+) -> None:
+    start = checkpoint.weights_file(checkpoint.best_checkpoint(finished))
+    other = config(records, f"training.initial_weights={start}", "model.width_multiplier=0.5")
+    with pytest.raises(WeightsError, match=r"another width multiplier"):
+        train(other, tmp_path / "run", resume=False)
+
+
+def test_corrupt_records_are_replaced_and_named(records: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "records"
+    shutil.copytree(records, copy)
+    opened = RecordFile(copy / "train.rec")
+    content = bytearray((copy / "train.rec").read_bytes())
+    image = bytes(opened.image(4))
+    start = content.index(image)
+    content[start : start + len(image)] = bytes(len(image))
+    (copy / "train.rec").write_bytes(content)
+
+    with pytest.raises(DataError, match="record 4"):
+        train(config(copy, "training.epochs=1"), tmp_path / "strict", resume=False)
+    lenient = config(copy, "training.epochs=1", "data.max_bad_records=1")
+    train(lenient, tmp_path / "lenient", resume=False)
+    warnings = [e["text"] for e in events(tmp_path / "lenient") if e["event"] == "warning"]
+    assert len(warnings) <= 1  # the few records of an epoch that fill no batch are not read
+    assert all("record 4" in text for text in warnings)
+
+
+def test_two_devices_leave_one_set_of_statistics(records: Path, tmp_path: Path) -> None:
+    both = config(
+        records, "training.devices=[cpu(0), cpu(1)]", "training.epochs=1", "training.ema_decay=null"
+    )
+    result = train(both, tmp_path / "run", resume=False)
+    counts = validate(open_model(tmp_path / "run")).counts
+    assert counts.top1 == result.record.top1
+
+
+def test_the_mean_of_checkpoints(finished: Path, tmp_path: Path) -> None:
+    paths = checkpoint_paths(finished)
+    average_checkpoints(paths, tmp_path / "mean.params")
+    members = [arrays(path, read_checkpoint(path).state.weights) for path in paths]
+    for name, mean in mx.nd.load(str(tmp_path / "mean.params")).items():
+        expected = sum(member[name].astype(np.float64) for member in members) / len(members)
+        np.testing.assert_allclose(mean.asnumpy(), expected, rtol=1e-6, atol=1e-12)
+    with pytest.raises(WeightsError, match="no checkpoint to average"):
+        average_checkpoints([], tmp_path / "none.params")
+
+
+def test_runs_are_compared(finished: Path, records: Path, tmp_path: Path) -> None:
+    other = dataclasses.replace(config(records, "training.epochs=1", "optimizer.momentum=0.8"))
+    train(other, tmp_path / "other", resume=False)
+    text = compare_runs([finished, tmp_path / "other"], tmp_path / "curves.png")
+    lines = text.splitlines()
+    assert lines[0] == "| result | finished | other |"
+    assert lines[2] == "| epoch | 2 | 1 |"
+    assert "| optimizer.momentum | 0.9 | 0.8 |" in lines
+    assert "| training.recalibration_batches | 2 | 0 |" in lines
+    assert not any("schedule" in line for line in lines)
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    with pytest.raises(UserError, match="no run that has finished an epoch"):
+        compare_runs([tmp_path], tmp_path / "curves.png")

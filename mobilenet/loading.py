@@ -12,6 +12,7 @@ import numpy as np
 from mobilenet import build, settings, weights
 from mobilenet.checkpoint import best_checkpoint, weights_file
 from mobilenet.config import Config
+from mobilenet.data.synset import read_synset
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import ConfigError, WeightsError
 from mobilenet.metrics import Images, Logits, Predict
@@ -19,7 +20,6 @@ from mobilenet.model import MobileNetV2
 from mobilenet.onnx.runtime import OnnxModel
 
 CONFIG_FILE = "config.yaml"
-SYNSET_FILE = "synset.txt"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def open_model(
     if config_path is None:
         raise ConfigError(f"{path}: a file of parameters needs its configuration: --config YAML")
     config = settings.load(Config, config_path, overrides)
-    return _with_network(path, path, config, class_names(Path(config.data.directory)))
+    return _with_network(path, path, config, read_synset(Path(config.data.directory)))
 
 
 def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) -> LoadedModel:
@@ -73,7 +73,7 @@ def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) ->
         raise WeightsError(f"{path}: neither a run folder nor a checkpoint: no {CONFIG_FILE}")
     parameters = weights_file(best_checkpoint(run) if run == path else path)
     config = settings.load(Config, run / CONFIG_FILE, overrides)
-    return _with_network(path, parameters, config, class_names(run))
+    return _with_network(path, parameters, config, read_synset(run))
 
 
 def _with_network(
@@ -111,9 +111,3 @@ def _from_probabilities(predict: Predict) -> Predict:
         return logits
 
     return predict_logits
-
-
-def class_names(folder: Path) -> tuple[str, ...]:
-    """The lines of the folder's synset file, one per class in label order; none without it."""
-    path = folder / SYNSET_FILE
-    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()

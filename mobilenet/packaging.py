@@ -11,8 +11,9 @@ from typing import Any, Optional, Sequence
 import numpy as np
 
 from mobilenet import files
+from mobilenet.data import synset
 from mobilenet.errors import DataError, WeightsError
-from mobilenet.loading import SYNSET_FILE, LoadedModel, open_model
+from mobilenet.loading import LoadedModel, open_model
 from mobilenet.onnx.examples import example_images
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.package import Tensor, manifest_entry, opset_of, write_archive
@@ -71,7 +72,7 @@ def package(
     files.write_json(result.manifest, entry)
     files.write_text(result.card, _card(name, entry, model.metadata))
     if model.class_names:
-        files.write_text(folder / SYNSET_FILE, "".join(f"{n}\n" for n in model.class_names))
+        files.write_text(folder / synset.FILE_NAME, "".join(f"{n}\n" for n in model.class_names))
     return result
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from mobilenet import files, published, statistics, views
 from mobilenet.data import ilsvrc
 from mobilenet.data.reader import EvalReader
+from mobilenet.data.synset import spoken_names
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import ConfigError, DataError
 from mobilenet.evaluation import collect
@@ -24,7 +25,7 @@ from mobilenet.multilabel import MultiLabelCounts, count, read_label_sets
 from mobilenet.progress import watched
 from mobilenet.report.answers import answers_csv
 from mobilenet.report.page import Report, page
-from mobilenet.validation_set import ValidationSet, open_validation_set, spoken_names
+from mobilenet.validation_set import ValidationSet, open_validation_set
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 
 import numpy as np
 
-from mobilenet.data import classes as class_orders
 from mobilenet.data import ilsvrc, record_folder
 from mobilenet.data.layouts import is_image
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.recordio import RecordFile
+from mobilenet.data.synset import class_id, names_of_classes, read_synset
 from mobilenet.data.transforms import Encoded
 from mobilenet.data.trees import DiskFolder, File, walk
 from mobilenet.errors import DataError
 from mobilenet.metrics import Integers
 
 _RECORD_FILE = "val.rec"
-_NUM_IMAGENET_CLASSES = 1000
 _ILSVRC2012_LAYOUTS = ("ilsvrc-tars", "kaggle")
 
 
@@ -83,12 +81,7 @@ def open_validation_set(
     lines = read_synset(record_path.parent)
     names = _names(model_classes, lines, num_classes, record_path)
     mapping = _mapping(lines or names, names, record_path)
-    wrong = np.flatnonzero(labels >= len(mapping))
-    if len(wrong):
-        raise DataError(
-            f"{record_path}: record {wrong[0]} has the label {labels[wrong[0]]}, but there are"
-            f" {len(mapping)} classes, 0 to {len(mapping) - 1}"
-        )
+    _check_labels(labels, len(mapping), record_path)
     return ValidationSet(
         record_path,
         records,
@@ -98,6 +91,15 @@ def open_validation_set(
         np.unique(mapping),
         _num_missing(record_path, len(records)),
     )
+
+
+def _check_labels(labels: Integers, num_classes: int, path: Path) -> None:
+    wrong = np.flatnonzero(labels >= num_classes)
+    if len(wrong):
+        raise DataError(
+            f"{path}: record {wrong[0]} has the label {labels[wrong[0]]}, but there are"
+            f" {num_classes} classes, 0 to {num_classes - 1}"
+        )
 
 
 def _num_missing(path: Path, num_records: int) -> int:
@@ -118,12 +120,6 @@ def _num_missing(path: Path, num_records: int) -> int:
     return 0
 
 
-def read_synset(folder: Path) -> tuple[str, ...]:
-    """The lines of the folder's synset.txt, one per class in label order; none without the file."""
-    path = folder / record_folder.SYNSET
-    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()
-
-
 def _names(
     model_classes: Sequence[str], lines: Sequence[str], num_classes: int, where: Path
 ) -> tuple[str, ...]:
@@ -137,17 +133,10 @@ def _names(
     return names_of_classes(model_classes, num_classes)
 
 
-def names_of_classes(model_classes: Sequence[str], num_classes: int) -> tuple[str, ...]:
-    """The names of a model's classes; where it has none, ImageNet's for 1000 classes."""
-    if model_classes:
-        return tuple(model_classes)
-    if num_classes == _NUM_IMAGENET_CLASSES:
-        return class_orders.from_folders(class_orders.imagenet_words()).lines
-    return tuple(f"class {label}" for label in range(num_classes))
-
-
 def _mapping(lines: Sequence[str], names: Sequence[str], where: Path) -> Integers:
     """The model's label of each class of the data."""
+    if list(map(class_id, lines)) == list(map(class_id, names)):
+        return np.arange(len(names))  # also where two classes have the same name
     labels = {class_id(name): label for label, name in enumerate(names)}
     absent = [line for line in lines if class_id(line) not in labels]
     if absent:
@@ -156,23 +145,6 @@ def _mapping(lines: Sequence[str], names: Sequence[str], where: Path) -> Integer
             f" '{names[0]}'"
         )
     return np.array([labels[class_id(line)] for line in lines], np.int64)
-
-
-def class_id(line: str) -> str:
-    """What identifies the class of a synset's line: its WordNet id, or the whole line."""
-    first = line.split(" ", 1)[0]
-    is_wordnet_id = len(first) == 9 and first[0] == "n" and first[1:].isdecimal()
-    return first if is_wordnet_id else line
-
-
-def spoken_names(lines: Sequence[str]) -> tuple[str, ...]:
-    """The names without WordNet ids, but where two classes would be called the same.
-
-    Among ImageNet's, cranes are birds and machines.
-    """
-    words = [line[len(class_id(line)) :].strip() or line for line in lines]
-    number = Counter(words)
-    return tuple(word if number[word] == 1 else line for word, line in zip(words, lines))
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from mobilenet import statistics
 from mobilenet.audit import audit
 from mobilenet.comparison import compare
 from mobilenet.data.manifest import Manifest, Split
+from mobilenet.data.synset import spoken_names
 from mobilenet.errors import ConfigError, DataError, VerificationError
 from mobilenet.validation import Options, open_data, published_expectation, validate, write_report
-from mobilenet.validation_set import open_validation_set, spoken_names
+from mobilenet.validation_set import open_validation_set
 
 # Eleven images; the third, sixth and tenth are labelled otherwise than they are painted.
 COLOURS = [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2]
@@ -89,6 +90,12 @@ def test_labels_follow_names_not_numbers(folder: Path) -> None:
     assert validate(colour_model(folder)).counts.num_top1 == 8
 
 
+def test_two_classes_of_the_same_name_stay_two(folder: Path) -> None:
+    names = ["crane", "crane", *NAMES[2:]]
+    (folder / "synset.txt").write_text("\n".join(names))
+    assert validate(colour_model(folder, names)).counts.num_top1 == 8
+
+
 def test_wordnet_ids_are_compared_without_their_words(tmp_path: Path) -> None:
     names = [f"n0000000{k} {name}" for k, name in enumerate(NAMES)]
     write_records(tmp_path, COLOURS, LABELS)
@@ -143,6 +150,9 @@ def test_data_that_do_not_fit(tmp_path: Path) -> None:
         opened(tmp_path)
     with pytest.raises(DataError, match="the model has 8 classes, but 7 names"):
         opened(tmp_path, NAMES[:7])
+    (tmp_path / "synset.txt").write_bytes(b"\xff\n")
+    with pytest.raises(DataError, match=r"synset\.txt: is no UTF-8 text"):
+        opened(tmp_path)
     (tmp_path / "val.rec").write_bytes(b"")
     with pytest.raises(DataError, match=r"val\.rec: .*empty"):
         opened(tmp_path)

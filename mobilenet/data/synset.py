@@ -1,0 +1,55 @@
+"""`synset.txt`: what the classes are called, one line per class in label order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Sequence
+
+from mobilenet.data import classes as class_orders
+from mobilenet.errors import DataError
+
+FILE_NAME = "synset.txt"
+_NUM_IMAGENET_CLASSES = 1000
+
+
+def read_synset(folder: Path) -> tuple[str, ...]:
+    """The lines of the folder's synset.txt; none if it has no such file.
+
+    Raises:
+        DataError: It is no text.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return ()
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is no UTF-8 text with one class per line") from None
+    return tuple(line.strip() for line in text.rstrip().split("\n"))
+
+
+def names_of_classes(lines: Sequence[str], num_classes: int) -> tuple[str, ...]:
+    """The lines; without any, those of ImageNet for 1000 classes, and else `class 0` and so on."""
+    if lines:
+        return tuple(lines)
+    if num_classes == _NUM_IMAGENET_CLASSES:
+        return class_orders.from_folders(class_orders.imagenet_words()).lines
+    return tuple(f"class {label}" for label in range(num_classes))
+
+
+def class_id(line: str) -> str:
+    """What identifies the class of a line: its WordNet id, or the whole line."""
+    first = line.split(" ", 1)[0]
+    is_wordnet_id = len(first) == 9 and first[0] == "n" and first[1:].isdecimal()
+    return first if is_wordnet_id else line
+
+
+def spoken_names(lines: Sequence[str]) -> tuple[str, ...]:
+    """The names without WordNet ids, but where two classes would be called the same.
+
+    Among ImageNet's, cranes are birds and machines.
+    """
+    words = [line[len(class_id(line)) :].strip() or line for line in lines]
+    number = Counter(words)
+    return tuple(word if number[word] == 1 else line for word, line in zip(words, lines))

@@ -167,7 +167,7 @@ def test_a_loss_that_is_not_finite_names_step_rate_and_ways_out(
     with pytest.raises(VerificationError) as caught:
         train(config(records), run, resume=False)
     assert str(caught.value) == (
-        "the loss or its gradient is no longer finite at step 5 (epoch 1, learning rate 0.0199);"
+        "the loss or its gradient is no longer finite at step 5 (epoch 1, learning rate 0.02);"
         f" the last good checkpoint is {run}/checkpoints/step-00000003; try a lower"
         " schedule.learning_rate, a longer schedule.warmup_epochs, optimizer.clip_norm or"
         " training.rollbacks"
@@ -188,10 +188,8 @@ def test_rollbacks_return_to_the_last_checkpoint_at_half_the_rate(
     run = tmp_path / "run"
     result = train(config(records, "training.rollbacks=2"), run, resume=False)
     rollbacks = [e for e in events(run) if e["event"] == "rollback"]
-    assert [(e["step"], e["num_rollbacks"]) for e in rollbacks] == [
-        (returns_to, 1),
-        (returns_to, 2),
-    ]
+    assert [e["num_rollbacks"] for e in rollbacks] == [1, 2]
+    assert [e["step"] for e in rollbacks] == [returns_to, returns_to]
     rates = {e["step"]: e["learning_rate"] for e in events(run) if e["event"] == "progress"}
     whole = build.schedule(config(records), STEPS_PER_EPOCH)
     for step, rate in rates.items():

@@ -8,13 +8,14 @@ from typing import Any, Optional
 
 import mxnet as mx
 
-from mobilenet import build
+from mobilenet import build, settings
 from mobilenet.calibration import calibrate
+from mobilenet.checkpoint import best, read_checkpoint
 from mobilenet.config import Config
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import WeightsError
 from mobilenet.initializer import initialize
-from mobilenet.loading import LoadedModel
+from mobilenet.loading import CONFIG_FILE, LoadedModel
 from mobilenet.model import MobileNetV2
 from mobilenet.onnx.examples import example_images
 from mobilenet.onnx.exporter import ExportResult, export_network
@@ -38,14 +39,14 @@ def export(
     images: Optional[Path] = None,
     facts: Metadata = _NOTHING,
 ) -> ExportResult:
-    """Exports an open model; the file carries its preprocessing, classes and origin.
+    """Exports an open model; the file carries its preprocessing, classes, origin and accuracy.
 
     Args:
         model: Any but an ONNX file.
         output: By default the model's path with `.onnx`.
         options: By default `options_for(model.config)`.
         images: Record file or folder whose images are added to the random ones of the proof.
-        facts: What else to say of the model, for instance its accuracy.
+        facts: What else to say of the model, or instead.
 
     Raises:
         UserError: The model is an ONNX file already, or cannot be written with these options.
@@ -56,10 +57,8 @@ def export(
     options = options or options_for(model.config)
     transform = _transform_for(model.transform, options)
     own = dataclasses.replace(
-        _description(model.config, transform),
-        class_names=model.class_names,
-        source=model.path.resolve().name,
-    )
+        _description(model.config, transform), class_names=model.class_names
+    ).updated(_provenance(model, transform))
     examples = None if images is None else example_images(images, transform, _NUM_EXAMPLES)
     return export_network(
         model.network, output or _beside(model.path), options, own.updated(facts), examples
@@ -105,6 +104,27 @@ def options_for(config: Config, **chosen: Any) -> GraphOptions:
     """The options that fit the configured network's input, but for the `chosen` ones."""
     options = {"resolution": config.data.resolution, "normalization": build.normalization(config)}
     return GraphOptions(**{**options, **chosen})
+
+
+def _provenance(model: LoadedModel, transform: EvalTransform) -> Metadata:
+    """Where the weights are from and, if nothing was changed since, how good the run found them."""
+    path = model.path.resolve()
+    if path.is_file():
+        return Metadata(source=path.name)
+    is_run = (path / CONFIG_FILE).is_file()
+    run = path if is_run else path.parent.parent
+    record = best(run)[1] if is_run else read_checkpoint(path).state.record
+    facts = Metadata(source=path.relative_to(run.parent).as_posix())
+    is_as_trained = settings.load(Config, run / CONFIG_FILE) == model.config
+    if record is None or not is_as_trained or transform != model.transform:
+        return facts
+    return dataclasses.replace(
+        facts,
+        top1_accuracy=record.top1,
+        top5_accuracy=record.top5,
+        num_validated=record.num_images,
+        validated_on=record.split,
+    )
 
 
 def _description(config: Config, transform: EvalTransform) -> Metadata:

@@ -55,6 +55,8 @@ class Metadata:
     """Top-5 accuracy likewise."""
     num_validated: Optional[int] = None
     """Number of images behind the accuracies."""
+    validated_on: Optional[str] = None
+    """Which images: `val`, or `minival` if they were held out of the training images."""
 
     def updated(self, other: Metadata) -> Metadata:
         """These facts, replaced by those that `other` knows."""

@@ -10,10 +10,11 @@ import mxnet as mx
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnxruntime
 from mxnet.gluon import nn
 
 from mobilenet.data.transforms import Normalization
-from mobilenet.errors import VerificationError
+from mobilenet.errors import VerificationError, WeightsError
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.runtime import OnnxModel
 
@@ -57,7 +58,7 @@ def prove(
             which half precision may change.
     """
     check(path)
-    model = OnnxModel(path)
+    model = _runnable(path)
     size = options.resolution or _ANY_RESOLUTION
     batches = [random_images(n, size, _SEED + n) for n in BATCH_SIZES]
     if options.resolution is None:
@@ -68,6 +69,16 @@ def prove(
     total = _merged(differences)
     _judge(total, options)
     return total
+
+
+def _runnable(path: Path) -> OnnxModel:
+    try:
+        return OnnxModel(path)
+    except WeightsError as error:  # for instance an opset that onnx knows and the runtime does not
+        reason = str(error.__cause__).splitlines()[0]
+        raise VerificationError(
+            f"ONNX Runtime {onnxruntime.__version__} refuses the exported graph: {reason}"
+        ) from error
 
 
 def check(path: Path) -> None:

@@ -20,7 +20,7 @@ from onnx import numpy_helper
 
 from mobilenet.calibration import calibrate
 from mobilenet.data.transforms import IMAGENET, TENSORFLOW
-from mobilenet.errors import UserError, WeightsError
+from mobilenet.errors import UserError, VerificationError, WeightsError
 from mobilenet.graphs import symbol_of
 from mobilenet.model import DIALECTS, MobileNetV2, parameter_arrays
 from mobilenet.onnx.exporter import export_network
@@ -217,6 +217,7 @@ def test_origin_form_runs_without_optimizations(origin: MobileNetV2) -> None:
     assert_close(given, logits_of(origin, images))
 
 
+NEWEST = onnx.defs.onnx_opset_version()
 OPTIONS = [
     {},
     {"batch": 3},
@@ -230,7 +231,7 @@ OPTIONS = [
     {"opset": 11, "softmax": True},
     {"opset": 13, "softmax": True, "pixels": "uint8"},
     {"opset": 18},
-    {"opset": 21, "resolution": None},
+    {"opset": min(21, NEWEST), "resolution": None},
     {"form": "zoo"},
     {"form": "zoo", "batch": 3},
     {"form": "zoo", "opset": 13},
@@ -409,6 +410,21 @@ def test_bad_arrays_are_named(paper: MobileNetV2) -> None:
 def test_options_without_sense_are_refused(chosen) -> None:
     with pytest.raises(UserError):
         GraphOptions(**chosen)
+
+
+def test_opsets_that_onnxruntime_does_not_know_yet_are_told_apart(
+    paper: MobileNetV2, tmp_path: Path
+) -> None:
+    """The installed onnx may be newer than the installed ONNX Runtime."""
+    path = tmp_path / "a.onnx"
+    try:
+        export_network(paper, path, dataclasses.replace(SMALL, opset=NEWEST))
+    except VerificationError as error:
+        assert "refuses the exported graph" in str(error)
+        assert "\n" not in str(error)
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert onnx.load(str(path)).opset_import[0].version == NEWEST
 
 
 def test_origin_form_needs_a_convolution_as_classifier(paper: MobileNetV2) -> None:

@@ -20,6 +20,7 @@ from mxnet.gluon import nn
 from onnx import numpy_helper
 
 from mobilenet import export_commands, settings
+from mobilenet.checkpoint import State, save
 from mobilenet.config import Config
 from mobilenet.data.transforms import TENSORFLOW, EvalTransform
 from mobilenet.errors import DataError, UserError, VerificationError
@@ -34,6 +35,7 @@ from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.proof import prove
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.packaging import package
+from mobilenet.run_state import EpochRecord, Progress
 from mobilenet.weights import fit, read_parameters
 
 CLASSES = tuple(f"n{index:08} class {index}" for index in range(5))
@@ -120,6 +122,28 @@ def test_facts_are_added(model: LoadedModel, tmp_path: Path) -> None:
     metadata = OnnxModel(export(model, tmp_path / "a.onnx", facts=facts).path).metadata
     assert (metadata.top1_accuracy, metadata.num_validated) == (0.25, 8)
     assert metadata.class_names == CLASSES
+
+
+def test_runs_tell_what_they_measured(model: LoadedModel, folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run-7"
+    run.mkdir()
+    (run / "config.yaml").write_text((folder / "net.yaml").read_text())
+    (run / "synset.txt").write_text((folder / "synset.txt").read_text())
+    measured = [EpochRecord(e, e, 0.1, 1.0, 0.5, "minival", 40, 1.0, 0.6, 0.9) for e in (1, 2)]
+    arrays = {name: p.data() for name, p in model.network.collect_params().items()}
+    for number in (1, 2):
+        progress = Progress(step=number, history=measured[:number])
+        state = State(progress, "", {}, "parameters")
+        checkpoint = save(run, state, {"parameters": arrays})
+    facts = {"top1_accuracy": 0.6, "top5_accuracy": 0.9, "num_validated": 40}
+    for path, source in ((run, "run-7"), (checkpoint, f"run-7/checkpoints/{checkpoint.name}")):
+        metadata = OnnxModel(export(open_model(path), tmp_path / "a.onnx").path).metadata
+        assert metadata.source == source
+        assert {name: getattr(metadata, name) for name in facts} == facts
+        assert metadata.validated_on == "minival"
+    changed = open_model(run, overrides=["validation.short_side=60"])
+    metadata = OnnxModel(export(changed, tmp_path / "a.onnx").path).metadata
+    assert (metadata.source, metadata.top1_accuracy) == ("run-7", None)
 
 
 def test_real_images_are_part_of_the_proof(

@@ -13,26 +13,33 @@ ROWS = {
         "run_state run_folder signals meter reporting progress"
     ),
     "pixels": "arrays data.transforms",
-    "formats": "report.markup data.record data.encoded data.trees data.manifest onnx.graph onnx.metadata fusion",
+    "formats": (
+        "report.markup data.record data.encoded data.trees data.manifest onnx.graph "
+        "onnx.metadata fusion"
+    ),
     "parts": (
-        "model graphs complexity weights schedule optimizer loss metrics initializer ema mixing published "
-        "freezing calibration norm_statistics ndarray_file curves run_report "
-        "statistics imagenet report.style report.thumbnails "
-        "data.recordio data.augment data.sample data.order "
-        "onnx.operators onnx.folding onnx.ends onnx.half onnx.origin onnx.runtime "
-        "data.ilsvrc data.classes data.images data.conversion data.complaints data.record_folder"
+        "model graphs complexity weights schedule optimizer loss metrics initializer ema "
+        "mixing published freezing calibration norm_statistics ndarray_file curves run_report "
+        "statistics imagenet report.style report.thumbnails data.recordio data.augment "
+        "data.sample data.order onnx.operators onnx.folding onnx.ends onnx.half onnx.origin "
+        "onnx.runtime data.ilsvrc data.classes data.images data.conversion data.complaints "
+        "data.record_folder"
     ),
     "layouts": "data.synset data.layouts data.lists",
     "assemblies": (
-        "onnx.writer onnx.proof onnx.examples onnx.package expectation multilabel report.answers report.charts report.document "
-        "checkpoint training_step views data.reader data.packing data.sources data.inspection"
+        "onnx.writer onnx.proof onnx.examples onnx.package expectation multilabel "
+        "report.answers report.charts report.document checkpoint training_step views "
+        "data.reader data.packing data.sources data.inspection"
     ),
     "joints": "onnx.exporter report.page validation_set build evaluation",
     "learning": "learner",
     "course": "trainer",
     "models": "loading",
     "examination": "validation",
-    "use cases": "averaging run_comparison prepare verify training comparison audit history export predict info bench packaging",
+    "use cases": (
+        "averaging run_comparison prepare verify training comparison audit history export "
+        "predict info bench packaging"
+    ),
     "several use cases": "family quickstart",
     "commands": "commands export_commands",
     "door frame": "cli",

@@ -57,10 +57,10 @@ def _regular(num_corners: int) -> npt.NDArray[np.complex128]:
 
 _CORNERS = {
     "circle": _regular(48),
-    "triangle": _regular(3),
-    "star": _regular(10) * np.tile((1, 0.54), 5),
+    "triangle": -1j * _regular(3),
+    "star": -1j * _regular(10) * np.tile((1, 0.54), 5),
     "cross": np.outer(_regular(4), (1 - 0.42j, 1 + 0.42j, 0.42 + 0.42j)).ravel(),
-    "square": _regular(4),
+    "square": (1 + 1j) * _regular(4),
 }
 
 
@@ -99,12 +99,12 @@ def draw(label: int, size: int, rng: np.random.Generator) -> npt.NDArray[np.uint
     """
     colour, shape = CLASSES[label].split("-")
     luma = rng.uniform(120, 178)
-    scene = _background(luma + rng.choice((-1, 1)) * rng.uniform(25, 80), size, rng)
+    scene = _background(luma + rng.choice((-1, 1)) * rng.uniform(30, 80), size, rng)
     mask = _mask(shape, size, rng)
     scene *= 1 - rng.uniform(0.1, 0.5) * _shadow(mask, rng)
     hue = _HUE_DEGREES[colour] + rng.uniform(-_HUE_SPREAD_DEGREES, _HUE_SPREAD_DEGREES)
     saturation = rng.uniform(0.75, 0.97)
-    bright, dark = (_paint(gain * luma, hue, saturation) for gain in (1, rng.uniform(0.8, 1)))
+    bright, dark = (_paint(gain * luma, hue, saturation) for gain in (1, rng.uniform(0.85, 1)))
     scene += mask * (_mixture(bright, dark, _pattern(size, rng)) - scene)
     scene *= 1 - rng.uniform(0, 0.25) * _ramp(size, rng)
     return _photograph(scene, rng)
@@ -141,12 +141,11 @@ def _add_stroke(canvas: npt.NDArray[np.uint8], paint: Paint, rng: np.random.Gene
 
 def _mask(shape: str, size: int, rng: np.random.Generator) -> Weights:
     """Where the object is: turned, stretched and moved at random, wholly within the picture."""
-    stretch = rng.uniform(1, 1.14)
-    corners = _CORNERS[shape] * np.exp(2j * np.pi * rng.random())
-    corners = corners.real * stretch + 1j * corners.imag / stretch
-    corners *= np.exp(2j * np.pi * rng.random())
+    corners = _CORNERS[shape] * np.exp(1j * rng.uniform(-0.4, 0.4))
+    stretch, direction = rng.uniform(0, 0.12), np.exp(2j * np.pi * rng.random())
+    corners = math.cosh(stretch) * corners + math.sinh(stretch) * direction * corners.conj()
     area = (corners.conj() @ np.roll(corners, -1)).imag / 2  # the shoelace formula
-    corners *= math.sqrt(rng.uniform(0.12, 0.26) / area)
+    corners *= math.sqrt(rng.uniform(0.15, 0.32) / area)
     points = np.stack([corners.real, corners.imag], axis=1)
     points += rng.random(2) * (1 - np.ptp(points, axis=0)) - points.min(axis=0)
     canvas = np.zeros((size, size), np.uint8)
@@ -205,8 +204,8 @@ def _ramp(size: int, rng: np.random.Generator) -> Weights:
 def _photograph(scene: Planes, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """The scene slightly out of focus and with a sensor's noise."""
     sharp = np.ascontiguousarray(scene.transpose(1, 2, 0))
-    picture = cv2.GaussianBlur(sharp, (0, 0), len(sharp) * rng.uniform(0.002, 0.012))
-    picture += rng.uniform(0, 8) * rng.standard_normal(picture.shape, np.float32)
+    picture = cv2.GaussianBlur(sharp, (0, 0), len(sharp) * rng.uniform(0.002, 0.01))
+    picture += rng.uniform(0, 6) * rng.standard_normal(picture.shape, np.float32)
     rounded: npt.NDArray[np.uint8] = np.rint(picture).clip(0, 255).astype(np.uint8)
     return rounded
 

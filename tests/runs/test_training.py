@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
+import signal
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterable
 
 import mxnet as mx
 import numpy as np
 import pytest
-from tiny_run import STEPS_PER_EPOCH, config, digests, events, write_records
+from tiny_run import BATCH_SIZE, STEPS_PER_EPOCH, config, digests, events, write_records
 
-from mobilenet import build, checkpoint, settings
+from mobilenet import build, checkpoint, settings, trainer
 from mobilenet.averaging import average_checkpoints
 from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
 from mobilenet.config import Config
 from mobilenet.data.reader import Batch
 from mobilenet.data.recordio import RecordFile
-from mobilenet.errors import ConfigError, DataError, UserError, VerificationError, WeightsError
+from mobilenet.errors import (
+    ConfigError,
+    DataError,
+    RunStopped,
+    UserError,
+    VerificationError,
+    WeightsError,
+)
+from mobilenet.evaluation import evaluate
 from mobilenet.learner import Learner
 from mobilenet.loading import open_model
+from mobilenet.metrics import Counts, Predict
 from mobilenet.run_comparison import compare_runs
 from mobilenet.training import train
 from mobilenet.training_step import PendingOutcome
@@ -139,6 +150,28 @@ def test_minival_is_what_epochs_are_compared_on(tmp_path: Path) -> None:
     result = train(config(tmp_path / "records", "training.epochs=1"), tmp_path / "run", False)
     assert result.record.split == "minival"
     assert "minival.rec" in result.summary()
+
+
+def test_a_stop_during_validation_repeats_it(
+    finished: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps of the epoch are saved; the validation is done by whoever resumes."""
+
+    def signalled(predict: Predict, batches: Iterable[Batch]) -> Counts:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(predict, batches)
+
+    run, same = tmp_path / "run", config(records, "training.recalibration_batches=2")
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "evaluate", signalled)
+        with pytest.raises(RunStopped, match="stopped by SIGTERM"):
+            train(same, run, resume=False)
+    newest = read_checkpoint(checkpoint_paths(run)[-1])
+    assert newest.state.progress.step == STEPS_PER_EPOCH
+    assert newest.state.progress.epoch_metrics.num_images == STEPS_PER_EPOCH * BATCH_SIZE
+    assert newest.state.record is None
+    train(same, run, resume=True)
+    assert digests(run) == digests(finished)
 
 
 @pytest.fixture

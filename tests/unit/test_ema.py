@@ -23,6 +23,17 @@ def test_average_follows_the_recursion_with_its_early_decay() -> None:
     np.testing.assert_allclose(average.averages["w"].asnumpy(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_all_of_many_arrays_are_averaged() -> None:
+    live = {f"w{i}": mx.nd.full((1 + i % 3, 2), i) for i in range(130)}
+    average = MovingAverage(live, decay=0.05)
+    for array in live.values():
+        array[:] = array + 1
+    average.update(0, mx.nd.ones((1,)))
+    for i in range(130):
+        values = average.averages[f"w{i}"].asnumpy()
+        np.testing.assert_allclose(values, np.full((1 + i % 3, 2), i + 0.95), rtol=1e-6)
+
+
 def test_average_starts_as_a_copy() -> None:
     live = mx.nd.ones((3,))
     average = MovingAverage({"w": live}, decay=0.99)

@@ -1,36 +1,35 @@
-"""Training augmentation: an encoded image and uniform random numbers give the network's input.
+"""Training augmentation: an encoded image and uniform random numbers give an augmented image.
 
 The random numbers come from outside (`mobilenet.data.order`), so that an image is augmented in the
-same way whichever thread does it and however often.
+same way whichever thread does it and however often. What they decide is computed for many images
+at once; only what depends on the image is left to be done image by image.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterable, Iterator, NamedTuple, Optional
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mobilenet.data.transforms import (
-    IMAGENET,
-    Encoded,
-    Floats,
-    Normalization,
-    Pixels,
-    decode_bgr,
-    planes_of_bgr,
-)
+from mobilenet.data.transforms import IMAGENET, Encoded, Normalization, Pixels, decode_bgr
 
-Draws = Iterator[float]  # uniform in [0, 1)
+Draws = npt.NDArray[np.float64]  # uniform in [0, 1), a row for each image
 Range = tuple[float, float]
 
 _NUM_TRIES = 10
-# A rectangle takes 2 for each try and 2 for its place, jitter 4, lighting noise 4, decisions 2.
-NUM_DRAWS = 2 * (2 * _NUM_TRIES + 2) + 4 + 4 + 2
+# Columns of the draws: a rectangle takes two for each try and two for its place.
+_CROP = slice(0, 2 * _NUM_TRIES + 2)
+_FLIP = _CROP.stop
+_JITTER = slice(_FLIP + 1, _FLIP + 5)
+_LIGHTING = slice(_JITTER.stop, _JITTER.stop + 4)
+_IS_ERASED = _LIGHTING.stop
+_ERASED = slice(_IS_ERASED + 1, _IS_ERASED + 1 + _CROP.stop)
+NUM_DRAWS = _ERASED.stop
 
 # Part of the image and aspect ratio of the erased rectangle (Zhong et al., "Random erasing data
 # augmentation", 2020, section 4.2, as in torchvision).
@@ -61,26 +60,46 @@ class Rectangle(NamedTuple):
     columns: slice
 
 
-def random_rectangle(
-    shape: tuple[int, ...], area: Range, aspect_ratio: Range, draws: Draws
-) -> Optional[Rectangle]:
-    """A rectangle in an image of `shape` (H, W, ...), or None if ten tries did not fit into it.
+class RandomRectangle(NamedTuple):
+    """A random part of an image whose size is not known yet.
+
+    Attributes:
+        heights: To be tried one after the other, as fractions of the root of the image's area.
+        widths: Likewise.
+        top: Where it lies between the uppermost and the lowest place, from 0 to 1.
+        left: Likewise.
+    """
+
+    heights: list[float]
+    widths: list[float]
+    top: float
+    left: float
+
+    def within(self, shape: tuple[int, ...]) -> Optional[Rectangle]:
+        """The first try that fits into an image of `shape` (H, W, ...), or None."""
+        height, width = shape[:2]
+        root = math.sqrt(height * width)
+        for relative_height, relative_width in zip(self.heights, self.widths):
+            rows, columns = round(relative_height * root), round(relative_width * root)
+            if 0 < rows <= height and 0 < columns <= width:
+                top = int(self.top * (height - rows + 1))
+                left = int(self.left * (width - columns + 1))
+                return Rectangle(slice(top, top + rows), slice(left, left + columns))
+        return None
+
+
+def random_rectangles(area: Range, aspect_ratio: Range, draws: Draws) -> Iterator[RandomRectangle]:
+    """A rectangle for each row of `draws`, with ten tries (N, 22).
 
     Its part of the image is uniform in `area`, the logarithm of its width / height uniform between
     those of `aspect_ratio`, its place uniform (Szegedy et al., "Going deeper with convolutions",
     2015, section 6; in this form in torchvision).
     """
-    height, width = shape[:2]
-    low, high = math.log(aspect_ratio[0]), math.log(aspect_ratio[1])
-    for _ in range(_NUM_TRIES):
-        num_pixels = height * width * _between(area[0], area[1], next(draws))
-        ratio = math.exp(_between(low, high, next(draws)))
-        rows, columns = round(math.sqrt(num_pixels / ratio)), round(math.sqrt(num_pixels * ratio))
-        if 0 < rows <= height and 0 < columns <= width:
-            top = int(next(draws) * (height - rows + 1))
-            left = int(next(draws) * (width - columns + 1))
-            return Rectangle(slice(top, top + rows), slice(left, left + columns))
-    return None
+    areas = _between(*area, draws[:, :_NUM_TRIES])
+    low, high = np.log(aspect_ratio)
+    ratios = np.exp(_between(low, high, draws[:, _NUM_TRIES : 2 * _NUM_TRIES]))
+    columns = np.sqrt(areas / ratios), np.sqrt(areas * ratios), *draws[:, -2:].T
+    return map(RandomRectangle, *(column.tolist() for column in columns))
 
 
 def central_rectangle(shape: tuple[int, ...], aspect_ratio: Range) -> Rectangle:
@@ -92,8 +111,43 @@ def central_rectangle(shape: tuple[int, ...], aspect_ratio: Range) -> Rectangle:
     return Rectangle(slice(top, top + rows), slice(left, left + columns))
 
 
-def _between(low: float, high: float, draw: float) -> float:
-    return low + (high - low) * draw
+class ColourChange(NamedTuple):
+    """An affine map of colours that depends on the mean grey of the image.
+
+    Attributes:
+        matrix: (3, 4), of a colour followed by a 1.
+        grey: Times the mean grey, is added to every value.
+    """
+
+    matrix: npt.NDArray[np.float64]
+    grey: float
+
+    def apply(self, pixels: Pixels) -> None:
+        """Changes the colours of `pixels` (H, W, 3) in place."""
+        mean_grey = cv2.mean(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))[0]
+        matrix = self.matrix.copy()
+        matrix[:, 3] += self.grey * mean_grey
+        cv2.transform(pixels, matrix, dst=pixels)
+
+
+class Augmentation(NamedTuple):
+    """What the random numbers of an image decide; no change of colours or erased part is None."""
+
+    crop: RandomRectangle
+    is_flipped: bool
+    colours: Optional[ColourChange]
+    erased: Optional[RandomRectangle]
+
+
+def _between(low: float, high: float, draws: Draws) -> Draws:
+    return low + (high - low) * draws
+
+
+def _normal(draws: Draws) -> Draws:
+    """Three columns of normally distributed numbers from four (Box and Muller, 1958)."""
+    radii = np.sqrt(-2 * np.log(1 - draws[:, :2]))
+    angles = 2 * np.pi * draws[:, 2:]
+    return np.hstack([radii * np.cos(angles), radii[:, :1] * np.sin(angles[:, :1])])
 
 
 @dataclass(frozen=True)
@@ -129,73 +183,60 @@ class TrainTransform:
     random_erasing: float = 0.0
     normalization: Normalization = IMAGENET
 
-    def __call__(self, image: Encoded, draws: Draws, out: Optional[Floats] = None) -> Floats:
-        """The network's input (3, resolution, resolution) for an image; in `out` if given.
+    def augmentations(self, draws: Draws) -> Iterator[Augmentation]:
+        """What is done to each of N images, from `draws` (N, NUM_DRAWS)."""
+        return map(
+            Augmentation,
+            random_rectangles(self.area, self.aspect_ratio, draws[:, _CROP]),
+            (draws[:, _FLIP] < self.flip).tolist(),
+            self._colour_changes(draws),
+            self._erased(draws),
+        )
 
-        Takes up to `NUM_DRAWS` of `draws`.
+    def pixels(
+        self, image: Encoded, augmentation: Augmentation, out: Optional[Pixels] = None
+    ) -> Pixels:
+        """The augmented image (resolution, resolution, 3), blue, green, red; in `out` if given.
 
         Raises:
             DataError: The image cannot be decoded.
         """
-        pixels = self._random_resized_crop(decode_bgr(image), draws)
-        if next(draws) < self.flip:
-            pixels = cv2.flip(pixels, 1, dst=pixels)
-        if self._changes_colours:
-            pixels = cv2.transform(pixels, self._colour_map(pixels, draws))
-        if self.random_erasing:
-            self._erase(pixels, draws)
-        return self.normalization(planes_of_bgr(pixels), out)
-
-    def _random_resized_crop(self, pixels: Pixels, draws: Draws) -> Pixels:
-        crop = random_rectangle(pixels.shape, self.area, self.aspect_ratio, draws)
-        crop = crop or central_rectangle(pixels.shape, self.aspect_ratio)
+        decoded = decode_bgr(image)
+        crop = augmentation.crop.within(decoded.shape)
+        crop = crop or central_rectangle(decoded.shape, self.aspect_ratio)
         size = (self.resolution, self.resolution)
-        resized: Pixels = cv2.resize(pixels[crop], size, interpolation=cv2.INTER_LINEAR)
-        return resized
+        out = cv2.resize(decoded[crop], size, dst=out, interpolation=cv2.INTER_LINEAR)
+        if augmentation.is_flipped:
+            cv2.flip(out, 1, dst=out)
+        if augmentation.colours:
+            augmentation.colours.apply(out)
+        erased = augmentation.erased and augmentation.erased.within(out.shape)
+        if erased:
+            out[erased] = [round(255 * mean) for mean in self.normalization.mean[::-1]]
+        return out
 
-    @cached_property
-    def _changes_colours(self) -> bool:
-        return any((self.brightness, self.contrast, self.saturation, self.hue, self.pca_noise))
-
-    def _colour_map(self, pixels: Pixels, draws: Draws) -> npt.NDArray[np.float64]:
-        """Jitter and lighting noise as one affine map of colours, (3, 4).
+    def _colour_changes(self, draws: Draws) -> Iterable[Optional[ColourChange]]:
+        """Jitter and lighting noise of each image as one map of its colours.
 
         Each kind of jitter is affine, and all of them commute: they scale, turn or move colours
         along or about the grey axis. Done in one step, nothing is rounded or clipped in between,
         and their order, which others choose at random, does not matter.
         """
-        brightness, contrast, saturation = (
-            1 + amount * _between(-1, 1, next(draws))
-            for amount in (self.brightness, self.contrast, self.saturation)
-        )
-        angle = 2 * math.pi * self.hue * _between(-1, 1, next(draws))
+        amounts = np.array([self.brightness, self.contrast, self.saturation, self.hue])
+        if not amounts.any() and not self.pca_noise:
+            return itertools.repeat(None, len(draws))
+        *changes, turns = (amounts * _between(-1, 1, draws[:, _JITTER])).T
+        brightness, contrast, saturation = (1 + change for change in changes)
         grey = brightness * contrast
-        colour = grey * saturation
-        scales = [grey, colour * math.cos(angle), colour * math.sin(angle)]
-        colour_map = np.empty((3, 4))
-        colour_map[:, :3] = np.dot(scales, _COLOUR_BASIS).reshape(3, 3)
-        colour_map[:, 3] = brightness * (1 - contrast) * _mean_grey(pixels)
-        if self.pca_noise:
-            colour_map[:, 3] += _COMPONENTS @ (self.pca_noise * _normals(draws))
-        return colour_map
+        turned = grey * saturation * np.exp(2j * np.pi * turns)
+        scales = np.stack([grey, turned.real, turned.imag], axis=1)
+        shifts = self.pca_noise * _normal(draws[:, _LIGHTING]) @ _COMPONENTS.T
+        matrices = np.dstack([(scales @ _COLOUR_BASIS).reshape(-1, 3, 3), shifts])
+        return map(ColourChange, matrices, (brightness * (1 - contrast)).tolist())
 
-    def _erase(self, pixels: Pixels, draws: Draws) -> None:
-        if next(draws) < self.random_erasing:
-            erased = random_rectangle(pixels.shape, _ERASED_AREA, _ERASED_ASPECT_RATIO, draws)
-            if erased:
-                red, green, blue = (round(255 * mean) for mean in self.normalization.mean)
-                pixels[erased] = blue, green, red
-
-
-def _mean_grey(pixels: Pixels) -> float:
-    mean: float = cv2.mean(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY))[0]
-    return mean
-
-
-def _normals(draws: Draws) -> npt.NDArray[np.float64]:
-    """Three numbers from the standard normal distribution (Box and Muller, 1958)."""
-    radii = [math.sqrt(-2 * math.log(1 - next(draws))) for _ in range(2)]
-    angles = [2 * math.pi * next(draws) for _ in range(2)]
-    pairs = zip(radii, angles)
-    values = [r * wave(a) for r, a in pairs for wave in (math.cos, math.sin)]
-    return np.array(values[:3])
+    def _erased(self, draws: Draws) -> Iterable[Optional[RandomRectangle]]:
+        if not self.random_erasing:
+            return itertools.repeat(None, len(draws))
+        is_erased = draws[:, _IS_ERASED] < self.random_erasing
+        rectangles = random_rectangles(_ERASED_AREA, _ERASED_ASPECT_RATIO, draws[:, _ERASED])
+        return (part if erased else None for part, erased in zip(rectangles, is_erased.tolist()))

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from mobilenet.data.augment import NUM_DRAWS, TrainTransform
 from mobilenet.data.order import augmentation_draws, epoch_order
-from mobilenet.data.transforms import Encoded, EvalTransform, Floats
+from mobilenet.data.transforms import Encoded, EvalTransform, Floats, Pixels
 from mobilenet.errors import DataError
 
 # Batches that are being read or wait, besides the one that the consumer has.
@@ -61,6 +61,11 @@ class Batch(NamedTuple):
     """(N,)"""
     positions: Positions
     """(N,), of the records in their file."""
+
+    def pixels(self) -> Pixels:
+        """Memory for the images before normalisation, (N, H, W, 3)."""
+        size, _, height, width = self.data.shape
+        return np.empty((size, height, width, 3), np.uint8)
 
     def rows(self, part: slice) -> Batch:
         """Some of the records, in the same memory."""
@@ -123,14 +128,15 @@ def _completed(batch: Batch, chunks: list[Future[BadRecords]]) -> tuple[Batch, B
     return batch, {p: error for chunk in chunks for p, error in chunk.result().items()}
 
 
-def _read(records: Records, position: int, transform: Callable[[Encoded], Floats]) -> int:
-    """Transforms the image of a record; returns the label."""
+def _read(
+    records: Records, position: int, transform: Callable[[Encoded], Pixels]
+) -> tuple[Pixels, int]:
+    """The transformed image of a record, and its label."""
     image = records.image(position)
     try:
-        transform(image)
+        return transform(image), records.label(position)
     except (DataError, cv2.error) as error:
         raise DataError(f"{records.path}: record {position}: {error}") from error
-    return records.label(position)
 
 
 def _from(order: Positions, row: int) -> Iterator[int]:
@@ -212,19 +218,21 @@ class TrainReader:
 
     def _fill(self, epoch: int, order: Positions, rows: range, batch: Batch) -> BadRecords:
         drawn_for = order[rows.start : rows.stop]
-        draws = augmentation_draws(self.seed, epoch, drawn_for, NUM_DRAWS).tolist()
+        draws = augmentation_draws(self.seed, epoch, drawn_for, NUM_DRAWS)
+        pixels = batch.pixels()
         bad_records: BadRecords = {}
-        for i, row in enumerate(rows):
-            for position in _from(order, row):
-                transform = partial(self.transform, draws=iter(draws[i]), out=batch.data[i])
+        for i, augmentation in enumerate(self.transform.augmentations(draws)):
+            transform = partial(self.transform.pixels, augmentation=augmentation, out=pixels[i])
+            for position in _from(order, rows[i]):
                 try:
-                    batch.labels[i] = _read(self.records, position, transform)
+                    _, batch.labels[i] = _read(self.records, position, transform)
                     batch.positions[i] = position
                     break
                 except DataError as error:
                     bad_records[position] = error
                     if len(bad_records) > self.max_bad_records:
                         return bad_records
+        self.transform.normalization.of_bgr(pixels, batch.data)
         return bad_records
 
     def _check(self, bad_records: BadRecords) -> None:
@@ -270,8 +278,9 @@ class EvalReader:
             yield batch
 
     def _fill(self, rows: range, batch: Batch) -> BadRecords:
+        pixels = batch.pixels()
         for i, position in enumerate(rows):
-            transform = partial(self.transform, out=batch.data[i])
-            batch.labels[i] = _read(self.records, position, transform)
+            pixels[i], batch.labels[i] = _read(self.records, position, self.transform.pixels)
+        self.transform.normalization.of_bgr(pixels, batch.data)
         batch.positions[:] = rows
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Callable, Optional, Union
@@ -54,13 +55,6 @@ def planes(pixels: Pixels) -> Pixels:
     return out
 
 
-def planes_of_bgr(pixels: Pixels) -> Pixels:
-    """As `planes`, red, green and blue of `pixels` in the order blue, green, red."""
-    out = np.empty((3, *pixels.shape[:2]), np.uint8)
-    cv2.split(pixels, list(out[::-1]))
-    return out
-
-
 @dataclass(frozen=True)
 class Normalization:
     """Shift and scale of red, green and blue: (x / 255 - mean) / std for x in 0 .. 255."""
@@ -68,17 +62,25 @@ class Normalization:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
-    def __call__(self, images: Pixels, out: Optional[Floats] = None) -> Floats:
-        """Normalises `images` (..., 3, H, W); into `out` of the same shape if given.
-
-        Both must be contiguous.
-        """
-        out = np.empty(images.shape, np.float32) if out is None else out
-        height, width = images.shape[-2:]
-        rows = (-1, 3, height * width)
+    def __call__(self, images: Pixels) -> Floats:
+        """Normalises `images` (..., 3, H, W)."""
+        out = np.empty(images.shape, np.float32)
+        rows = (-1, 3, math.prod(images.shape[-2:]))
         values, results = images.reshape(rows), out.reshape(rows)
         for channel, table in enumerate(self._tables):
             cv2.LUT(values[:, channel], table, dst=results[:, channel])
+        return out
+
+    def of_bgr(self, images: Pixels, out: Floats) -> Floats:
+        """Normalises `images` (N, H, W, 3), blue, green, red, into `out` (N, 3, H, W).
+
+        Few large calls, for threads that share Python's global lock.
+        """
+        size, height, width, _ = images.shape
+        planes_of_all = cv2.split(images.reshape(size * height, width, 3))[::-1]
+        for channel, table in enumerate(self._tables):
+            values = planes_of_all[channel].reshape(size, height * width)
+            cv2.LUT(values, table, dst=out[:, channel].reshape(values.shape))
         return out
 
     @cached_property
@@ -173,16 +175,20 @@ class EvalTransform:
                 f"{self.resolution} pixels"
             )
 
-    def __call__(self, image: Encoded, out: Optional[Floats] = None) -> Floats:
-        """The network's input (3, resolution, resolution) for an image; in `out` if given.
+    def __call__(self, image: Encoded) -> Floats:
+        """The network's input (3, resolution, resolution) for an encoded image.
 
         Raises:
             DataError: The image cannot be decoded.
         """
-        return self.normalization(self.planes(image), out)
+        return self.normalization(self.planes(image))
 
     def planes(self, image: Encoded) -> Pixels:
         """The same before normalisation, (3, resolution, resolution); raises as a call."""
+        return planes(cv2.cvtColor(self.pixels(image), cv2.COLOR_BGR2RGB))
+
+    def pixels(self, image: Encoded) -> Pixels:
+        """The same as (resolution, resolution, 3), blue, green, red; raises as a call."""
         resized = PREPROCESSINGS[self.name].resize(decode_bgr(image), self.short_side)
         top, left = ((length - self.resolution) // 2 for length in resized.shape[:2])
-        return planes_of_bgr(resized[top : top + self.resolution, left : left + self.resolution])
+        return resized[top : top + self.resolution, left : left + self.resolution]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from small_records import (
     AUGMENTATION,
@@ -19,7 +20,7 @@ from mobilenet.data.augment import NUM_DRAWS
 from mobilenet.data.order import augmentation_draws, epoch_order
 from mobilenet.data.reader import Batch, EvalReader, TrainReader
 from mobilenet.data.recordio import RecordFile
-from mobilenet.data.transforms import EvalTransform
+from mobilenet.data.transforms import EvalTransform, planes
 from mobilenet.errors import DataError
 
 
@@ -38,6 +39,12 @@ def damaged(tmp_path: Path, images: list[bytes], bad: list[int]) -> RecordFile:
     return record_file(
         tmp_path / "train.rec", [b"x" * 99 if i in bad else image for i, image in enumerate(images)]
     )
+
+
+def augmented(image: bytes, draws: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    (augmentation,) = AUGMENTATION.augmentations(draws[None])
+    pixels = AUGMENTATION.pixels(image, augmentation)
+    return AUGMENTATION.normalization(planes(pixels[..., ::-1].copy()))
 
 
 def content(batch: Batch) -> tuple[bytes, ...]:
@@ -94,8 +101,8 @@ class TestTrain:
             rows = slice(8 * step, 8 * step + 8)
             np.testing.assert_array_equal(batch.positions, order[rows])
             np.testing.assert_array_equal(batch.labels, order[rows] % 10)
-            for image, position, numbers in zip(batch.data, order[rows], draws[rows].tolist()):
-                np.testing.assert_array_equal(image, AUGMENTATION(images[position], iter(numbers)))
+            for image, position, numbers in zip(batch.data, order[rows], draws[rows]):
+                np.testing.assert_array_equal(image, augmented(images[position], numbers))
 
     def test_number_of_threads_changes_no_byte(self, records: RecordFile) -> None:
         one, two, eight = (
@@ -163,9 +170,8 @@ class TestBadRecords:
         np.testing.assert_array_equal(read, expected)
         assert list(reader.bad_records) == bad[:4]
         assert all(f"record {position}:" in str(e) for position, e in reader.bad_records.items())
-        draws = augmentation_draws(3, 0, order[[47]], NUM_DRAWS)[0].tolist()
-        replacement = AUGMENTATION(images[order[48]], iter(draws))
-        np.testing.assert_array_equal(batches[5].data[7], replacement)
+        draws = augmentation_draws(3, 0, order[[47]], NUM_DRAWS)[0]
+        np.testing.assert_array_equal(batches[5].data[7], augmented(images[order[48]], draws))
         assert batches[5].labels[7] == order[48] % 10
 
     def test_last_is_replaced_by_the_first(self, tmp_path: Path, images: list[bytes]) -> None:

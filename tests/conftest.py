@@ -9,6 +9,9 @@ import pytest
 
 import mobilenet  # noqa: F401  repairs NumPy before any test imports mxnet
 
+# OpenMP's waiting threads spin by default, which multiplies the time of a test on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Generator, Iterator, NamedTuple, TypeVar
+from typing import Generator, Iterator, Mapping, NamedTuple, TypeVar
 
 from tqdm import tqdm
 
@@ -40,6 +40,7 @@ class Reporter:
     def __init__(self, log: RunLog, plan: Plan) -> None:
         self._log, self._plan = log, plan
         self._validation_seconds = 0.0
+        self._num_bad_records = 0
         self._start_meters()
 
     def _start_meters(self) -> None:
@@ -63,6 +64,12 @@ class Reporter:
         self._log.advance_bar()
         if report.step % self._plan.every_steps == 0:
             self._progress(report)
+
+    def bad_records(self, found: Mapping[int, Exception]) -> None:
+        """Warns of those of all bad records found so far that are new."""
+        for error in list(found.values())[self._num_bad_records :]:
+            self._log.warn(f"replaced by another record: {error}")
+        self._num_bad_records = len(found)
 
     def _progress(self, report: StepReport) -> None:
         speed, window, self._window = self._window_meter.read(), self._window, Metrics()

@@ -50,6 +50,10 @@ class RunLog:
         self.record(event, **values)
         tqdm.write(line, file=self._stream)
 
+    def warn(self, text: str) -> None:
+        """Records a `warning`."""
+        self.write("warning", f"warning: {text}", text=text)
+
     def progress(self, line: str, **values: Any) -> None:
         """Records a `progress` event; people see `line`, beside the bar if there is one."""
         self.record("progress", **values)

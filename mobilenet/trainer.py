@@ -68,7 +68,6 @@ class Trainer:
         self._reporter = Reporter(log, plan)
         self._progress = Progress()
         self._in_flight: PendingOutcome | None = None
-        self._num_bad_records = 0
 
     def resume(self) -> None:
         """Takes up the newest intact checkpoint, or the start if the run has none yet.
@@ -76,13 +75,13 @@ class Trainer:
         Raises:
             UserError: A setting or the data is not that of the run, or no checkpoint is intact.
         """
-        saved = checkpoint.newest_checkpoint(self._run, self._warn)
+        saved = checkpoint.newest_checkpoint(self._run, self._log.warn)
         if saved is None:
             began = settings.load(Config, self._run / run_folder.CONFIG)
         else:
             began = settings.loads(Config, saved.state.config, str(saved.path))
         for change in run_folder.check_changes(began, self._config, self._run):
-            self._warn(f"no longer bit for bit the run that it was: {change}")
+            self._log.warn(f"no longer bit for bit the run that it was: {change}")
         self._go_back_to(saved)
 
     def _go_back_to(self, saved: Checkpoint | None) -> None:
@@ -170,7 +169,7 @@ class Trainer:
         self._reporter.step_done(
             StepReport(step + 1, *outcome, learning_rate=self._learning_rate(step))
         )
-        self._report_bad_records()
+        self._reporter.bad_records(self._parts.reader.bad_records)
 
     def _finish_epoch(self, stop: StopRequest) -> None:
         """Validates, and keeps what was reached."""
@@ -257,7 +256,7 @@ class Trainer:
         if num_rollbacks > self._config.training.rollbacks:
             raise error
         self._parts.learner = Learner(self._config)
-        self._go_back_to(checkpoint.newest_checkpoint(self._run, self._warn))
+        self._go_back_to(checkpoint.newest_checkpoint(self._run, self._log.warn))
         self._progress.num_rollbacks = num_rollbacks
         self._log.write(
             "rollback",
@@ -277,15 +276,6 @@ class Trainer:
         text = run_report(self._run.name, self._progress.history, settings.dump(self._config))
         files.write_text(self._run / run_folder.REPORT, text)
         self._log.record("end", step=self._progress.step)
-
-    def _warn(self, text: str) -> None:
-        self._log.write("warning", f"warning: {text}", text=text)
-
-    def _report_bad_records(self) -> None:
-        bad_records = self._parts.reader.bad_records
-        for error in list(bad_records.values())[self._num_bad_records :]:
-            self._warn(f"replaced by another record: {error}")
-        self._num_bad_records = len(bad_records)
 
 
 def _until(stop: StopRequest, batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -109,7 +109,7 @@ def options_for(config: Config, **chosen: Any) -> GraphOptions:
 def _provenance(model: LoadedModel, transform: EvalTransform) -> Metadata:
     """Where the weights are from and, if nothing was changed since, how good the run found them."""
     path = model.path.resolve()
-    if path.is_file():
+    if not path.is_dir():
         return Metadata(source=path.name)
     is_run = (path / CONFIG_FILE).is_file()
     run = path if is_run else path.parent.parent

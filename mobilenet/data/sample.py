@@ -94,12 +94,12 @@ def write_sample(
 def draw(label: int, size: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """A new picture of the class `CLASSES[label]`: `(size, size, 3)`, RGB.
 
-    One object of 12 to 26 % of the area before a background with strokes of any colour. Mirroring,
+    One object of 15 to 32 % of the area before a background with strokes of any colour. Mirroring,
     turning and cropping keep the class as long as enough of the object is left.
     """
     colour, shape = CLASSES[label].split("-")
     luma = rng.uniform(120, 178)
-    scene = _background(luma + rng.choice((-1, 1)) * rng.uniform(30, 80), size, rng)
+    scene = _background(luma + rng.choice((-1, 1)) * rng.uniform(60, 110), size, rng)
     mask = _mask(shape, size, rng)
     scene *= 1 - rng.uniform(0.1, 0.5) * _shadow(mask, rng)
     hue = _HUE_DEGREES[colour] + rng.uniform(-_HUE_SPREAD_DEGREES, _HUE_SPREAD_DEGREES)

@@ -137,7 +137,8 @@ def test_a_damaged_newest_checkpoint_costs_only_time(folder: Path) -> None:
 def test_a_second_process_is_refused(folder: Path) -> None:
     child = start(folder, "claimed")
     while child.poll() is None and last_step(folder / "claimed") < 1:
-        time.sleep(0.01)
+        time.sleep(0.001)
+    child.send_signal(signal.SIGSTOP)  # the run is short: it must not end before the second begins
     second = train(folder, "claimed", "--resume")
     child.kill()
     child.communicate()

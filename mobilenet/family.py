@@ -7,7 +7,7 @@ import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterator, Optional, Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.runtime import OnnxModel
 
 _NUM_TIMED = 15
-_COLUMNS = ("File", "Bytes", "Parameters", "Multiply-adds", "Latency (ms)")
+_COLUMNS = ("File", "Bytes", "Parameters", "Multiply-adds", "Latency (ms)", "Top-1 (%)")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Member:
     resolution: int
     latency_seconds: float
     """Median time of ONNX Runtime for one image, on all processors of this machine."""
+    top1_accuracy: Optional[float] = None
+    """As a fraction; None if the run does not know it at this resolution."""
 
     def as_json(self) -> dict[str, Any]:
         """The member for machines."""
@@ -64,9 +66,15 @@ def export_untrained_family(
 
 
 def export_family(
-    models: Sequence[LoadedModel], folder: Path, options: GraphOptions
+    models: Sequence[LoadedModel],
+    resolutions: Sequence[int],
+    folder: Path,
+    options: GraphOptions,
 ) -> Iterator[Member]:
-    """Exports each of the `models`, under its own name, into `folder`.
+    """Exports each of the `models` at each of the `resolutions` into `folder`.
+
+    A file has the name of its model, with the resolution if there are several; without any, each
+    model keeps its own.
 
     Raises:
         UserError: Two models have the same name, or one cannot be written with these options.
@@ -77,12 +85,15 @@ def export_family(
         if names.count(name) > 1:
             raise UserError(f"two of the models would become {folder / name}.onnx; rename one")
     for model, name in zip(models, names):
-        output = folder / f"{name}.onnx"
-        yield _member(export(model, output, _fitted(options, model.config)), model.config)
+        for resolution in resolutions or (model.config.data.resolution,):
+            output = folder / (f"{name}-{resolution}.onnx" if resolutions else f"{name}.onnx")
+            fitted = dataclasses.replace(_fitted(options, model.config), resolution=resolution)
+            config = _resized(model.config, model.config.model.width_multiplier, resolution)
+            yield _member(export(model, output, fitted), config)
 
 
 def table(members: Sequence[Member]) -> str:
-    """The members as a Markdown table: file, bytes, parameters, multiply-adds and latency."""
+    """The members as a Markdown table: file, its costs and its accuracy."""
     rows = [_COLUMNS, tuple("---" for _ in _COLUMNS), *map(_row, members)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -95,6 +106,7 @@ def _row(member: Member) -> tuple[str, ...]:
         f"{result.complexity.num_parameters:,}",
         f"{result.complexity.multiply_adds:,}",
         f"{1000 * member.latency_seconds:.1f}",
+        "" if member.top1_accuracy is None else f"{100 * member.top1_accuracy:.2f}",
     )
 
 
@@ -114,9 +126,9 @@ def _fitted(options: GraphOptions, config: Config) -> GraphOptions:
 
 
 def _member(result: ExportResult, config: Config) -> Member:
-    size = config.data.resolution
-    width = config.model.width_multiplier
-    return Member(result, width, size, _latency(OnnxModel(result.path), size))
+    model, size = OnnxModel(result.path), config.data.resolution
+    width, accuracy = config.model.width_multiplier, model.metadata.top1_accuracy
+    return Member(result, width, size, _latency(model, size), accuracy)
 
 
 def _latency(model: OnnxModel, resolution: int) -> float:

@@ -41,7 +41,8 @@ ROWS = {
         "predict info bench packaging"
     ),
     "several use cases": "family quickstart",
-    "commands": "commands export_commands",
+    "arguments": "commands.arguments",
+    "commands": "commands.data commands.training commands.validation commands.export",
     "door frame": "cli",
     "door": "__main__",
 }

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import gzip
 import hashlib
 import json
 import tarfile
 from pathlib import Path
-from typing import Callable
 
 import cv2
 import mxnet as mx
@@ -19,7 +17,7 @@ import pytest
 from mxnet.gluon import nn
 from onnx import numpy_helper
 
-from mobilenet import export_commands, settings
+from mobilenet import cli, settings
 from mobilenet.checkpoint import State, save
 from mobilenet.config import Config
 from mobilenet.data.transforms import TENSORFLOW, EvalTransform
@@ -70,16 +68,8 @@ def model(folder: Path) -> LoadedModel:
     return open_model(folder / "net.params", folder / "net.yaml")
 
 
-def parsed(
-    add: Callable[[argparse.ArgumentParser], None], *arguments: object
-) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    if add is export_commands.add_export_arguments:
-        parser.add_argument("model", type=Path)
-        parser.add_argument("settings", nargs="*")
-        parser.add_argument("--config", type=Path)
-    add(parser)
-    return parser.parse_args([str(argument) for argument in arguments])
+def run(*arguments: object) -> int:
+    return cli.main(["export", *map(str, arguments)])
 
 
 def test_an_export_needs_nothing_but_its_file(model: LoadedModel, tmp_path: Path) -> None:
@@ -229,9 +219,9 @@ def test_an_onnx_file_is_not_exported_again(model: LoadedModel, tmp_path: Path) 
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = tmp_path / "report.json"
     arguments = [folder / "net.params", "--config", folder / "net.yaml", "--json", report]
-    arguments += ["--form", "zoo", "--batch", 2, "--images", folder / "images", "--opset", 12]
+    arguments += ["--form", "zoo", "--batch", 2, "--data", folder / "images", "--opset", 12]
     arguments += ["--output", tmp_path / "z.onnx", "--resolution", "any"]
-    assert export_commands.export(parsed(export_commands.add_export_arguments, *arguments)) == 0
+    assert run(*arguments) == 0
     result = json.loads(report.read_text())
     assert result["operators"]["BatchNormalization"] == 53
     assert result["num_bytes"] == (tmp_path / "z.onnx").stat().st_size
@@ -241,22 +231,25 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "opset 12" in capsys.readouterr().out
 
 
-def test_the_command_without_weights(folder: Path, tmp_path: Path) -> None:
+def test_the_command_without_weights(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "net.yaml"
     path.write_text((folder / "net.yaml").read_text())
     arguments = [path, "training.seed=3", "--untrained", "--pixels", "uint8", "--half"]
-    assert export_commands.export(parsed(export_commands.add_export_arguments, *arguments)) == 0
+    assert run(*arguments) == 0
     model = OnnxModel(tmp_path / "net.onnx")
     assert (model.metadata.source, model.dtype) == ("untrained", np.uint8)
-    with pytest.raises(UserError, match="--images has no effect"):
-        arguments = parsed(export_commands.add_export_arguments, *arguments, "--images", folder)
-        export_commands.export(arguments)
+    capsys.readouterr()
+    assert run(*arguments, "--data", folder) == 2
+    assert capsys.readouterr().err == "mobilenet export: --data has no effect with --untrained\n"
 
 
 def test_family_of_sizes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [folder / "net.yaml", "--output", tmp_path / "f", "--json", tmp_path / "f.json"]
+    arguments = [folder / "net.yaml", "--untrained", "--output", tmp_path / "f"]
     arguments += ["--widths", "0.5,0.1", "--resolutions", "64,32", "--batch", 1]
-    assert export_commands.family(parsed(export_commands.add_family_arguments, *arguments)) == 0
+    arguments += ["--json", tmp_path / "f.json"]
+    assert run(*arguments) == 0
     members = json.loads((tmp_path / "f.json").read_text())
     names = [Path(member["path"]).name for member in members]
     assert names == [f"mobilenetv2_{w}-{r}.onnx" for w in ("0.1", "0.5") for r in (32, 64)]
@@ -272,11 +265,14 @@ def test_family_of_sizes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_family_of_models(folder: Path, model: LoadedModel, tmp_path: Path) -> None:
     other = dataclasses.replace(model, path=folder / "other.params")
-    members = list(export_family([model, other], tmp_path, GraphOptions(softmax=True)))
+    members = list(export_family([model, other], (), tmp_path, GraphOptions(softmax=True)))
     assert [member.result.path.name for member in members] == ["net.onnx", "other.onnx"]
     assert open_model(members[1].result.path).transform == model.transform
     with pytest.raises(UserError, match="two of the models"):
-        list(export_family([model, model], tmp_path, GraphOptions()))
+        list(export_family([model, model], (), tmp_path, GraphOptions()))
+    members = list(export_family([model], (32, 64), tmp_path, GraphOptions()))
+    assert [member.result.path.name for member in members] == ["net-32.onnx", "net-64.onnx"]
+    assert [OnnxModel(member.result.path).resolution for member in members] == [(32, 32), (64, 64)]
 
 
 @pytest.fixture(scope="module")
@@ -286,8 +282,7 @@ def packaged(model: LoadedModel, folder: Path, tmp_path_factory: pytest.TempPath
     facts = Metadata(top1_accuracy=0.7204, top5_accuracy=0.9057)
     options = GraphOptions(resolution=48, normalization=model.transform.normalization)
     file = export(model, place / "mobilenetv2_0.35.onnx", options, facts=facts).path
-    arguments = [file, "--output", place / "out", "--images", folder / "images", "--examples", 2]
-    assert export_commands.package(parsed(export_commands.add_package_arguments, *arguments)) == 0
+    package(file, place / "out", folder / "images", num_examples=2)
     return place / "out"
 
 
@@ -340,6 +335,34 @@ def test_packages_are_the_same_bytes_wherever_they_are_made(packaged: Path, tmp_
     assert header[4:8] == bytes(4)  # no time
     with tarfile.open(fileobj=gzip.open(made[0])) as tar:
         assert {(m.mtime, m.uid, m.gid, m.uname) for m in tar} == {(0, 0, 0, "")}
+
+
+def test_the_command_packages_what_it_exports(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [folder / "net.params", "--config", folder / "net.yaml", "--package", tmp_path]
+    arguments += ["--output", tmp_path / "net.onnx", "--data", folder / "images", "--examples", 1]
+    assert run(*arguments) == 0
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    made = [tmp_path / name for name in ("net-7.tar.gz", "net-7.json", "README.md")]
+    assert lines == [f"Package: {path}" for path in made]
+    assert all(path.is_file() for path in made)
+
+
+USELESS = {
+    "--examples has no effect without --package": ["net.params", "--examples", 2],
+    "--widths has no effect without --untrained": ["net.params", "--widths", "0.5,1"],
+    "--package has no effect on a family": ["a", "b", "--package", "p", "--output", "o"],
+    "a family needs --output: the folder for its files": ["a", "b"],
+    "--untrained takes one YAML file, not several": ["a", "b", "--untrained"],
+    "no MODEL is given, only settings": ["model.classes=3"],
+}
+
+
+@pytest.mark.parametrize("message", USELESS)
+def test_what_has_no_effect_is_refused(message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*USELESS[message]) == 2
+    assert capsys.readouterr().err == f"mobilenet export: {message}\n"
 
 
 def test_fixed_batches_are_packaged_whole(model: LoadedModel, tmp_path: Path) -> None:

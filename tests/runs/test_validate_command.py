@@ -190,13 +190,13 @@ def test_compare_audit_and_predict(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weights, config = str(folder / "model.params"), ["--config", str(folder / "config.yaml")]
-    assert cli.main(["compare", weights, weights, *config]) == 0
+    assert cli.main(["validate", weights, "--against", weights, *config]) == 0
     assert "difference of top-1 +0.00 points; right in one only: 0 and 0" in capsys.readouterr().out
     assert cli.main(command(folder, "audit", "--resolutions", "48,64")) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
     path = tmp_path / "photograph.png"
     cv2.imwrite(str(path), photograph(3))
-    assert cli.main(["predict", weights, str(path), *config, "--format", "json"]) == 0
+    assert cli.main(["predict", weights, str(path), *config, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["image"] == str(path)
     assert len(answer["guesses"]) == 5

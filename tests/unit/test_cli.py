@@ -59,7 +59,7 @@ MISTAKES = [
     (["validate", "empty"], "empty: neither a run folder nor a checkpoint"),
     (["validate", "w.params", "--config", "c.yaml"], "w.params: not a file of MXNet parameters"),
     (["export", "w.params", "--config", "c.yaml"], "w.params: not a file of MXNet parameters"),
-    (["export", "c.yaml", "--untrained"], "--untrained needs --output"),
+    (["export", "c.yaml", "model.clases=3", "--untrained"], "did you mean 'classes'?"),
     (["prepare", "--source", "missing", "--output", "out"], "missing"),
     (["verify", "missing"], "missing"),
     (["train", "c.yaml", "data.directory=nowhere", "--run", "r"], "nowhere/train.rec"),

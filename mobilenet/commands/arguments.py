@@ -1,0 +1,96 @@
+"""What several commands take and print."""
+
+from __future__ import annotations
+
+import argparse
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any, Callable
+
+from mobilenet import settings
+from mobilenet.config import Config
+from mobilenet.files import write_json
+
+Adder = Any  # argparse's type of subparsers has no public name
+MODEL = "a run folder, a checkpoint, a .params file (with --config) or an .onnx file"
+_SETTINGS = "settings of the configuration to replace, e.g. model.width_multiplier=0.5"
+
+
+def add_command(adder: Adder, name: str, run: Callable[[Namespace], int]) -> ArgumentParser:
+    """The parser of a command; its help is the docstring of `run`, which gives the exit code."""
+    text = (run.__doc__ or "").strip()
+    parser: ArgumentParser = adder.add_parser(name, help=text.splitlines()[0], description=text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_model(parser: ArgumentParser) -> None:
+    """A model, with its configuration and the settings that replace some of it."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
+    add_settings(parser)
+    add_config(parser)
+
+
+def add_settings(parser: ArgumentParser) -> None:
+    """Settings that replace those of the configuration."""
+    parser.add_argument("settings", nargs="*", metavar="key.sub=value", help=_SETTINGS)
+
+
+def add_config(parser: ArgumentParser) -> None:
+    """The configuration of a model that has none of its own."""
+    parser.add_argument("--config", type=Path, help="YAML configuration of a .params file")
+
+
+def add_data(parser: ArgumentParser) -> None:
+    """The labelled images that a model is asked for."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="record file, or folder of records or of classes (the model's own)",
+    )
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """A file for machines."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to FILE")
+
+
+def write_result(path: Path | None, content: object) -> None:
+    """Writes what `add_json` asked for, if it did."""
+    if path is not None:
+        write_json(path, content)
+
+
+def load_config(path: Path, overrides: list[str]) -> Config:
+    """The configuration in the YAML file `path`.
+
+    Raises:
+        ConfigError: It cannot be read, or a setting is wrong.
+    """
+    return settings.load(Config, path, overrides)
+
+
+def given(arguments: Namespace, *names: str) -> dict[str, Any]:
+    """The arguments that were given; the others keep the defaults of what takes them."""
+    values = {name: getattr(arguments, name, None) for name in names}
+    return {
+        name: value for name, value in values.items() if value is not None and value is not False
+    }
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Whole numbers between commas."""
+    return tuple(count(part) for part in text.split(","))
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers between commas."""
+    return tuple(float(part) for part in text.split(","))

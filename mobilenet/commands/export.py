@@ -1,0 +1,166 @@
+"""`export`: ONNX files of one model or of a family, and what is made of them for others."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any, Iterator, Optional, Sequence
+
+from mobilenet.commands.arguments import (
+    Adder,
+    add_command,
+    add_config,
+    add_data,
+    add_json,
+    count,
+    counts,
+    load_config,
+    numbers,
+    write_result,
+)
+from mobilenet.errors import ConfigError, UserError
+
+_GRAPH = ("form", "batch", "resolution", "pixels", "softmax", "half_weights", "opset")
+
+
+def add_export(adder: Adder) -> None:
+    """Adds `export`."""
+    parser = add_command(adder, "export", export)
+    add = parser.add_argument
+    add(
+        "models", nargs="+", metavar="MODEL",
+        help="run folders, checkpoints or a .params file (with --config); then key.sub=value",
+    )  # fmt: skip
+    add_config(parser)
+    add("--output", type=Path, help="file (MODEL's name with .onnx), or folder of a family")
+    add("--untrained", action="store_true", help="MODEL is a YAML file; its weights are random")
+    add("--widths", type=numbers, default=(), metavar="W,W", help="of an --untrained family")
+    add("--resolutions", type=counts, default=(), metavar="PX,PX", help="of a family")
+    add("--package", type=Path, metavar="DIR", help="also pack the file as the model zoo does")
+    add("--examples", type=count, help="inputs with outputs in the package (3)")
+    add_data(parser)
+    add_json(parser)
+    _add_graph_arguments(parser)
+
+
+def _add_graph_arguments(parser: ArgumentParser) -> None:
+    # An option that is not given is absent, so that every default is in GraphOptions alone.
+    group = parser.add_argument_group("graph", argument_default=argparse.SUPPRESS)
+    add = group.add_argument
+    add("--opset", type=int, help="version of ONNX's operators, from 7 on (7)")
+    add("--batch", type=_size, metavar="N|any", help="images per batch (any)")
+    add("--resolution", type=_size, metavar="PX|any", help="height and width (the model's)")
+    add(
+        "--form", choices=("portable", "zoo"),
+        help="BatchNorm folded, or the graph of the ONNX model zoo's file (portable)",
+    )  # fmt: skip
+    add(
+        "--pixels", choices=("normalised", "float", "uint8"),
+        help="the input: normalised values, or pixels of 0 to 255 of a type (normalised)",
+    )  # fmt: skip
+    add("--softmax", action="store_true", help="probabilities instead of logits")
+    add("--half", dest="half_weights", action="store_true", help="weights in half precision")
+
+
+def _size(text: str) -> Optional[int]:
+    return None if text == "any" else count(text)
+
+
+def export(arguments: Namespace) -> int:
+    """Write models as ONNX opset 7, each after it has been proven equal to MXNet's."""
+    paths, overrides = _split(arguments.models)
+    _check(arguments, paths)
+    if len(paths) > 1 or arguments.widths or arguments.resolutions:
+        return _export_family(arguments, paths, overrides)
+    result = _export_one(arguments, paths[0], overrides)
+    print(result.summary())
+    write_result(arguments.json, result.as_json())
+    if arguments.package is not None:
+        _package(result.path, arguments)
+    return 0
+
+
+def _split(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The models, and the settings among the words: those with `=` that are no file."""
+    is_setting = ["=" in word and not Path(word).exists() for word in words]
+    paths = [Path(word) for word, setting in zip(words, is_setting) if not setting]
+    if not paths:
+        raise UserError("no MODEL is given, only settings")
+    return paths, [word for word, setting in zip(words, is_setting) if setting]
+
+
+def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
+    """Refuses what would have no effect."""
+    is_family = len(paths) > 1 or arguments.widths or arguments.resolutions
+    if arguments.untrained:
+        _refuse(arguments, "with --untrained", "config", "data")
+        if len(paths) > 1:
+            raise UserError("--untrained takes one YAML file, not several")
+    else:
+        _refuse(arguments, "without --untrained", "widths")
+    if is_family:
+        _refuse(arguments, "on a family", "package")
+        if "resolution" in arguments:
+            raise UserError("--resolution has no effect on a family, which has --resolutions")
+        if arguments.output is None:
+            raise UserError("a family needs --output: the folder for its files")
+    if arguments.package is None:
+        _refuse(arguments, "without --package", "examples")
+
+
+def _refuse(arguments: Namespace, circumstance: str, *names: str) -> None:
+    for name in names:
+        if getattr(arguments, name):
+            raise ConfigError(f"--{name} has no effect {circumstance}")
+
+
+def _chosen(arguments: Namespace) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in _GRAPH if name in arguments}
+
+
+def _export_one(arguments: Namespace, path: Path, overrides: list[str]) -> Any:
+    from mobilenet.export import export, export_untrained, options_for
+    from mobilenet.loading import open_model
+
+    if arguments.untrained:
+        config = load_config(path, overrides)
+        output = arguments.output or path.with_suffix(".onnx")
+        return export_untrained(config, output, options_for(config, **_chosen(arguments)))
+    model = open_model(path, arguments.config, overrides)
+    options = options_for(model.config, **_chosen(arguments))
+    return export(model, arguments.output, options, arguments.data)
+
+
+def _export_family(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) -> int:
+    from mobilenet.family import table
+
+    members = list(_members(arguments, paths, overrides))
+    print(table(members))
+    write_result(arguments.json, [member.as_json() for member in members])
+    return 0
+
+
+def _members(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) -> Iterator[Any]:
+    from mobilenet.family import export_family, export_untrained_family
+    from mobilenet.loading import open_model
+    from mobilenet.onnx.graph import GraphOptions
+
+    options = GraphOptions(**_chosen(arguments))
+    if not arguments.untrained:
+        models = [open_model(path, arguments.config, overrides) for path in paths]
+        return export_family(models, arguments.resolutions, arguments.output, options)
+    config = load_config(paths[0], overrides)
+    widths = arguments.widths or (config.model.width_multiplier,)
+    resolutions = arguments.resolutions or (config.data.resolution,)
+    sizes = list(itertools.product(widths, resolutions))
+    return export_untrained_family(config, sizes, arguments.output, options)
+
+
+def _package(file: Path, arguments: Namespace) -> None:
+    from mobilenet.packaging import package
+
+    examples = {} if arguments.examples is None else {"num_examples": arguments.examples}
+    made = package(file, arguments.package, arguments.data, **examples)
+    print("\n".join(f"Package: {path}" for path in (made.archive, made.manifest, made.card)))

@@ -1,0 +1,74 @@
+"""`train`, `compare` and `quickstart`: runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from argparse import Namespace
+from pathlib import Path
+
+from mobilenet.commands.arguments import Adder, add_command, add_settings, load_config
+from mobilenet.config import Config
+
+
+def add_train(adder: Adder) -> None:
+    """Adds `train`."""
+    parser = add_command(adder, "train", train)
+    parser.add_argument("config", type=Path, help="YAML configuration")
+    add_settings(parser)
+    parser.add_argument("--run", dest="folder", type=Path, help="run folder (runs/CONFIG)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in that folder")
+
+
+def add_compare(adder: Adder) -> None:
+    """Adds `compare`."""
+    parser = add_command(adder, "compare", compare)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument(
+        "--curves", type=Path, metavar="FILE.png", default=Path("curves.png"),
+        help="file for the plot (curves.png)",
+    )  # fmt: skip
+
+
+def add_quickstart(adder: Adder) -> None:
+    """Adds `quickstart`."""
+    parser = add_command(adder, "quickstart", quickstart)
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/quickstart"), help="folder (runs/quickstart)"
+    )
+
+
+def train(arguments: Namespace) -> int:
+    """Train a network from a YAML configuration; everything goes into a run folder."""
+    from mobilenet.training import train
+
+    config = _with_absolute_paths(load_config(arguments.config, arguments.settings))
+    run = arguments.folder or Path("runs") / arguments.config.stem
+    print(train(config, run, arguments.resume).summary())
+    return 0
+
+
+def compare(arguments: Namespace) -> int:
+    """Tabulate and plot what several runs have reached, and in which settings they differ."""
+    from mobilenet.run_comparison import compare_runs
+
+    print(compare_runs(arguments.runs, arguments.curves))
+    print(f"\ncurves: {arguments.curves}")
+    return 0
+
+
+def quickstart(arguments: Namespace) -> int:
+    """Prepare, train, validate and export on the embedded sample data."""
+    from mobilenet.quickstart import quickstart
+
+    print(quickstart(arguments.output).summary())
+    return 0
+
+
+def _with_absolute_paths(config: Config) -> Config:
+    """The configuration with paths that hold from any folder; a run folder keeps them."""
+    data = dataclasses.replace(config.data, directory=str(Path(config.data.directory).absolute()))
+    training = config.training
+    if training.initial_weights is not None:
+        weights = str(Path(training.initial_weights).absolute())
+        training = dataclasses.replace(training, initial_weights=weights)
+    return dataclasses.replace(config, data=data, training=training)

@@ -1,0 +1,169 @@
+"""`validate`, `audit`, `history` and `predict`: what a model answers."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from mobilenet.commands.arguments import (
+    MODEL,
+    Adder,
+    add_command,
+    add_config,
+    add_data,
+    add_json,
+    add_model,
+    add_settings,
+    counts,
+    write_result,
+)
+from mobilenet.errors import UserError
+
+_PUBLISHED = "published"
+
+
+def add_validate(adder: Adder) -> None:
+    """Adds `validate`."""
+    parser = add_command(adder, "validate", validate)
+    add_model(parser)
+    add_data(parser)
+    add_json(parser)
+    add = parser.add_argument
+    add("--report", type=Path, help="folder for a page, a table and the figures")
+    add("--views", choices=("one", "flip", "ten-crop"), default="one", help="views to average over")
+    add("--restrict", action="store_true", help="answer only classes of the data")
+    add("--labels", type=Path, help="JSON file with all right classes of each image")
+    add("--against", type=Path, metavar="MODEL", help="another model for the same images")
+    _add_expectation(parser)
+
+
+def _add_expectation(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--expect", action="append", default=[], metavar="top1=FRACTION|top5=FRACTION|published",
+        help="exit with code 1 if the accuracy is lower",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tolerance", type=float, help="fraction that may be missing (0; published: 0.01)"
+    )
+
+
+def add_audit(adder: Adder) -> None:
+    """Adds `audit`."""
+    parser = add_command(adder, "audit", audit)
+    add_model(parser)
+    add_data(parser)
+    add_json(parser)
+    parser.add_argument(
+        "--resolutions", type=counts, default=(), metavar="PX,PX", help="e.g. 128,160,192"
+    )
+
+
+def add_history(adder: Adder) -> None:
+    """Adds `history`."""
+    parser = add_command(adder, "history", history)
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="a run folder")
+    add_settings(parser)
+    add_data(parser)
+    add_json(parser)
+    parser.add_argument("--output", type=Path, metavar="FILE.html", help="page with the curve")
+
+
+def add_predict(adder: Adder) -> None:
+    """Adds `predict`."""
+    parser = add_command(adder, "predict", predict)
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="files, folders, patterns, or - for a list"
+    )
+    add_config(parser)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="key.sub=value", help="settings to replace"
+    )
+    formats = parser.add_mutually_exclusive_group()
+    for name, text in (("json", "a line of JSON per image"), ("csv", "a row per guess")):
+        formats.add_argument(
+            f"--{name}", dest="format", action="store_const", const=name, default="table", help=text
+        )
+
+
+def validate(arguments: Namespace) -> int:
+    """Count the top-1 and top-5 hits of a model over every image; exit code 1 if too few."""
+    from mobilenet import expectation, validation
+    from mobilenet.loading import open_model
+
+    if arguments.against is not None:
+        return _compare(arguments)
+    wanted = [text for text in arguments.expect if text != _PUBLISHED]
+    tolerance = arguments.tolerance
+    expected = [expectation.parse(wanted, tolerance or 0.0)] if wanted else []
+    model = open_model(arguments.model, arguments.config, arguments.settings)
+    images = validation.open_data(model, arguments.data)
+    if _PUBLISHED in arguments.expect:
+        missing = expectation.TOLERANCE if tolerance is None else tolerance
+        expected.append(validation.published_expectation(model, images, missing))
+    options = validation.Options(arguments.views, arguments.restrict, arguments.labels)
+    result = validation.validate(model, images, options)
+    print(result.summary())
+    if arguments.report is not None:
+        validation.write_report(result, arguments.report)
+        print(f"report: {arguments.report / 'report.html'}")
+    write_result(arguments.json, result.as_json())
+    for one in expected:
+        print(one.check(result.counts))
+    return 0
+
+
+def _compare(arguments: Namespace) -> int:
+    from mobilenet.comparison import compare
+    from mobilenet.loading import open_model
+
+    for name in ("report", "restrict", "labels", "expect"):
+        if getattr(arguments, name):
+            raise UserError(f"--{name} has no effect with --against; validate each model by itself")
+    if arguments.views != "one":
+        raise UserError("--views has no effect with --against; validate each model by itself")
+    first, second = (
+        open_model(path, arguments.config if path.is_file() else None, arguments.settings)
+        for path in (arguments.model, arguments.against)
+    )
+    result = compare(first, second, arguments.data)
+    print(result.summary())
+    write_result(arguments.json, result.as_json())
+    return 0
+
+
+def audit(arguments: Namespace) -> int:
+    """Validate the same weights under every preprocessing, or at other resolutions."""
+    from mobilenet.audit import audit
+    from mobilenet.loading import open_model
+
+    model = open_model(arguments.model, arguments.config, arguments.settings)
+    result = audit(model, arguments.data, arguments.resolutions)
+    print(result.summary())
+    write_result(arguments.json, result.as_json())
+    return 0
+
+
+def history(arguments: Namespace) -> int:
+    """Validate every checkpoint of a run, as a table and a curve."""
+    from mobilenet.history import history, write_curve
+
+    result = history(arguments.run_folder, arguments.data, arguments.settings)
+    print(result.summary())
+    if arguments.output is not None:
+        write_curve(result, arguments.output)
+    write_result(arguments.json, result.as_json())
+    return 0
+
+
+def predict(arguments: Namespace) -> int:
+    """Name the five most probable classes of each image."""
+    from mobilenet.loading import open_model
+    from mobilenet.predict import FORMATS, find_images, predict
+
+    images = find_images(arguments.images, sys.stdin)
+    model = open_model(arguments.model, arguments.config, arguments.set)
+    for line in FORMATS[arguments.format](predict(model, images)):
+        print(line, flush=True)
+    return 0

@@ -20,6 +20,7 @@ from mobilenet.validation import Validation, open_data, validate
 
 _NUM_TRAIN_PER_CLASS = 800
 _NUM_VAL_PER_CLASS = 100
+_SIZE = 96
 _SEED = 1
 _TARGET_TOP1 = 0.95
 
@@ -62,7 +63,7 @@ def quickstart(output: Path) -> Outcome:
     images, records, run = (output / name for name in ("images", "records", "run"))
     _say(1, f"drawing the sample images into {images}")
     if not images.exists():
-        write_sample(images, _NUM_TRAIN_PER_CLASS, _NUM_VAL_PER_CLASS, size=64, seed=_SEED)
+        write_sample(images, _NUM_TRAIN_PER_CLASS, _NUM_VAL_PER_CLASS, size=_SIZE, seed=_SEED)
     _say(2, f"packing them into record files in {records}")
     manifest = prepare(PrepareOptions(images, records))
     config = _config(records.absolute())

@@ -38,7 +38,10 @@ class Learner:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._network = build.network(config)
-        initializer.initialize(self._network, build.contexts(config), config.training.seed)
+        training = config.training
+        initializer.initialize(
+            self._network, build.contexts(config), training.seed, training.initializer
+        )
         freezing.freeze(self._network, config.training.frozen_stages)
         if config.training.precision != "float32":
             self._network.cast(config.training.precision)

@@ -18,9 +18,10 @@ Values = npt.NDArray[np.float64]
 
 
 class Norm(NamedTuple):
-    """A BatchNorm of a graph: the output that it normalises, its parameters by name."""
+    """A BatchNorm that follows a convolution without bias: their parameters by name."""
 
-    source: str
+    convolution: str
+    weight: str
     gamma: str
     beta: str
     mean: str
@@ -34,10 +35,11 @@ def folded_norms(symbol: mx.sym.Symbol, arrays: Arrays) -> list[Norm]:
     norms = []
     for node in nodes:
         if node["op"] == "BatchNorm":
-            source, *parameters = (nodes[index]["name"] for index, *_ in node["inputs"])
-            gamma, beta, mean, var = parameters
+            source, *parameters = (nodes[index] for index, *_ in node["inputs"])
+            gamma, beta, mean, var = (parameter["name"] for parameter in parameters)
+            weight = nodes[source["inputs"][1][0]]["name"]
             epsilon = float(node["attrs"]["eps"])
-            norms.append(Norm(f"{source}_output", gamma, beta, mean, var, epsilon))
+            norms.append(Norm(source["name"], weight, gamma, beta, mean, var, epsilon))
     return [norm for norm in norms if _is_folded(arrays[norm.mean], arrays[norm.var])]
 
 
@@ -52,7 +54,7 @@ def moments(symbol: mx.sym.Symbol, norms: Sequence[Norm]) -> mx.sym.Symbol:
     Its outputs are the mean and the mean square over each image, in turn, each `(N, C, 1, 1)`.
     """
     internals = symbol.get_internals()
-    sources = [internals[norm.source] for norm in norms]
+    sources = [internals[f"{norm.convolution}_output"] for norm in norms]
     # Pooling, which is oneDNN's, where MXNet's own `mean` takes ten times as long.
     return mx.sym.Group([_pooled(power) for x in sources for power in (x, x * x)])
 
@@ -64,12 +66,14 @@ def _pooled(values: mx.sym.Symbol) -> mx.sym.Symbol:
 def unfolded(
     norms: Sequence[Norm], arrays: Arrays, outputs: Iterable[Sequence[mx.nd.NDArray]]
 ) -> dict[str, mx.nd.NDArray]:
-    """The parameters of `norms` with the statistics of data, that compute the same as before.
+    """The parameters of `norms` and their convolutions with the statistics of data.
+
+    The network computes the same with them as before.
 
     Args:
         norms: Of a graph.
         arrays: Its parameters.
-        outputs: What `moments` gives for batches of one size.
+        outputs: What `moments` gives for batches.
     """
     images = [[moment.asnumpy().astype(np.float64) for moment in batch] for batch in outputs]
     means = [np.concatenate(moment).mean(axis=(0, 2, 3)) for moment in zip(*images)]
@@ -80,15 +84,22 @@ def unfolded(
 
 
 def _unfolded(norm: Norm, arrays: Arrays, mean: Values, var: Values) -> dict[str, mx.nd.NDArray]:
-    """The same gamma (x - mean) / sqrt(var + epsilon) + beta with another mean and variance."""
-    gamma, beta, old_mean, old_var = (
-        arrays[name].asnumpy().astype(np.float64) for name in norm[1:5]
+    """The same gamma (x - mean) / sqrt(var + epsilon) + beta with the mean and variance of x.
+
+    The convolution is scaled so that the variance of x is 1: folding has made some channels much
+    smaller than others, and the smaller a weight that is normalised, the more a step turns it.
+    """
+    weight, gamma, beta, old_mean, old_var = (
+        arrays[name].asnumpy().astype(np.float64) for name in norm[1:6]
     )
     slope = gamma / np.sqrt(old_var + norm.epsilon)
+    scale = np.sqrt(var + norm.epsilon)
+    new_var = var / scale**2
     values = {
-        norm.gamma: slope * np.sqrt(var + norm.epsilon),
+        norm.weight: weight / scale[:, None, None, None],
+        norm.gamma: slope * scale * np.sqrt(new_var + norm.epsilon),
         norm.beta: beta + slope * (mean - old_mean),
-        norm.mean: mean,
-        norm.var: var,
+        norm.mean: mean / scale,
+        norm.var: new_var,
     }
     return {name: mx.nd.array(value) for name, value in values.items()}

@@ -9,9 +9,28 @@ import mxnet as mx
 import numpy as np
 
 from mobilenet import files
-from mobilenet.checkpoint import read_checkpoint
+from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
 from mobilenet.errors import WeightsError
 from mobilenet.ndarray_file import write_arrays
+
+
+def average_run(run: Path, last: int, output: Path) -> list[Path]:
+    """Writes the mean of the `last` newest checkpoints of a run that end an epoch.
+
+    Returns:
+        The checkpoints.
+
+    Raises:
+        WeightsError: There are fewer, or one is damaged.
+    """
+    paths = [p for p in checkpoint_paths(run) if read_checkpoint(p).state.record is not None]
+    if len(paths) < last:
+        raise WeightsError(
+            f"{run}: keeps {len(paths)} checkpoints that end an epoch, not {last}: lower --last, or"
+            " train with a higher checkpoint.keep_last"
+        )
+    average_checkpoints(paths[-last:], output)
+    return paths[-last:]
 
 
 def average_checkpoints(paths: Sequence[Path], output: Path) -> None:

@@ -186,8 +186,11 @@ def schedule(config: Config, steps_per_epoch: int) -> Schedule:
         ),
         "constant": constant,
     }
-    peak = scaled_rate(settings.learning_rate, training.batch_size, settings.reference_batch_size)
-    return Schedule(peak, shapes[settings.name](), num_warmup_steps)
+    initial, peak = (
+        scaled_rate(rate, training.batch_size, settings.reference_batch_size)
+        for rate in (settings.initial_learning_rate, settings.learning_rate)
+    )
+    return Schedule(peak, shapes[settings.name](), num_warmup_steps, initial)
 
 
 def optimizer(config: Config, network: MobileNetV2) -> Optimizer:

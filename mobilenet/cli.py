@@ -19,6 +19,7 @@ _COMMANDS = (
     data.add_prepare,
     data.add_verify,
     training.add_train,
+    training.add_average,
     training.add_compare,
     validation.add_validate,
     validation.add_audit,

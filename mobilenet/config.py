@@ -55,6 +55,8 @@ class DataConfig:
 class AugmentationConfig:
     """What training does to each image."""
 
+    squash: Optional[Count] = None
+    """Pixels of the square that every image is first squashed to, as the origin does with 480."""
     area: tuple[Fraction, Fraction] = (0.08, 1.0)
     """Smallest and largest part of the image that a random crop covers."""
     aspect_ratio: tuple[Positive, Positive] = (0.75, 4 / 3)
@@ -143,7 +145,9 @@ class ScheduleConfig:
     reference_batch_size: Optional[Count] = None
     """The rate is scaled by training.batch_size / this; not scaled by default."""
     warmup_epochs: NotNegative = 0.0
-    """Epochs over which the rate rises linearly from 0."""
+    """Epochs over which the rate rises linearly."""
+    initial_learning_rate: NotNegative = 0.0
+    """The rate from which the warm-up rises; scaled likewise."""
     final_learning_rate: NotNegative = 0.0
     """cosine, polynomial: the rate at the end; scaled likewise."""
     milestones: tuple[Positive, ...] = ()
@@ -166,14 +170,15 @@ class ScheduleConfig:
         for name, schedules in users.items():
             if getattr(self, name) and self.name not in schedules:
                 raise SettingError(name, f"has no effect on the '{self.name}' schedule")
+        if self.initial_learning_rate and not self.warmup_epochs:
+            raise SettingError("initial_learning_rate", "has no effect without warmup_epochs")
         if self.name == "step" and not self.milestones:
             raise SettingError("milestones", "the 'step' schedule needs at least one")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise SettingError("milestones", "must rise")
-        if self.final_learning_rate > self.learning_rate:
-            raise SettingError(
-                "final_learning_rate", f"must not exceed learning_rate (={self.learning_rate})"
-            )
+        for name in ("initial_learning_rate", "final_learning_rate"):
+            if getattr(self, name) > self.learning_rate:
+                raise SettingError(name, f"must not exceed learning_rate (={self.learning_rate})")
 
 
 @dataclass(frozen=True)
@@ -196,6 +201,8 @@ class TrainingConfig:
     """Devices that share each batch: `cpu`, `gpu(0)`, `gpu(1)` ..."""
     precision: Literal["float32", "float16"] = "float32"
     """`float16` computes in half precision with float32 master weights; GPUs only."""
+    initializer: Literal["he-fan-out", "msra-prelu"] = "he-fan-out"
+    """Random start: normal by fan-out as in torchvision, or MXNet's MSRAPrelu as in gluoncv."""
     initial_weights: Optional[str] = None
     """File of parameters to start from; a classifier of another size keeps its random start."""
     frozen_stages: Annotated[int, Range(at_least=0, at_most=9)] = 0

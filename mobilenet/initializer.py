@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 import mxnet as mx
 import numpy as np
@@ -13,25 +14,33 @@ _CLASSIFIER_STD = 0.01
 _CONSTANTS = {"gamma": 1.0, "running_var": 1.0, "beta": 0.0, "running_mean": 0.0, "bias": 0.0}
 
 
-def initialize(network: gluon.HybridBlock, contexts: list[mx.Context], seed: int) -> None:
+def initialize(
+    network: gluon.HybridBlock, contexts: list[mx.Context], seed: int, form: str = "he-fan-out"
+) -> None:
     """Gives every parameter of `network` its initial value on all `contexts`.
 
-    Convolutions are normal with variance 2 / (k * k * output channels) and the classifier with a
-    standard deviation of 0.01, BatchNorm starts as the identity: He et al. 2015 by fan-out, as in
-    torchvision (models/mobilenetv2.py) and in d-li14/mobilenetv2.pytorch, whose recipe the default
-    configuration follows.
+    BatchNorm starts as the identity. With `he-fan-out`, convolutions are normal with variance
+    2 / (k * k * output channels) (He et al. 2015) and the classifier with a standard deviation of
+    0.01, as in torchvision (models/mobilenetv2.py) and in d-li14/mobilenetv2.pytorch. With
+    `msra-prelu` all weights are normal with variance 2 / (1 + 0.25^2) over the mean of fan-in and
+    fan-out: mx.init.MSRAPrelu() as gluoncv and the origin call it.
     """
     network.initialize(ctx=contexts)
     for name, parameter in network.collect_params().items():
-        parameter.set_data(mx.nd.array(initial_value(name, parameter.shape, seed)))
+        parameter.set_data(mx.nd.array(initial_value(name, parameter.shape, seed, form)))
 
 
-def initial_value(name: str, shape: tuple[int, ...], seed: int) -> npt.NDArray[np.float32]:
-    """The initial value of the parameter `name`."""
+def initial_value(
+    name: str, shape: tuple[int, ...], seed: int, form: str = "he-fan-out"
+) -> npt.NDArray[np.float32]:
+    """The initial value of the parameter `name` in one of the forms of `initialize`."""
     for ending, constant in _CONSTANTS.items():
         if name.endswith(ending):
             return np.full(shape, constant, np.float32)
-    std = _CLASSIFIER_STD if name.startswith("classifier") else _he_std(shape)
+    if form == "msra-prelu":
+        std = _msra_prelu_std(shape)
+    else:
+        std = _CLASSIFIER_STD if name.startswith("classifier") else _he_std(shape)
     name_key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
     random = np.random.default_rng([seed, name_key])
     return (std * random.standard_normal(shape)).astype(np.float32)
@@ -40,3 +49,10 @@ def initial_value(name: str, shape: tuple[int, ...], seed: int) -> npt.NDArray[n
 def _he_std(shape: tuple[int, ...]) -> float:
     out_channels, _, height, width = shape
     return float(np.sqrt(2 / (out_channels * height * width)))
+
+
+def _msra_prelu_std(shape: tuple[int, ...]) -> float:
+    # As mx.init.Xavier counts: a depthwise convolution has a fan-out of 9 times its channels.
+    out_channels, in_channels, *kernel = shape
+    mean_fan = (out_channels + in_channels) * math.prod(kernel) / 2
+    return math.sqrt(2 / (1 + 0.25**2) / mean_fan)

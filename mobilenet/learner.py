@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Iterable
@@ -10,17 +11,19 @@ import mxnet as mx
 import numpy as np
 import numpy.typing as npt
 
-from mobilenet import build, freezing, initializer, norm_statistics, weights
+from mobilenet import build, freezing, initializer, norm_statistics, unfolding, weights
 from mobilenet.checkpoint import Arrays, Checkpoint
 from mobilenet.config import Config
 from mobilenet.data.reader import Batch
 from mobilenet.ema import MovingAverage
-from mobilenet.graphs import training_block
+from mobilenet.graphs import inference_block_of, symbol_of, training_block
 from mobilenet.model import parameter_arrays
 from mobilenet.optimizer import norm
 from mobilenet.training_step import PendingOutcome
 
 Images = npt.NDArray[np.float32]
+
+_UNFOLDING_BATCHES = 8
 
 
 class Learner:
@@ -29,12 +32,16 @@ class Learner:
     Attributes:
         trained: The group of `groups` that is validated and exported.
         random_start: Parameters that initial weights have left at their random start.
+        num_unfolded: BatchNorms that initial weights had folded into the convolutions.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._network = build.network(config)
-        initializer.initialize(self._network, build.contexts(config), config.training.seed)
+        training = config.training
+        initializer.initialize(
+            self._network, build.contexts(config), training.seed, training.initializer
+        )
         freezing.freeze(self._network, config.training.frozen_stages)
         if config.training.precision != "float32":
             self._network.cast(config.training.precision)
@@ -45,11 +52,13 @@ class Learner:
         self._average = None if decay is None else MovingAverage(self._arrays, decay)
         self.trained = "parameters" if decay is None else "average"
         self.random_start: list[str] = []
+        self.num_unfolded = 0
 
-    def load_initial_weights(self) -> None:
+    def load_initial_weights(self, batches: Iterable[Batch]) -> None:
         """Takes over training.initial_weights, if there are any.
 
-        A classifier of another form, as for other classes, is left at its random start.
+        A classifier of another form, as for other classes, is left at its random start. Where
+        BatchNorm was folded into the weights it gets the statistics of `batches`, a few of them.
 
         Raises:
             WeightsError: The file cannot be read or does not fit the network.
@@ -64,6 +73,24 @@ class Learner:
             random = {name: array.copy() for name, array in own.items()}
             arrays, self.random_start = {**features, **random}, sorted(random)
         self._set(arrays, path)
+        self._unfold(itertools.islice(batches, _UNFOLDING_BATCHES))
+
+    def _unfold(self, batches: Iterable[Batch]) -> None:
+        arrays = {name: array.astype("float32") for name, array in self._arrays.items()}
+        symbol = symbol_of(build.network(self._config))
+        parameters = self._network.collect_params()
+        norms = [
+            norm
+            for norm in unfolding.folded_norms(symbol, arrays)
+            if parameters[norm.gamma].grad_req != "null"
+        ]
+        self.num_unfolded = len(norms)
+        if norms:
+            context = build.contexts(self._config)[0]
+            block = inference_block_of(unfolding.moments(symbol, norms), arrays, context)
+            parts = (part for batch in batches for part in self._device_parts(batch.data))
+            outputs = (block(mx.nd.array(part, ctx=context)) for part in parts)
+            self._set({**arrays, **unfolding.unfolded(norms, arrays, outputs)}, Path())
 
     def _set(self, arrays: Arrays, source: Path) -> None:
         weights.fit(self._network, arrays, source)

@@ -143,10 +143,9 @@ class Optimizer:
         self._decays = {n: weight_decay.of(n, p.shape) for n, p in self._trained.items()}
         self._weights = self._by_device({n: p.list_data() for n, p in self._trained.items()})
         # A master is a copy; float32 weights are their own masters.
-        self._masters = [
-            {name: weight.astype("float32", copy=False) for name, weight in weights.items()}
-            for weights in self._weights
-        ]
+        self._masters = self._by_device(
+            {name: _float32(parameter.list_data()) for name, parameter in self._trained.items()}
+        )
         self._states = [
             {name: rule.initial_state(master) for name, master in masters.items()}
             for masters in self._masters
@@ -162,7 +161,7 @@ class Optimizer:
         Returns:
             The norm of the whole gradient of the mean loss before it was clipped, `(1,)`.
         """
-        gradients = self._by_device({n: p.list_grad() for n, p in self._trained.items()})
+        gradients = self._by_device({n: _float32(p.list_grad()) for n, p in self._trained.items()})
         _sum_over_devices(gradients)
         norms = [norm(arrays.values()) / num_images for arrays in gradients]
         for device, length in enumerate(norms):
@@ -175,8 +174,7 @@ class Optimizer:
         weights, states = self._weights[device], self._states[device]
         for name, master in self._masters[device].items():
             rates = Rates(lr, self._decays[name], rescale_grad)
-            gradient = gradients[name].astype("float32", copy=False)
-            self._rule.update(master, gradient, states[name], rates)
+            self._rule.update(master, gradients[name], states[name], rates)
             if master is not weights[name]:
                 master.copyto(weights[name])
 
@@ -206,6 +204,11 @@ class Optimizer:
                     state[f"{role}/{name}"].copyto(array)
 
 
+def _float32(arrays: Iterable[mx.nd.NDArray]) -> list[mx.nd.NDArray]:
+    """The arrays, those in half precision as copies: squares and sums would overflow it."""
+    return [array.astype("float32", copy=False) for array in arrays]
+
+
 def _sum_over_devices(gradients: list[Arrays]) -> None:
     """Makes every device's gradients their sum over the devices."""
     first, *others = gradients
@@ -224,5 +227,4 @@ def norm(arrays: Iterable[mx.nd.NDArray]) -> mx.nd.NDArray:
 
 def _scale(arrays: Arrays, factor: mx.nd.NDArray) -> None:
     for array in arrays.values():
-        same_rank = factor.astype(array.dtype).reshape((1,) * array.ndim)
-        mx.nd.broadcast_mul(array, same_rank, out=array)
+        mx.nd.broadcast_mul(array, factor.reshape((1,) * array.ndim), out=array)

@@ -23,16 +23,18 @@ class Schedule:
         peak: Highest rate.
         shape: What the rate falls by.
         num_warmup_steps: Steps in which the rate rises in equal parts; the last one has all of it.
+        initial: The rate that it rises from.
     """
 
     peak: float
     shape: Shape
     num_warmup_steps: int = 0
+    initial: float = 0.0
 
     def __call__(self, step: int) -> float:
         """The learning rate of the update that follows `step` earlier ones."""
         risen = min(1.0, (step + 1) / self.num_warmup_steps) if self.num_warmup_steps else 1.0
-        return self.peak * risen * self.shape(step)
+        return (self.initial + risen * (self.peak - self.initial)) * self.shape(step)
 
 
 @dataclass(frozen=True)

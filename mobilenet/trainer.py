@@ -57,6 +57,14 @@ class Parts:
             for split, reader in (("train", self.reader), (self.split, self.eval_reader))
         }
 
+    def load_initial_weights(self) -> None:
+        """Takes over training.initial_weights, if there are any.
+
+        Raises:
+            WeightsError: The file cannot be read or does not fit the network.
+        """
+        self.learner.load_initial_weights(self.reader.batches(0))
+
 
 class Trainer:
     """A run under way: what it is made of, how far it is, and the step that is in flight."""
@@ -89,7 +97,7 @@ class Trainer:
         self._in_flight = None
         if saved is None:
             self._progress = Progress()
-            self._parts.learner.load_initial_weights()
+            self._parts.load_initial_weights()
         else:
             run_folder.check_data(saved.state.data, self._parts.data_digests)
             self._progress = saved.state.progress
@@ -124,6 +132,7 @@ class Trainer:
             num_train_records=len(parts.reader.records),
             split=parts.split,
             random_start=parts.learner.random_start,
+            num_unfolded=parts.learner.num_unfolded,
             versions=run_folder.versions(),
         )
 

@@ -46,7 +46,7 @@ def train(config: Config, run: Path, resume: bool) -> TrainingResult:
     run_folder.check(run, resume)
     parts = Parts(config)  # finds mistakes in the settings before the folder is made
     if not resume:
-        parts.learner.load_initial_weights()
+        parts.load_initial_weights()
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.claimed(run))
         stack.enter_context(run_folder.full_disk_explained(run))

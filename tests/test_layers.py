@@ -19,7 +19,8 @@ ROWS = {
     ),
     "parts": (
         "model graphs complexity weights schedule optimizer loss metrics initializer ema "
-        "mixing published freezing calibration norm_statistics ndarray_file curves run_report "
+        "mixing published freezing calibration norm_statistics unfolding ndarray_file curves "
+        "run_report "
         "statistics imagenet report.style report.thumbnails data.recordio data.augment "
         "data.sample data.order onnx.operators onnx.folding onnx.ends onnx.half onnx.origin "
         "onnx.runtime data.ilsvrc data.classes data.images data.conversion data.complaints "

@@ -1,4 +1,4 @@
-"""`train`, `compare` and `quickstart`: runs."""
+"""`train`, `average`, `compare` and `quickstart`: runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from argparse import Namespace
 from pathlib import Path
 
-from mobilenet.commands.arguments import Adder, add_command, add_settings, load_config
+from mobilenet.commands.arguments import Adder, add_command, add_settings, count, load_config
 from mobilenet.config import Config
 
 
@@ -17,6 +17,16 @@ def add_train(adder: Adder) -> None:
     add_settings(parser)
     parser.add_argument("--run", dest="folder", type=Path, help="run folder (runs/CONFIG)")
     parser.add_argument("--resume", action="store_true", help="continue the run in that folder")
+
+
+def add_average(adder: Adder) -> None:
+    """Adds `average`."""
+    parser = add_command(adder, "average", average)
+    parser.add_argument("folder", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument(
+        "--last", type=count, default=5, metavar="N", help="how many checkpoints (5)"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE.params", required=True)
 
 
 def add_compare(adder: Adder) -> None:
@@ -44,6 +54,17 @@ def train(arguments: Namespace) -> int:
     config = _with_absolute_paths(load_config(arguments.config, arguments.settings))
     run = arguments.folder or Path("runs") / arguments.config.stem
     print(train(config, run, arguments.resume).summary())
+    return 0
+
+
+def average(arguments: Namespace) -> int:
+    """Average the weights of a run's newest checkpoints, each of which ends an epoch."""
+    from mobilenet.averaging import average_run
+    from mobilenet.run_folder import CONFIG
+
+    for path in average_run(arguments.folder, arguments.last, arguments.output):
+        print(path)
+    print(f"average: {arguments.output}, with --config {arguments.folder / CONFIG}")
     return 0
 
 

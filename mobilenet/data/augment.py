@@ -159,6 +159,7 @@ class TrainTransform:
 
     Attributes:
         resolution: Height and width in pixels of the result.
+        squash: Side of the square that images are squashed to before all else; None for no square.
         area: Smallest and largest part of the image that a crop covers.
         aspect_ratio: Smallest and largest width / height of a crop.
         flip: Probability of a left-right flip.
@@ -172,6 +173,7 @@ class TrainTransform:
     """
 
     resolution: int = 224
+    squash: Optional[int] = None
     area: Range = (0.08, 1.0)
     aspect_ratio: Range = (3 / 4, 4 / 3)
     flip: float = 0.5
@@ -202,6 +204,8 @@ class TrainTransform:
             DataError: The image cannot be decoded.
         """
         decoded = decode_bgr(image)
+        if self.squash:
+            decoded = cv2.resize(decoded, (self.squash,) * 2, interpolation=cv2.INTER_LINEAR)
         crop = augmentation.crop.within(decoded.shape)
         crop = crop or central_rectangle(decoded.shape, self.aspect_ratio)
         size = (self.resolution, self.resolution)

@@ -135,6 +135,12 @@ class TestCrop:
         expected = np.stack(np.broadcast_arrays(y * 2, x, y + x), axis=-1)
         assert np.abs(result - expected).max() <= 1
 
+    def test_squash_comes_first(self) -> None:
+        pixels = np.repeat(np.repeat(picture(side=20), 2, axis=0), 3, axis=1)
+        squashed = bilinear(pixels, 24, 24)
+        result = augmented(pixels, draws_with({}), squash=24)
+        assert np.abs(result - bilinear(squashed, SIDE, SIDE)).max() <= 2
+
     def test_of_a_narrow_image_is_central(self) -> None:
         pixels = np.zeros((20, 600, 3), np.uint8)
         pixels[:, 286:313] = 200  # the 27 columns that 4 / 3 leaves

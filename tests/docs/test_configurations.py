@@ -1,5 +1,7 @@
 """Every configuration that is shipped loads, builds, and costs what it did before."""
 
+import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,33 @@ def test_configuration(path: Path) -> None:
 def test_first_line_is_the_command(path: Path) -> None:
     first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith(("# python train.py", "# python validate.py", "# make "))
+
+
+RECIPES = [
+    path
+    for path in sorted((CONFIGS / "imagenet").glob("*.yaml"))
+    if path.read_text(encoding="utf-8").startswith("# python train.py")
+]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_say_what_they_need_and_aim_at(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comment = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    command = f"# python train.py configs/imagenet/{path.name} data.directory=data/imagenet"
+    assert comment[0] == command
+    assert comment[1].startswith("# Hardware: training.devices, ")
+    assert sum(line.startswith("# Source: ") for line in comment) == 1
+    (aim,) = [line for line in comment if line.startswith("# Published top-1 / top-5: ")]
+    assert re.search(r": \d\d\.\d+ / \d\d\.\d+[.,]", aim)
+    config = settings.load(Config, path)
+    assert f"{len(config.training.devices)} GPUs" in comment[1]
+
+
+def test_there_is_a_recipe_for_every_published_width_and_resolution() -> None:
+    configs = [settings.load(Config, path) for path in RECIPES]
+    assert {c.model.width_multiplier for c in configs} == {0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4}
+    assert {c.data.resolution for c in configs} == {96, 128, 160, 192, 224}
 
 
 def test_every_golden_value_is_used() -> None:

@@ -26,6 +26,16 @@ def test_variances() -> None:
             assert (values == constant).all(), name
 
 
+@pytest.mark.parametrize("shape", [(320, 160, 1, 1), (960, 1, 3, 3), (1000, 1280)])
+def test_msra_prelu_is_mxnet_s(shape: tuple[int, ...]) -> None:
+    theirs = mx.nd.zeros(shape)
+    mx.random.seed(0)
+    mx.init.MSRAPrelu()(mx.init.InitDesc("layer_weight"), theirs)
+    ours = initial_value("layer_weight", shape, 0, "msra-prelu")
+    assert ours.std() == pytest.approx(theirs.asnumpy().std(), rel=0.03)
+    assert ours.mean() == pytest.approx(0, abs=4 * ours.std() / np.sqrt(ours.size))
+
+
 def test_values_depend_on_seed_and_name_alone() -> None:
     shape = (8, 4, 3, 3)
     value = initial_value("stem_conv_weight", shape, 0)

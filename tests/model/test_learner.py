@@ -110,6 +110,11 @@ def test_schedules_of_the_configuration() -> None:
         (("schedule={name: step, milestones: [150]}",), "schedule.milestones"),
         (("schedule.final_learning_rate=0.06",), "final_learning_rate"),
         (("schedule.learning_rate=1e39",), "learning_rate"),
+        (("schedule.initial_learning_rate=0.01",), "initial_learning_rate"),
+        (
+            ("schedule={warmup_epochs: 1, initial_learning_rate: 0.06}",),
+            "initial_learning_rate",
+        ),
         (("training.devices=[cpu, cpu]",), "devices"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import shutil
 import signal
@@ -12,7 +13,15 @@ from typing import Callable, Iterable
 import mxnet as mx
 import numpy as np
 import pytest
-from tiny_run import BATCH_SIZE, STEPS_PER_EPOCH, config, digests, events, write_records
+from tiny_run import (
+    BATCH_SIZE,
+    NUM_EPOCHS,
+    STEPS_PER_EPOCH,
+    config,
+    digests,
+    events,
+    write_records,
+)
 
 from mobilenet import build, checkpoint, settings, trainer
 from mobilenet.averaging import average_checkpoints
@@ -77,6 +86,18 @@ def test_a_run_folder_describes_itself(finished: Path, records: Path) -> None:
     assert kinds.count("progress") == 2 * STEPS_PER_EPOCH
     assert kinds.count("epoch") == 2
     assert events(finished)[0]["split"] == "val"
+
+
+def test_the_rate_of_every_step_is_the_closed_formula(finished: Path) -> None:
+    """A warm-up of half an epoch to 0.02, then half a cosine wave to 0 at the end."""
+    progress = [e for e in events(finished) if e["event"] == "progress"]
+    num_warmup, num_steps = round(0.5 * STEPS_PER_EPOCH), NUM_EPOCHS * STEPS_PER_EPOCH
+    assert [e["step"] for e in progress] == list(range(1, num_steps + 1))
+    for number, event in enumerate(progress):
+        angle = math.pi * (number - num_warmup) / (num_steps - num_warmup)
+        risen, fallen = 0.02 * (number + 1) / num_warmup, 0.01 * (1 + math.cos(angle))
+        expected = risen if number < num_warmup else fallen
+        assert event["learning_rate"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_what_was_validated_is_what_is_deployed(finished: Path) -> None:

@@ -65,6 +65,14 @@ def test_half_precision_logits_give_a_float32_loss(logits: np.ndarray) -> None:
     assert half.dtype == np.float32
 
 
+def test_half_precision_counts_any_number_of_classes() -> None:
+    labels = np.array([2049, 4097], np.int32)
+    logits = np.zeros((2, 5000))
+    logits[[0, 1], labels] = 1
+    half = mx.nd.array(logits, dtype="float16")
+    assert loss.num_correct(half, mx.nd.array(labels)).asscalar() == 2
+
+
 def test_a_label_beyond_the_classes_is_refused_in_one_sentence() -> None:
     with pytest.raises(DataError, match=r"labels from 0 to 7, but the network has 7 classes"):
         loss.one_hot(np.array([0, 7], np.int32), CLASSES)

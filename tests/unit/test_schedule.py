@@ -73,6 +73,13 @@ def test_warmup_rises_in_equal_parts_to_the_peak() -> None:
     assert found[WARMUP - 1] == found[WARMUP] == PEAK
 
 
+def test_warmup_may_begin_above_zero() -> None:
+    found = rates(Schedule(PEAK, cosine(Span(WARMUP, TOTAL), 0.0), WARMUP, initial=0.1))
+    for step in range(WARMUP):
+        assert found[step] == pytest.approx(0.1 + (PEAK - 0.1) * (step + 1) / WARMUP, rel=1e-12)
+    assert found[WARMUP:] == rates(Schedule(PEAK, cosine(Span(WARMUP, TOTAL), 0.0)))[WARMUP:]
+
+
 def test_without_warmup_the_first_step_has_the_peak() -> None:
     assert Schedule(PEAK, cosine(Span(0, TOTAL), 0.0))(0) == PEAK
 

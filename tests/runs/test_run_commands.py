@@ -1,0 +1,89 @@
+"""`average` and `compare` by the command line, on runs of a few steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import mxnet as mx
+import numpy as np
+import pytest
+from tiny_run import config, write_records
+
+from mobilenet import cli
+from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
+from mobilenet.training import train
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run of three epochs that keeps all, and one of another rate."""
+    folder = tmp_path_factory.mktemp("runs")
+    write_records(folder / "records")
+    first = config(folder / "records", "training.epochs=3", "checkpoint.keep_every_epochs=1")
+    other = config(folder / "records", "training.epochs=1", "schedule.learning_rate=0.01")
+    train(first, folder / "first", resume=False)
+    train(other, folder / "other", resume=False)
+    return folder / "first", folder / "other"
+
+
+def epoch_ends(run: Path) -> list[Path]:
+    return [path for path in checkpoint_paths(run) if "epoch" in path.name]
+
+
+def test_average_is_the_mean_of_the_newest_epochs(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, output = runs[0], tmp_path / "mean.params"
+    assert len(checkpoint_paths(run)) > len(epoch_ends(run)) == 3
+    assert cli.main(["average", str(run), "--last", "2", "--output", str(output)]) == 0
+    config_path = run / "config.yaml"
+    assert capsys.readouterr().out.splitlines() == [
+        *map(str, epoch_ends(run)[1:]),
+        f"average: {output}, with --config {config_path}",
+    ]
+    members = [read_checkpoint(path).arrays("average") for path in epoch_ends(run)[1:]]
+    for name, mean in mx.nd.load(str(output)).items():
+        expected = sum(member[name].asnumpy().astype(np.float64) for member in members) / 2
+        np.testing.assert_allclose(mean.asnumpy(), expected, rtol=1e-6, atol=1e-12)
+    assert cli.main(["validate", str(output), "--config", str(config_path)]) == 0
+    assert "20" in capsys.readouterr().out
+
+
+def test_too_few_checkpoints_to_average(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, output = runs[0], tmp_path / "mean.params"
+    for folder, number in ((run, 3), (tmp_path / "nowhere", 0)):
+        assert cli.main(["average", str(folder), "--last", "4", "--output", str(output)]) == 2
+        assert capsys.readouterr().err == (
+            f"mobilenet average: {folder}: keeps {number} checkpoints that end an epoch, not 4:"
+            " lower --last, or train with a higher checkpoint.keep_last\n"
+        )
+    assert not output.exists()
+
+
+def test_compare_tabulates_and_plots(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curves = tmp_path / "curves.png"
+    assert cli.main(["compare", *map(str, runs), "--curves", str(curves)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| result | first | other |"
+    assert lines[2] == "| epoch | 3 | 1 |"
+    assert "| schedule.learning_rate | 0.02 | 0.01 |" in lines
+    assert lines[-1] == f"curves: {curves}"
+    picture = cv2.imread(str(curves))
+    colours = {tuple(colour) for colour in picture.reshape(-1, 3).tolist()}
+    assert {(180, 119, 31), (14, 127, 255)} <= colours  # a colour for each run
+
+
+def test_compare_of_what_is_no_run(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curves = tmp_path / "curves.png"
+    assert cli.main(["compare", str(runs[0]), str(tmp_path), "--curves", str(curves)]) == 2
+    assert capsys.readouterr().err == (
+        f"mobilenet compare: {tmp_path}: no run that has finished an epoch\n"
+    )
+    assert not curves.exists()

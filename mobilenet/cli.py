@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:
+        _complete(parser)
     parsed, rest = parser.parse_known_args(arguments)
     # argparse takes one run of positional arguments; settings may also follow an option.
     is_setting = [not text.startswith("-") and "=" in text for text in rest]
@@ -60,6 +62,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if rest:
         parsed.settings.extend(rest)
     return parsed
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Answers a shell that asks how its line may go on, and ends the process."""
+    try:
+        import argcomplete  # noqa: PLC0415 - an extra
+    except ImportError:
+        sys.exit(1)  # the line is unfinished: it must not be run
+    argcomplete.autocomplete(parser)
 
 
 def _fail(command: str, message: object, code: int) -> int:

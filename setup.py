@@ -76,5 +76,5 @@ setup(
         "setuptools; python_version >= '3.12'",
     ],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["mobilenet = mobilenet.cli:main"]},
+    entry_points={"console_scripts": ["mobilenet = mobilenet.__main__:main"]},
 )

@@ -13,7 +13,7 @@ from typing import Callable, Sequence
 
 from mobilenet import __version__
 from mobilenet.commands import data, export, training, validation
-from mobilenet.errors import RunStopped, UserError, VerificationError
+from mobilenet.errors import RunStopped, UserError, VerificationError, reason
 
 _COMMANDS = (
     data.add_prepare,
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(parsed.command, f"{where}{error.strerror or error}", 2)
+        return _fail(parsed.command, f"{where}{reason(error)}", 2)
     except KeyboardInterrupt:
         return _fail(parsed.command, "interrupted", 130)
     return code

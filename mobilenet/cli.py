@@ -28,6 +28,8 @@ _COMMANDS = (
     training.add_quickstart,
 )
 
+_WITH_SETTINGS = ("settings", "models")  # positional arguments among which settings may be
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit code; mistakes are one line on standard error."""
@@ -57,10 +59,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parsed, rest = parser.parse_known_args(arguments)
     # argparse takes one run of positional arguments; settings may also follow an option.
     is_setting = [not text.startswith("-") and "=" in text for text in rest]
-    if rest and not (hasattr(parsed, "settings") and all(is_setting)):
+    words = next((vars(parsed)[name] for name in _WITH_SETTINGS if name in parsed), None)
+    if rest and (words is None or not all(is_setting)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        parsed.settings.extend(rest)
+    if words is not None:
+        words.extend(rest)
     return parsed
 
 

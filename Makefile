@@ -4,17 +4,21 @@
 CANDIDATES := python3 python3.12 python3.11 python3.10 python3.9
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c '$(SUITABLE)' 2>/dev/null && echo $(p))))
+# Where `make release-check` looks for the Pythons that a release has to run on.
+PYTHONS ?= python3.9 python3.10 python3.11 python3.12
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all check lock clean
+.PHONY: help setup quickstart test test-all check release-check lock clean
 
 help:
 	@echo "make quickstart  set up, then prepare, train, validate and export on the embedded sample"
 	@echo "make test        set up, then run the tests (make test-all: the slow ones too)"
 	@echo "make check       ruff and mypy"
+	@echo "make release-check"
+	@echo "                 all that a new user does, from a clean clone, on every PYTHONS found"
 	@echo "make setup       only set up $(VENV)"
 	@echo "make lock        renew requirements.lock from setup.py"
 	@echo "make clean       remove $(VENV) and everything that quickstart made"
@@ -23,7 +27,7 @@ setup: $(READY)
 
 $(READY): requirements.lock setup.py
 	@test -n "$(PYTHON)" || { echo "No suitable Python found: MXNet 1.9.1 needs Python 3.9 to 3.12 with the venv module; install one and run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
-	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(PYTHON) is not suitable: MXNet 1.9.1 needs Python 3.9 to 3.12 with the venv module" >&2; exit 2; }
+	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(PYTHON) is not suitable: MXNet 1.9.1 needs Python 3.9 to 3.12 with the venv module; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@test "$$(uname -sm)" = "Linux x86_64" || { echo "MXNet 1.9.1 is published for Linux on x86_64 only, and this is $$(uname -sm)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
@@ -54,11 +58,15 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+release-check:
+	$(PYTHON) .ci/release_check.py --pythons $(PYTHONS)
+
 # One file for every supported Python; needs the resolver `uv` on the path.
 lock:
 	uv pip compile setup.py --extra dev --extra tensorboard --universal --python-version 3.9 \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
 	sed -i -E "s/ and (platform_machine|platform_python_implementation|sys_platform) ..? '[^']*'//g; s/ and python_full_version < '3.13'//; s/ ; python_full_version < '3.13'$$//" requirements.lock
+	sed -i '1i # Exact versions for Python 3.9 to 3.12 on Linux; made by `make lock`.' requirements.lock
 
 clean:
 	rm -rf $(VENV) work build dist *.egg-info

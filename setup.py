@@ -19,9 +19,17 @@ def version() -> str:
     return str(ast.literal_eval(next(values)))
 
 
+# The main job ends with a proven ONNX file, so that these are no option but part of every install.
+EXPORT = ["onnx>=1.14", "onnxruntime>=1.16"]
+
 EXTRAS = {
+    "export": EXPORT,
     "tensorboard": ["tensorboardX>=2.6"],
+    # Compiled on installation, against the MXNet that is there already: HOROVOD_WITH_MXNET=1.
+    "horovod": ["horovod==0.28.1"],
+    "completion": ["argcomplete>=3"],
     "dev": [
+        "argcomplete>=3",
         "ruff>=0.6",
         "mypy>=1.10",
         "pytest>=8",
@@ -39,6 +47,18 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords="mobilenet mobilenetv2 mxnet gluon imagenet onnx image-classification",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(9, 13)),
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.9,<3.13",
     packages=find_packages(include=["mobilenet", "mobilenet.*"]),
     # mobilenet/configs is a link to configs/, so that the configurations are installed as well.
@@ -50,12 +70,11 @@ setup(
         "opencv-python>=4.8,<4.12",
         "pyyaml>=6",
         "tqdm>=4.60",
-        "onnx>=1.14",
-        "onnxruntime>=1.16",
+        *EXPORT,
         "matplotlib>=3.5",
         # MXNet imports distutils, which Python 3.12 no longer has and setuptools provides.
         "setuptools; python_version >= '3.12'",
     ],
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["mobilenet = mobilenet.cli:main"]},
+    entry_points={"console_scripts": ["mobilenet = mobilenet.__main__:main"]},
 )

@@ -2,7 +2,7 @@
 
 import sys
 
-from mobilenet.cli import main
+from mobilenet.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main(["validate", *sys.argv[1:]]))

@@ -1,8 +1,56 @@
-"""`python -m mobilenet` is the `mobilenet` command."""
+"""The one door: `python -m mobilenet`, the `mobilenet` command and the three scripts enter here.
 
+What would keep the command line itself from loading is told here, in one sentence.
+"""
+
+from __future__ import annotations
+
+import os
 import sys
+from typing import Sequence
 
-from mobilenet.cli import main
+_SET_UP = "run `make setup` and use .venv/bin/python, or `pip install .` with this Python"
+_HEADLESS = (
+    "install this library (libgl1 and libglib2.0-0 in Debian), or put opencv-python-headless in the"
+    " place of opencv-python"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and gives its exit code; 2 if this Python cannot run it."""
+    _open_standard_streams()
+    if not (3, 9) <= sys.version_info[:2] <= (3, 12):
+        version = ".".join(map(str, sys.version_info[:2]))
+        return _refuse(f"MXNet 1.9.1 needs Python 3.9 to 3.12, and {sys.executable} is {version}")
+    try:
+        from mobilenet.cli import main as run  # noqa: PLC0415 - what it needs may be missing
+
+        return run(arguments)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mobilenet"):
+            raise
+        return _refuse(f"{sys.executable} lacks the package '{error.name}'; {_SET_UP}")
+    except ImportError as error:
+        if ".so" not in str(error):
+            raise
+        return _refuse(f"a library cannot be loaded ({error}); {_HEADLESS}")
+
+
+def _open_standard_streams() -> None:
+    """Opens those that are closed: the next file would get their number, and messages in it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names in any script
+
+
+def _refuse(message: str) -> int:
+    sys.stderr.write(f"mobilenet: {message}\n")
+    return 2
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,7 +13,7 @@ from typing import Callable, Sequence
 
 from mobilenet import __version__
 from mobilenet.commands import data, export, training, validation
-from mobilenet.errors import RunStopped, UserError, VerificationError
+from mobilenet.errors import RunStopped, UserError, VerificationError, reason
 
 _COMMANDS = (
     data.add_prepare,
@@ -28,6 +28,8 @@ _COMMANDS = (
     export.add_export,
     training.add_quickstart,
 )
+
+_WITH_SETTINGS = ("settings", "models")  # positional arguments among which settings may be
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(parsed.command, f"{where}{error.strerror or error}", 2)
+        return _fail(parsed.command, f"{where}{reason(error)}", 2)
     except KeyboardInterrupt:
         return _fail(parsed.command, "interrupted", 130)
     return code
@@ -53,14 +55,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:
+        _complete(parser)
     parsed, rest = parser.parse_known_args(arguments)
     # argparse takes one run of positional arguments; settings may also follow an option.
     is_setting = [not text.startswith("-") and "=" in text for text in rest]
-    if rest and not (hasattr(parsed, "settings") and all(is_setting)):
+    words = next((vars(parsed)[name] for name in _WITH_SETTINGS if name in parsed), None)
+    if rest and (words is None or not all(is_setting)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        parsed.settings.extend(rest)
+    if words is not None:
+        words.extend(rest)
     return parsed
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Answers a shell that asks how its line may go on, and ends the process."""
+    try:
+        import argcomplete  # noqa: PLC0415 - an extra
+    except ImportError:
+        sys.exit(1)  # the line is unfinished: it must not be run
+    argcomplete.autocomplete(parser)
 
 
 def _fail(command: str, message: object, code: int) -> int:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import warnings
 
-import numpy
-
 # Aliases that NumPy 1.24 removed and MXNet 1.9.1 still reads while it is imported.
 _REMOVED_ALIASES = {
     "bool": bool,
@@ -25,6 +23,10 @@ _REMOVED_ALIASES = {
 
 def repair_numpy() -> None:
     """Puts back the aliases of built-in types that NumPy 1.24 removed."""
+    try:
+        import numpy  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return  # then MXNet is missing as well, and `mobilenet.__main__` says so
     for name, builtin in _REMOVED_ALIASES.items():
         if name not in vars(numpy):
             setattr(numpy, name, builtin)

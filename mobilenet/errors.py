@@ -1,5 +1,29 @@
 """The exceptions that end a command with one sentence; ``cli`` alone catches them."""
 
+from __future__ import annotations
+
+import errno
+
+_NO_ROOM = "make room, or choose another disk"
+_FORBIDDEN = "change its permissions, or choose another place"
+_REMEDIES = {
+    errno.ENOENT: "check the path",
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENOSPC: _NO_ROOM,
+    errno.EDQUOT: _NO_ROOM,
+    errno.EFBIG: _NO_ROOM,
+}
+
+
+def reason(error: OSError) -> str:
+    """What the system says, and what helps against it."""
+    remedies = [_REMEDIES[error.errno]] if error.errno in _REMEDIES else []
+    if error.errno == errno.ENOENT and "\\" in str(error.filename):
+        remedies.append("folders are separated by / here")
+    return "; ".join([error.strerror or str(error), *remedies])
+
 
 class UserError(ValueError):
     """A mistake that the user can mend: says what, where and what would be right."""

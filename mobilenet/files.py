@@ -26,10 +26,7 @@ def replaced(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The folder cannot be written to or the disk is full; `path` is as it was before.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _temporary_beside(path)
     try:
         temporary.chmod(0o666 & ~_umask())
         yield temporary
@@ -71,6 +68,19 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _temporary_beside(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
+        )
+    except OSError as error:
+        error.filename = str(path)  # the name that the user knows
+        raise
+    os.close(handle)
+    return Path(name)
 
 
 def _umask() -> int:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
-from mobilenet.errors import DataError
+from mobilenet.errors import DataError, reason
 from mobilenet.metrics import Integers, Predictions
 
 LabelSets = Sequence["frozenset[int]"]
@@ -77,7 +77,7 @@ def _read(path: Path) -> list[list[int]]:
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{path}: cannot be read: {reason(error)}") from None
     except ValueError as error:
         raise DataError(f"{path}: is no JSON ({error})") from None
     is_list = isinstance(content, list) and all(isinstance(entry, list) for entry in content)

@@ -21,7 +21,7 @@ from mobilenet.data.transforms import (
     Floats,
 )
 from mobilenet.data.trees import DiskFolder, walk
-from mobilenet.errors import DataError
+from mobilenet.errors import DataError, reason
 from mobilenet.loading import LoadedModel
 from mobilenet.metrics import Predictions, score
 
@@ -88,7 +88,7 @@ def _input(path: str, transform: EvalTransform) -> Floats:
     try:
         return transform(Path(path).read_bytes())
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{path}: cannot be read: {reason(error)}") from None
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 

@@ -18,7 +18,7 @@ from mobilenet.data.manifest import Manifest, Split
 from mobilenet.data.packing import Tally
 from mobilenet.data.record_folder import MANIFEST, ODDITIES, SYNSET
 from mobilenet.data.sources import Source
-from mobilenet.errors import ConfigError, DataError
+from mobilenet.errors import ConfigError, DataError, reason
 from mobilenet.progress import say, watched
 
 _SPLITS = ("train", "val")
@@ -104,7 +104,7 @@ def prepare(options: PrepareOptions) -> Manifest:
             return _prepare(options, identity)
     except OSError as error:
         where = error.filename or options.output
-        raise DataError(f"{where}: cannot be written: {error.strerror}") from error
+        raise DataError(f"{where}: cannot be written: {reason(error)}") from error
 
 
 def _identity(options: PrepareOptions) -> _Identity:

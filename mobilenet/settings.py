@@ -21,6 +21,7 @@ from typing import Any, Iterator, Sequence, TypeVar
 
 import yaml
 
+from mobilenet.errors import reason
 from mobilenet.settings_decode import (
     Range,
     SettingError,
@@ -60,7 +61,7 @@ def load(schema: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
         with path.open("rb") as file:
             content = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise fault(source, "", f"cannot be read ({error.strerror})") from error
+        raise fault(source, "", f"cannot be read: {reason(error)}") from error
     if len(content) > _MAX_FILE_BYTES:
         raise fault(source, "", f"longer than {_MAX_FILE_BYTES} bytes, so not a settings file")
     try:

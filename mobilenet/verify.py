@@ -15,7 +15,7 @@ from mobilenet.data import ilsvrc, inspection
 from mobilenet.data.inspection import Walk
 from mobilenet.data.record_folder import MANIFEST, SYNSET
 from mobilenet.data.recordio import INDEX_REMEDY, write_index
-from mobilenet.errors import DataError
+from mobilenet.errors import DataError, reason
 
 
 class Finding(NamedTuple):
@@ -132,7 +132,7 @@ def _rebuild_index(path: Path, found: Walk) -> None:
     try:
         write_index(path, inspection.index_keys(found), found.offsets.tolist())
     except OSError as error:
-        raise DataError(f"{path}: cannot write the index: {error.strerror}") from None
+        raise DataError(f"{path}: cannot write the index: {reason(error)}") from None
 
 
 def _header_faults(found: Walk, split: dict[str, Any], num_classes: Optional[int]) -> list[str]:

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any, Callable
 
+import mobilenet
 from mobilenet import settings
 from mobilenet.config import Config
 from mobilenet.files import write_json
@@ -14,6 +15,7 @@ from mobilenet.files import write_json
 Adder = Any  # argparse's type of subparsers has no public name
 MODEL = "a run folder, a checkpoint, a .params file (with --config) or an .onnx file"
 _SETTINGS = "settings of the configuration to replace, e.g. model.width_multiplier=0.5"
+_PACKAGE = Path(mobilenet.__file__).parent
 
 
 def add_command(adder: Adder, name: str, run: Callable[[Namespace], int]) -> ArgumentParser:
@@ -33,12 +35,21 @@ def add_model(parser: ArgumentParser) -> None:
 
 def add_settings(parser: ArgumentParser) -> None:
     """Settings that replace those of the configuration."""
-    parser.add_argument("settings", nargs="*", metavar="key.sub=value", help=_SETTINGS)
+    argument: Any = parser.add_argument(
+        "settings", nargs="*", metavar="key.sub=value", help=_SETTINGS
+    )
+    argument.completer = _setting_names
+
+
+def _setting_names(**_: object) -> list[str]:
+    """What a shell may complete a setting to; called by argcomplete."""
+    entries = settings.documentation(Config)
+    return [f"{entry.key}=" for entry in entries if "." in entry.key]
 
 
 def add_config(parser: ArgumentParser) -> None:
     """The configuration of a model that has none of its own."""
-    parser.add_argument("--config", type=Path, help="YAML configuration of a .params file")
+    parser.add_argument("--config", type=shipped, help="YAML configuration of a .params file")
 
 
 def add_data(parser: ArgumentParser) -> None:
@@ -61,13 +72,22 @@ def write_result(path: Path | None, content: object) -> None:
         write_json(path, content)
 
 
+def shipped(text: str) -> Path:
+    """The path of a configuration; where there is nothing, of the package's own of that name.
+
+    So that `configs/quickstart.yaml` is found from every folder, also without the repository.
+    """
+    path, own = Path(text), _PACKAGE / text
+    return own if not path.exists() and own.is_file() else path
+
+
 def load_config(path: Path, overrides: list[str]) -> Config:
-    """The configuration in the YAML file `path`.
+    """The configuration in the YAML file `path`, or in the package's own of that name.
 
     Raises:
         ConfigError: It cannot be read, or a setting is wrong.
     """
-    return settings.load(Config, path, overrides)
+    return settings.load(Config, shipped(str(path)), overrides)
 
 
 def given(arguments: Namespace, *names: str) -> dict[str, Any]:

@@ -48,8 +48,9 @@ def _image(line: str, where: str, root: Path) -> Image:
         label = -1
     if not 0 <= label < _MAX_LABEL or not label.is_integer():
         raise DataError(f"{where}: the label {columns[1]!r} is not one of 0, 1, 2, ...")
+    path = columns[2].replace("\\", "/")  # as Windows separates folders
     try:
-        file = file_at(root / columns[2])
+        file = file_at(root / path)
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
-    return Image(printable("/".join(Path(columns[2]).parts[-2:])), int(label), file)
+    return Image(printable("/".join(Path(path).parts[-2:])), int(label), file)

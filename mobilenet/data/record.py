@@ -18,7 +18,7 @@ import weakref
 from pathlib import Path
 from typing import Iterator, NamedTuple
 
-from mobilenet.errors import DataError
+from mobilenet.errors import DataError, reason
 
 _MAGIC = struct.pack("<I", 0xCED7230A)
 _PART = struct.Struct("<4sI")
@@ -102,8 +102,13 @@ class RecordSource:
             self.close = weakref.finalize(self, os.close, self._descriptor)
             os.pread(self._descriptor, 1, 0)  # a folder opens, but does not read
             self.size = os.fstat(self._descriptor).st_size
+        except FileNotFoundError:
+            raise DataError(
+                f"{path}: there is no record file; `mobilenet prepare` makes record files, and"
+                " data.directory=DIR says where they are"
+            ) from None
         except OSError as error:
-            raise DataError(f"{path}: cannot read the record file: {error.strerror}") from None
+            raise DataError(f"{path}: cannot read the record file: {reason(error)}") from None
         if not self.size:
             raise DataError(f"{path}: the record file is empty; prepare it again")
 

@@ -24,7 +24,7 @@ from mobilenet.data.record import (
     cut_in_parts,
     pack,
 )
-from mobilenet.errors import DataError
+from mobilenet.errors import DataError, reason
 
 __all__ = [
     "INDEX_REMEDY",
@@ -146,7 +146,7 @@ def read_index(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]
     except FileNotFoundError:
         raise DataError(f"{path}: the index of the records is missing{INDEX_REMEDY}") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot read the index: {error.strerror}") from None
+        raise DataError(f"{path}: cannot read the index: {reason(error)}") from None
     if not content:
         raise DataError(f"{path}: the index is empty{INDEX_REMEDY}")
     if not re.fullmatch(b"(?:" + _INDEX_LINE + b")+", content):

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Iterator, NamedTuple, Optional
 
-from mobilenet.errors import DataError
+from mobilenet.errors import DataError, reason
 
 _BLOCK_BYTES = 512
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
@@ -36,7 +36,7 @@ class File(NamedTuple):
                 file.seek(self.offset)
                 content = file.read(self.size)
         except OSError as error:
-            raise DataError(f"{self.path}: cannot be read: {error.strerror}") from None
+            raise DataError(f"{self.path}: cannot be read: {reason(error)}") from None
         if len(content) < self.size:
             raise DataError(f"{self.path}: has become shorter while it was being packed")
         return content
@@ -91,7 +91,7 @@ class DiskFolder(Folder):
                         _list(entry, content)
         except OSError as error:
             where = error.filename or self.path
-            raise DataError(f"{where}: cannot be read: {error.strerror}") from None
+            raise DataError(f"{where}: cannot be read: {reason(error)}") from None
         return content
 
 
@@ -114,8 +114,8 @@ def file_at(path: Path) -> File:
     try:
         size = path.stat().st_size
     except (OSError, ValueError) as error:  # a name with a zero in it is the latter
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{path}: cannot be read: {reason}") from None
+        why = reason(error) if isinstance(error, OSError) else error
+        raise DataError(f"{path}: cannot be read: {why}") from None
     if not path.is_file():
         raise DataError(f"{path}: is no regular file")
     return File(str(path), 0, size)
@@ -225,6 +225,6 @@ def _members(path: Path, shown: str, start: int, end: int) -> Iterator[tarfile.T
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         raise DataError(f"{shown}: is no tar, or is damaged or cut off ({error})") from None
     except OSError as error:
-        raise DataError(f"{shown}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{shown}: cannot be read: {reason(error)}") from None
     if tail != bytes(_BLOCK_BYTES) or position + _BLOCK_BYTES > end:
         raise DataError(f"{shown}: is damaged or cut off at byte {position}")

@@ -247,7 +247,7 @@ def test_file_cut_short_while_it_is_read(tmp_path: Path) -> None:
 def test_missing_and_empty_files_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "a.rec"
     for damage, message in [
-        (lambda: None, r"a\.rec: cannot read the record file: No such file"),
+        (lambda: None, r"a\.rec: there is no record file"),
         (path.touch, r"a\.rec: the record file is empty; prepare it again"),
         (lambda: write_ours(path, samples_of("noise")), ""),
         (path.with_suffix(".idx").unlink, r"a\.idx: the index .* is missing; `mobilenet verify"),

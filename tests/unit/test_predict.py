@@ -43,7 +43,10 @@ def test_guesses_are_the_five_largest_probabilities(tmp_path: Path, images: list
     for guess in answer.guesses:
         assert guess.name == NAMES[guess.label]
         assert guess.probability == pytest.approx(expected[guess.label], rel=1e-5)
-    assert [guess.label for guess in answer.guesses] == np.argsort(-expected)[:5].tolist()
+    # Several colours are equally far away: only the probabilities have one order.
+    given = [expected[guess.label] for guess in answer.guesses]
+    assert given == pytest.approx(np.sort(expected)[:-6:-1], rel=1e-5)
+    assert len({guess.label for guess in answer.guesses}) == 5
 
 
 def test_sources_are_files_folders_patterns_and_lists(tmp_path: Path, images: list[str]) -> None:

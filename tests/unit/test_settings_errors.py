@@ -221,12 +221,12 @@ def refusal(path: Path) -> str:
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     absent = tmp_path / "no.yaml"
-    assert refusal(absent) == f"{absent}: cannot be read (No such file or directory)"
-    assert refusal(tmp_path) == f"{tmp_path}: cannot be read (Is a directory)"
+    assert refusal(absent) == f"{absent}: cannot be read: No such file or directory; check the path"
+    assert refusal(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
     # Not even root may read this; absent off Linux.
     memory = Path("/proc/self/mem")
     if memory.exists():
-        assert refusal(memory) == f"{memory}: cannot be read (Input/output error)"
+        assert refusal(memory) == f"{memory}: cannot be read: Input/output error"
 
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:

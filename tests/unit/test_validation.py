@@ -138,7 +138,7 @@ def opened(path: Path, names: tuple[str, ...] = NAMES) -> None:
 
 
 def test_data_that_do_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"missing: cannot read the record file"):
+    with pytest.raises(DataError, match=r"missing: there is no record file"):
         opened(tmp_path / "missing")
     with pytest.raises(DataError, match=r"neither val\.rec nor a folder of images per class"):
         opened(tmp_path)

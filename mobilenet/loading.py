@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Sequence
 
 import mxnet as mx
-import numpy as np
 
 from mobilenet import build, settings, weights
 from mobilenet.checkpoint import best_checkpoint, weights_file
@@ -15,7 +14,7 @@ from mobilenet.config import Config
 from mobilenet.data.synset import read_synset
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import ConfigError, WeightsError
-from mobilenet.metrics import Images, Logits, Predict
+from mobilenet.metrics import Predict
 from mobilenet.model import MobileNetV2
 from mobilenet.onnx.runtime import OnnxModel
 
@@ -97,17 +96,4 @@ def _open_onnx(path: Path, config_path: Path | None, overrides: Sequence[str]) -
         raise WeightsError(
             f"{path}: has {model.num_classes} classes, but model.classes is {config.model.classes}"
         )
-    gives_probabilities = model.metadata.output == "probabilities"
-    predict = _from_probabilities(model.predict) if gives_probabilities else model.predict
-    return LoadedModel(path, config, model.class_names, predict, None)
-
-
-def _from_probabilities(predict: Predict) -> Predict:
-    """A predictor of logits by one of probabilities, whose logarithms are logits."""
-
-    def predict_logits(images: Images) -> Logits:
-        # A probability that has vanished stays finite.
-        logits: Logits = np.log(np.maximum(predict(images), np.finfo(np.float32).tiny))
-        return logits
-
-    return predict_logits
+    return LoadedModel(path, config, model.class_names, model.logits, None)

@@ -32,8 +32,6 @@ def int8_block(
     with warnings.catch_warnings():
         # It makes its result from an input without a type, which it finds out later.
         warnings.filterwarnings("ignore", message="Cannot decide type")
-        block = quantize_net_v2(
-            network, quantize_mode="smart", calib_data=data, calib_mode="naive"
-        )
+        block = quantize_net_v2(network, quantize_mode="smart", calib_data=data, calib_mode="naive")
     block.hybridize(static_alloc=True, static_shape=False)
     return block

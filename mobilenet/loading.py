@@ -34,6 +34,13 @@ class LoadedModel:
     """From normalised images `(N, 3, H, W)` to logits."""
     network: MobileNetV2 | None
     """The Gluon network; None for an ONNX file."""
+    calibrated_on: str | None = None
+    """The images that the ranges of its 8-bit integers are from; None in floating point."""
+
+    @property
+    def title(self) -> str:
+        """What to call the model where there are several."""
+        return str(self.path) if self.calibrated_on is None else f"{self.path} (int8)"
 
     @property
     def transform(self) -> EvalTransform:
@@ -96,4 +103,5 @@ def _open_onnx(path: Path, config_path: Path | None, overrides: Sequence[str]) -
         raise WeightsError(
             f"{path}: has {model.num_classes} classes, but model.classes is {config.model.classes}"
         )
-    return LoadedModel(path, config, model.class_names, model.logits, None)
+    calibrated_on = model.metadata.calibrated_on
+    return LoadedModel(path, config, model.class_names, model.logits, None, calibrated_on)

@@ -71,7 +71,7 @@ def handle(requests: Optional[Sequence[Request]], context: Any) -> Optional[list
     classifier = _opened(Path(context.system_properties["model_dir"]))
     if requests is None:
         return None
-    answers = []
+    answers: list[dict[str, Any]] = []
     for place, request in enumerate(requests):
         context.set_response_content_type(place, "application/json")
         try:

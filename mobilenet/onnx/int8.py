@@ -56,7 +56,7 @@ def quantized(source: Path, images: Images) -> onnx.ModelProto:
     return model
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  # it has no types
+class _Reader(CalibrationDataReader):
     """Gives one batch after the other, and then None."""
 
     def __init__(self, model: onnx.ModelProto, images: Images) -> None:
@@ -71,7 +71,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # it has no types
 
 
 def _tidy(model: onnx.ModelProto) -> None:
-    """Takes out what the quantizer leaves behind: its remarks, and limits of clips that are gone."""
+    """Takes out what the quantizer leaves: its remarks, and the limits of clips that are gone."""
     graph = model.graph
     used = {name for node in graph.node for name in node.input}
     kept = [node for node in graph.node if node.op_type != "Constant" or node.output[0] in used]

@@ -112,7 +112,7 @@ class OnnxModel:
         return np.concatenate([np.zeros((0, self.num_classes), np.float32), *outputs])
 
     def logits(self, data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The logits `(N, classes)` of images; of a file that gives probabilities, their logarithms.
+        """The logits of images, `(N, classes)`; logarithms where the file gives probabilities.
 
         Raises:
             WeightsError: As `predict`.

@@ -54,7 +54,7 @@ class Comparison:
         counts = (self.first.counts, self.second.counts)
         num_images = counts[0].num_images
         lines = [
-            f"{one.model.path}: top-1 {100 * count.top1:.2f} %, top-5 {100 * count.top5:.2f} %"
+            f"{one.model.title}: top-1 {100 * count.top1:.2f} %, top-5 {100 * count.top5:.2f} %"
             for one, count in zip((self.first, self.second), counts)
         ]
         difference = 100 * (counts[1].top1 - counts[0].top1)

@@ -44,10 +44,27 @@ _ENVIRONMENT = {
 }
 
 
+_set_by_us: set[str] = set()
+
+
 def set_environment() -> None:
     """Sets what native libraries read when they are loaded, unless the user has set it."""
     for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+        if name not in os.environ:
+            os.environ[name] = value
+            _set_by_us.add(name)
+
+
+def allow_all_instructions() -> None:
+    """Takes back the limit on instructions, if it is ours, before MXNet computes anything.
+
+    The limit serves training. Integers need what it forbids: VNNI, without which oneDNN is no
+    faster in int8 than in single precision, and sums of products overflow.
+    """
+    limit = "DNNL_MAX_CPU_ISA"
+    if limit in _set_by_us:
+        del os.environ[limit]
+        _set_by_us.remove(limit)
 
 
 def silence_mxnet_import() -> None:

@@ -61,7 +61,7 @@ def export(
     ).updated(_provenance(model, transform))
     examples = None if images is None else example_images(images, transform, _NUM_EXAMPLES)
     return export_network(
-        model.network, output or _beside(model.path), options, own.updated(facts), examples
+        model.network, output or beside(model.path), options, own.updated(facts), examples
     )
 
 
@@ -144,5 +144,6 @@ def _transform_for(transform: EvalTransform, options: GraphOptions) -> EvalTrans
     return dataclasses.replace(transform, resolution=options.resolution, short_side=0)
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.onnx") if path.is_dir() else path.with_suffix(".onnx")
+def beside(path: Path, ending: str = ".onnx") -> Path:
+    """What a model's file is called by default: its path with `ending`."""
+    return path.with_name((path.name if path.is_dir() else path.stem) + ending)

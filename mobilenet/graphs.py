@@ -51,11 +51,19 @@ def inference_block_of(
     symbol: mx.sym.Symbol, arrays: Mapping[str, mx.nd.NDArray], context: mx.Context
 ) -> gluon.HybridBlock:
     """Like `inference_block`, from a plain graph and its parameters by name."""
+    block = frozen_block(symbol, arrays, context)
+    backend = {"backend": "MKLDNN"} if context.device_type == "cpu" else {}
+    block.hybridize(static_alloc=True, static_shape=False, **backend)
+    return block
+
+
+def frozen_block(
+    symbol: mx.sym.Symbol, arrays: Mapping[str, mx.nd.NDArray], context: mx.Context
+) -> gluon.HybridBlock:
+    """A plain graph with copies of its parameters, by name, on `context`; not hybridized."""
     block = gluon.SymbolBlock(symbol, [_input()])
     for name, parameter in block.collect_params().items():
         parameter.shape, parameter.grad_req = arrays[name].shape, "null"
         parameter.initialize(ctx=context)
         parameter.set_data(arrays[name])
-    backend = {"backend": "MKLDNN"} if context.device_type == "cpu" else {}
-    block.hybridize(static_alloc=True, static_shape=False, **backend)
     return block

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Sequence
 
 import mxnet as mx
-import numpy as np
 
 from mobilenet import build, settings, weights
 from mobilenet.checkpoint import best_checkpoint, weights_file
@@ -15,7 +14,7 @@ from mobilenet.config import Config
 from mobilenet.data.synset import read_synset
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import ConfigError, WeightsError
-from mobilenet.metrics import Images, Logits, Predict
+from mobilenet.metrics import Predict
 from mobilenet.model import MobileNetV2
 from mobilenet.onnx.runtime import OnnxModel
 
@@ -35,6 +34,13 @@ class LoadedModel:
     """From normalised images `(N, 3, H, W)` to logits."""
     network: MobileNetV2 | None
     """The Gluon network; None for an ONNX file."""
+    calibrated_on: str | None = None
+    """The images that the ranges of its 8-bit integers are from; None in floating point."""
+
+    @property
+    def title(self) -> str:
+        """What to call the model where there are several."""
+        return str(self.path) if self.calibrated_on is None else f"{self.path} (int8)"
 
     @property
     def transform(self) -> EvalTransform:
@@ -97,17 +103,5 @@ def _open_onnx(path: Path, config_path: Path | None, overrides: Sequence[str]) -
         raise WeightsError(
             f"{path}: has {model.num_classes} classes, but model.classes is {config.model.classes}"
         )
-    gives_probabilities = model.metadata.output == "probabilities"
-    predict = _from_probabilities(model.predict) if gives_probabilities else model.predict
-    return LoadedModel(path, config, model.class_names, predict, None)
-
-
-def _from_probabilities(predict: Predict) -> Predict:
-    """A predictor of logits by one of probabilities, whose logarithms are logits."""
-
-    def predict_logits(images: Images) -> Logits:
-        # A probability that has vanished stays finite.
-        logits: Logits = np.log(np.maximum(predict(images), np.finfo(np.float32).tiny))
-        return logits
-
-    return predict_logits
+    calibrated_on = model.metadata.calibrated_on
+    return LoadedModel(path, config, model.class_names, model.logits, None, calibrated_on)

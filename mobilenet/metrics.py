@@ -74,6 +74,21 @@ class Predictions(NamedTuple):
         return Counts(len(self.labels), num_top1, num_top5, float(self.losses.sum()))
 
 
+class Guess(NamedTuple):
+    """A class that an image may show."""
+
+    label: int
+    name: str
+    probability: float
+
+
+def guesses(predictions: Predictions, place: int, names: Sequence[str]) -> tuple[Guess, ...]:
+    """The most probable classes of the image at `place`, best first, by the `names` of all."""
+    labels = predictions.classes[place].tolist()
+    probabilities = predictions.probabilities[place].tolist()
+    return tuple(Guess(k, names[k], p) for k, p in zip(labels, probabilities))
+
+
 def joined(parts: Sequence[Predictions]) -> Predictions:
     """The answers of all `parts`, of which there is at least one, in order."""
     return Predictions(*(np.concatenate(arrays) for arrays in zip(*parts)))

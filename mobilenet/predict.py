@@ -10,7 +10,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Iterator, NamedTuple, Sequence, TextIO
+from typing import Iterable, Iterator, Sequence, TextIO
 
 import numpy as np
 
@@ -23,17 +23,9 @@ from mobilenet.data.transforms import (
 from mobilenet.data.trees import DiskFolder, walk
 from mobilenet.errors import DataError, reason
 from mobilenet.loading import LoadedModel
-from mobilenet.metrics import Predictions, score
+from mobilenet.metrics import Guess, guesses, score
 
 _STANDARD_INPUT = "-"
-
-
-class Guess(NamedTuple):
-    """A class that an image may show."""
-
-    label: int
-    name: str
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -54,13 +46,7 @@ def predict(model: LoadedModel, images: Iterable[str]) -> Iterator[Answer]:
     size = model.config.validation.batch_size
     for paths, batch in _batches(list(images), model.transform, size):
         predictions = score(model.predict(batch), np.zeros(len(batch), np.int32))
-        yield from (Answer(path, _guesses(predictions, i, names)) for i, path in enumerate(paths))
-
-
-def _guesses(predictions: Predictions, place: int, names: Sequence[str]) -> tuple[Guess, ...]:
-    labels = predictions.classes[place].tolist()
-    probabilities = predictions.probabilities[place].tolist()
-    return tuple(Guess(k, names[k], p) for k, p in zip(labels, probabilities))
+        yield from (Answer(path, guesses(predictions, i, names)) for i, path in enumerate(paths))
 
 
 def _batches(

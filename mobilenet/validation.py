@@ -72,6 +72,8 @@ class Validation:
             several = self.any_label
             lines.append(_accuracy("top-1, any label", several.num_top1, several.num_images))
             lines.append(_accuracy("top-5, any label", several.num_top5, several.num_images))
+        if self.model.calibrated_on is not None:
+            lines.append(f"int8, calibrated on {self.model.calibrated_on}")
         if self.data.num_missing:
             lines.append(
                 f"not comparable: {self.data.num_missing} images of ILSVRC2012 are missing"
@@ -97,6 +99,7 @@ class Validation:
             "images_per_second": counts.num_images / self.seconds,
             "model": str(self.model.path),
             "data": str(self.data.path),
+            "int8_calibrated_on": self.model.calibrated_on,
             "transform": described(self.transform),
             "views": self.options.views,
             "restricted": self.options.restricted,

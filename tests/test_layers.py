@@ -23,12 +23,13 @@ ROWS = {
         "run_report "
         "statistics imagenet report.style report.thumbnails data.recordio data.augment "
         "data.sample data.order onnx.operators onnx.folding onnx.ends onnx.half onnx.origin "
-        "onnx.runtime data.ilsvrc data.classes data.images data.conversion data.complaints "
-        "data.record_folder"
+        "onnx.runtime onnx.int8 data.ilsvrc data.classes data.images data.conversion "
+        "data.complaints data.record_folder"
     ),
+    "requests": "service",
     "layouts": "data.synset data.layouts data.lists",
     "assemblies": (
-        "onnx.writer onnx.proof onnx.examples onnx.package expectation multilabel "
+        "int8 onnx.writer onnx.proof onnx.examples onnx.package expectation multilabel "
         "report.answers report.charts report.document checkpoint training_step views "
         "data.reader data.packing data.sources data.inspection"
     ),
@@ -36,12 +37,13 @@ ROWS = {
     "learning": "learner",
     "course": "trainer",
     "models": "loading",
+    "other numbers": "quantization",
     "examination": "validation",
     "use cases": (
         "averaging run_comparison prepare verify training comparison audit history export "
-        "predict info bench packaging"
+        "predict info bench packaging serving"
     ),
-    "several use cases": "family quickstart",
+    "several use cases": "family quickstart int8_export",
     "arguments": "commands.arguments",
     "commands": "commands.data commands.training commands.validation commands.export",
     "door frame": "cli",

@@ -61,6 +61,25 @@ def add_data(parser: ArgumentParser) -> None:
     )
 
 
+def add_int8(parser: ArgumentParser) -> None:
+    """Integers instead of single precision, with the images that set their ranges."""
+    parser.add_argument(
+        "--int8", action="store_true", help="compute in 8-bit integers, on the CPU by oneDNN"
+    )
+    add_calibration(parser)
+
+
+def add_calibration(parser: ArgumentParser) -> None:
+    """The images that set the ranges of integers."""
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DATA",
+        help="images that set the ranges of --int8: record file, or folder of records or of images"
+        " (those of the data; the training images, if it has them)",
+    )
+
+
 def add_json(parser: ArgumentParser) -> None:
     """A file for machines."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to FILE")

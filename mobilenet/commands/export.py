@@ -10,6 +10,7 @@ from typing import Any, Iterator, Optional, Sequence
 
 from mobilenet.commands.arguments import (
     Adder,
+    add_calibration,
     add_command,
     add_config,
     add_data,
@@ -31,7 +32,8 @@ def add_export(adder: Adder) -> None:
     add = parser.add_argument
     add(
         "models", nargs="+", metavar="MODEL",
-        help="run folders, checkpoints or a .params file (with --config); then key.sub=value",
+        help="run folders, checkpoints or a .params file (with --config); then key.sub=value;"
+        " for --package and --mar alone also an .onnx file",
     )  # fmt: skip
     add_config(parser)
     add("--output", type=Path, help="file (MODEL's name with .onnx), or folder of a family")
@@ -40,6 +42,9 @@ def add_export(adder: Adder) -> None:
     add("--resolutions", type=counts, default=(), metavar="PX,PX", help="of a family")
     add("--package", type=Path, metavar="DIR", help="also pack the file as the model zoo does")
     add("--examples", type=count, help="inputs with outputs in the package (3)")
+    add("--mar", type=Path, metavar="FILE.mar", help="also make an archive for Multi-Model-Server")
+    add("--int8", action="store_true", help="8-bit integers, if they lose little on --data")
+    add_calibration(parser)
     add_data(parser)
     add_json(parser)
     _add_graph_arguments(parser)
@@ -74,11 +79,12 @@ def export(arguments: Namespace) -> int:
     _check(arguments, paths)
     if len(paths) > 1 or arguments.widths or arguments.resolutions:
         return _export_family(arguments, paths, overrides)
-    result = _export_one(arguments, paths[0], overrides)
-    print(result.summary())
-    write_result(arguments.json, result.as_json())
+    is_made = paths[0].suffix == ".onnx" and _is_packed(arguments)
+    file = _made(arguments, paths[0], overrides) if is_made else _make(arguments, paths, overrides)
     if arguments.package is not None:
-        _package(result.path, arguments)
+        _package(file, arguments)
+    if arguments.mar is not None:
+        _serve(file, arguments.mar)
     return 0
 
 
@@ -91,23 +97,29 @@ def _split(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     return paths, [word for word, setting in zip(words, is_setting) if setting]
 
 
+def _is_packed(arguments: Namespace) -> bool:
+    return arguments.package is not None or arguments.mar is not None
+
+
 def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
     """Refuses what would have no effect."""
     is_family = len(paths) > 1 or arguments.widths or arguments.resolutions
     if arguments.untrained:
-        _refuse(arguments, "with --untrained", "config", "data")
+        _refuse(arguments, "with --untrained", "config", "data", "int8")
         if len(paths) > 1:
             raise UserError("--untrained takes one YAML file, not several")
     else:
         _refuse(arguments, "without --untrained", "widths")
     if is_family:
-        _refuse(arguments, "on a family", "package")
+        _refuse(arguments, "on a family", "package", "mar", "int8")
         if "resolution" in arguments:
             raise UserError("--resolution has no effect on a family, which has --resolutions")
         if arguments.output is None:
             raise UserError("a family needs --output: the folder for its files")
     if arguments.package is None:
         _refuse(arguments, "without --package", "examples")
+    if not arguments.int8:
+        _refuse(arguments, "without --int8", "calibration")
 
 
 def _refuse(arguments: Namespace, circumstance: str, *names: str) -> None:
@@ -120,6 +132,23 @@ def _chosen(arguments: Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in _GRAPH if name in arguments}
 
 
+def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Path:
+    """An .onnx file that is packed as it is, so that nothing may ask for another one."""
+    names = ("output", "int8", "untrained", "config", "json")
+    _refuse(arguments, "on an .onnx file, which is packed as it is", *names)
+    if _chosen(arguments) or overrides:
+        raise ConfigError(f"{path} is packed as it is: settings and graph options have no effect")
+    return path
+
+
+def _make(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) -> Path:
+    result = _export_one(arguments, paths[0], overrides)
+    print(result.summary())
+    write_result(arguments.json, result.as_json())
+    file: Path = result.path
+    return file
+
+
 def _export_one(arguments: Namespace, path: Path, overrides: list[str]) -> Any:
     from mobilenet.export import export, export_untrained, options_for
     from mobilenet.loading import open_model
@@ -129,8 +158,19 @@ def _export_one(arguments: Namespace, path: Path, overrides: list[str]) -> Any:
         output = arguments.output or path.with_suffix(".onnx")
         return export_untrained(config, output, options_for(config, **_chosen(arguments)))
     model = open_model(path, arguments.config, overrides)
+    if arguments.int8:
+        return _export_int8(arguments, model)
     options = options_for(model.config, **_chosen(arguments))
     return export(model, arguments.output, options, arguments.data)
+
+
+def _export_int8(arguments: Namespace, model: Any) -> Any:
+    from mobilenet.export import options_for
+    from mobilenet.int8_export import export_int8
+    from mobilenet.onnx.int8 import OPSET
+
+    options = options_for(model.config, **{"opset": OPSET, **_chosen(arguments)})
+    return export_int8(model, arguments.output, options, arguments.data, arguments.calibration)
 
 
 def _export_family(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) -> int:
@@ -164,3 +204,10 @@ def _package(file: Path, arguments: Namespace) -> None:
     examples = {} if arguments.examples is None else {"num_examples": arguments.examples}
     made = package(file, arguments.package, arguments.data, **examples)
     print("\n".join(f"Package: {path}" for path in (made.archive, made.manifest, made.card)))
+
+
+def _serve(file: Path, output: Path) -> None:
+    from mobilenet.serving import write_service
+
+    write_service(file, output)
+    print(f"Archive for Multi-Model-Server: {output}")

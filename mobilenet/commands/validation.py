@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 from mobilenet.commands.arguments import (
     MODEL,
@@ -12,12 +13,14 @@ from mobilenet.commands.arguments import (
     add_command,
     add_config,
     add_data,
+    add_int8,
     add_json,
     add_model,
     add_settings,
     counts,
     write_result,
 )
+from mobilenet.compat import allow_all_instructions
 from mobilenet.errors import UserError
 
 _PUBLISHED = "published"
@@ -30,6 +33,7 @@ def add_validate(adder: Adder) -> None:
     add_data(parser)
     add_json(parser)
     add = parser.add_argument
+    add_int8(parser)
     add("--report", type=Path, help="folder for a page, a table and the figures")
     add("--views", choices=("one", "flip", "ten-crop"), default="one", help="views to average over")
     add("--restrict", action="store_true", help="answer only classes of the data")
@@ -77,6 +81,7 @@ def add_predict(adder: Adder) -> None:
         "images", nargs="+", metavar="IMAGE", help="files, folders, patterns, or - for a list"
     )
     add_config(parser)
+    add_int8(parser)
     parser.add_argument(
         "--set", action="append", default=[], metavar="key.sub=value", help="settings to replace"
     )
@@ -89,6 +94,7 @@ def add_predict(adder: Adder) -> None:
 
 def validate(arguments: Namespace) -> int:
     """Count the top-1 and top-5 hits of a model over every image; exit code 1 if too few."""
+    _prepare_int8(arguments)
     from mobilenet import expectation, validation
     from mobilenet.loading import open_model
 
@@ -98,6 +104,7 @@ def validate(arguments: Namespace) -> int:
     tolerance = arguments.tolerance
     expected = [expectation.parse(wanted, tolerance or 0.0)] if wanted else []
     model = open_model(arguments.model, arguments.config, arguments.settings)
+    model = _asked(arguments, model, arguments.data)
     images = validation.open_data(model, arguments.data)
     if _PUBLISHED in arguments.expect:
         missing = expectation.TOLERANCE if tolerance is None else tolerance
@@ -114,6 +121,23 @@ def validate(arguments: Namespace) -> int:
     return 0
 
 
+def _prepare_int8(arguments: Namespace) -> None:
+    """What has to come before MXNet is imported."""
+    if arguments.int8:
+        allow_all_instructions()
+    elif arguments.calibration is not None:
+        raise UserError("--calibration has no effect without --int8")
+
+
+def _asked(arguments: Namespace, model: Any, data: Path | None = None) -> Any:
+    """The model, in 8-bit integers if they are asked for; `data` calibrates them by default."""
+    if not arguments.int8:
+        return model
+    from mobilenet.quantization import in_int8
+
+    return in_int8(model, arguments.calibration or data)
+
+
 def _compare(arguments: Namespace) -> int:
     from mobilenet.comparison import compare
     from mobilenet.loading import open_model
@@ -127,7 +151,7 @@ def _compare(arguments: Namespace) -> int:
         open_model(path, arguments.config if path.is_file() else None, arguments.settings)
         for path in (arguments.model, arguments.against)
     )
-    result = compare(first, second, arguments.data)
+    result = compare(_asked(arguments, first, arguments.data), second, arguments.data)
     print(result.summary())
     write_result(arguments.json, result.as_json())
     return 0
@@ -159,11 +183,12 @@ def history(arguments: Namespace) -> int:
 
 def predict(arguments: Namespace) -> int:
     """Name the five most probable classes of each image."""
+    _prepare_int8(arguments)
     from mobilenet.loading import open_model
     from mobilenet.predict import FORMATS, find_images, predict
 
     images = find_images(arguments.images, sys.stdin)
-    model = open_model(arguments.model, arguments.config, arguments.set)
+    model = _asked(arguments, open_model(arguments.model, arguments.config, arguments.set))
     for line in FORMATS[arguments.format](predict(model, images)):
         print(line, flush=True)
     return 0

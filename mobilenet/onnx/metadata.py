@@ -56,7 +56,12 @@ class Metadata:
     num_validated: Optional[int] = None
     """Number of images behind the accuracies."""
     validated_on: Optional[str] = None
-    """Which images: `val`, or `minival` if they were held out of the training images."""
+    """Which images: `val`, or `minival` if they were held out of the training images; or the name
+    of a file or folder."""
+    quantization: Optional[str] = None
+    """How numbers are rounded to integers; None if they are not."""
+    calibrated_on: Optional[str] = None
+    """The images that the ranges of these integers are from."""
 
     def updated(self, other: Metadata) -> Metadata:
         """These facts, replaced by those that `other` knows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Optional
 
@@ -49,7 +50,7 @@ class OnnxModel:
     def _has_class_scores(self) -> bool:
         return len(self._output.shape) == 2 and isinstance(self._output.shape[1], int)
 
-    @property
+    @cached_property
     def metadata(self) -> Metadata:
         """What the file says about itself."""
         return from_properties(self._session.get_modelmeta().custom_metadata_map)
@@ -109,6 +110,19 @@ class OnnxModel:
             )
             outputs.append(output[: len(batch)])
         return np.concatenate([np.zeros((0, self.num_classes), np.float32), *outputs])
+
+    def logits(self, data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """The logits of images, `(N, classes)`; logarithms where the file gives probabilities.
+
+        Raises:
+            WeightsError: As `predict`.
+        """
+        outputs = self.predict(data)
+        if self.metadata.output != "probabilities":
+            return outputs
+        # A probability that has vanished stays finite.
+        logits: npt.NDArray[np.float32] = np.log(np.maximum(outputs, np.finfo(np.float32).tiny))
+        return logits
 
     def _check(self, data: npt.NDArray[Any]) -> None:
         fits = data.ndim == 4 and data.shape[1] == 3 and data.dtype == self.dtype

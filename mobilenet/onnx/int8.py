@@ -1,0 +1,79 @@
+"""ONNX files in 8-bit integers, made from single precision by ONNX Runtime's quantizer.
+
+Weights are signed with a scale per output channel: with one scale per layer, MobileNet v2's
+depthwise convolutions lose everything. Activations are unsigned with a scale per layer, between the
+least and the largest value that calibration finds. The operators are those of ONNX itself
+(QuantizeLinear and DequantizeLinear around the others), which runtimes fuse.
+
+Sources: R. Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference",
+arXiv:1806.08342, sections 3.1 and 5.1; onnxruntime.ai/docs/performance/model-optimizations.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Iterator, Mapping, Optional
+
+import numpy.typing as npt
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+OPSET = 13
+"""The first whose DequantizeLinear takes a scale per channel."""
+
+Images = npt.NDArray[Any]
+
+
+def quantized(source: Path, images: Images) -> onnx.ModelProto:
+    """The ONNX file `source` of opset 13 or later in 8-bit integers; it has no metadata.
+
+    Args:
+        source: A file in single precision.
+        images: `(N, 3, H, W)` as the file takes them: what the ranges of activations are taken
+            from. N is a multiple of the file's batch size, if that is fixed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        prepared, result = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
+        quant_pre_process(source, prepared, skip_optimization=True, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            result,
+            _Reader(onnx.load(str(source)), images),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        model = onnx.load(str(result))
+    _tidy(model)
+    return model
+
+
+class _Reader(CalibrationDataReader):
+    """Gives one batch after the other, and then None."""
+
+    def __init__(self, model: onnx.ModelProto, images: Images) -> None:
+        source = model.graph.input[0]
+        size = source.type.tensor_type.shape.dim[0].dim_value or 1
+        self._batches: Iterator[Mapping[str, Images]] = (
+            {source.name: images[start : start + size]} for start in range(0, len(images), size)
+        )
+
+    def get_next(self) -> Optional[Mapping[str, Images]]:
+        return next(self._batches, None)
+
+
+def _tidy(model: onnx.ModelProto) -> None:
+    """Takes out what the quantizer leaves: its remarks, and the limits of clips that are gone."""
+    graph = model.graph
+    used = {name for node in graph.node for name in node.input}
+    kept = [node for node in graph.node if node.op_type != "Constant" or node.output[0] in used]
+    del graph.node[:], graph.value_info[:], model.metadata_props[:]
+    graph.node.extend(kept)

@@ -48,7 +48,8 @@ class ImportResult:
         activation = model.activation or DIALECTS[model.dialect].activation
         lines = [
             f"{self.source}: MobileNet v2 of width {model.width_multiplier:g} in the dialect"
-            f" '{model.dialect}', {model.classes} classes, {activation}; the layout is {self.family}'s",
+            f" '{model.dialect}', {model.classes} classes, {activation}, in the layout of"
+            f" {self.family}",
             f"Input: {data.resolution} px, mean {list(data.mean)}, std {list(data.std)}",
             *(f"Note: {note}" for note in self.notes),
         ]
@@ -180,5 +181,5 @@ def _compared(reference: Reference, network: MobileNetV2, config: Config, path: 
 
 def _commented(text: str, source: Source, path: Path) -> str:
     """The settings with the origin of the weights above them."""
-    lines = (f"Weights of {path.name}, in {source.family}'s layout.", *source.notes)
+    lines = (f"Weights of {path.name}, in the layout of {source.family}.", *source.notes)
     return "".join(f"# {one_line(line)}\n" for line in lines) + text

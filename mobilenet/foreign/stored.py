@@ -109,11 +109,9 @@ def read_npz(path: Path) -> dict[str, Stored]:
         WeightsError: The file is no such archive, is damaged, or holds more than plain arrays.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            return {
-                name.removesuffix(".npy"): _member(path, archive, name)
-                for name in archive.namelist()
-            }
+        archive = zipfile.ZipFile(path)  # stays open for as long as an array of it is left
+        names = archive.namelist()
+        return {name.removesuffix(".npy"): _member(path, archive, name) for name in names}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
         if isinstance(error, WeightsError):
             raise
@@ -130,7 +128,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Stored:
         )
 
     def read() -> Array:
-        with zipfile.ZipFile(path) as again, again.open(name) as file:
+        with archive.open(name) as file:
             return np.asarray(_NPY.read_array(file, allow_pickle=False))
 
     return Stored(shape, read)

@@ -12,7 +12,7 @@ import sys
 from typing import Callable, Sequence
 
 from mobilenet import __version__
-from mobilenet.commands import data, export, training, validation
+from mobilenet.commands import data, export, importing, training, validation
 from mobilenet.errors import RunStopped, UserError, VerificationError, reason
 
 _COMMANDS = (
@@ -26,6 +26,7 @@ _COMMANDS = (
     validation.add_history,
     validation.add_predict,
     export.add_export,
+    importing.add_import,
     training.add_quickstart,
 )
 

@@ -7,14 +7,16 @@ This file alone decides what a network is made of; how it trains is decided else
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple, Sequence
 
 import mxnet as mx
 from mxnet.gluon import nn
 
-# Running statistics keep 0.9 of their past and variances are padded by 1e-5: Gluon's defaults,
-# which every published set of Gluon weights was trained with.
-_NORM = {"momentum": 0.9, "epsilon": 1e-5}
+EPSILON = 1e-5
+"""What every BatchNorm adds to the variance."""
+# Gluon's defaults, which every published set of Gluon weights was trained with; running statistics
+# keep 0.9 of their past.
+_NORM = {"momentum": 0.9, "epsilon": EPSILON}
 
 
 class Stage(NamedTuple):
@@ -171,14 +173,13 @@ class MobileNetV2(nn.HybridBlock):
                 f"width_multiplier (={width_multiplier}) and classes (={classes}) must be above 0"
             )
         super().__init__(prefix="")
-        stem, head = scaled_ends(width_multiplier, dialect)
-        last = _scale(STAGES[-1].channels, width_multiplier, dialect)
+        stem, *stages, head = scaled_channels(width_multiplier, dialect)
         with self.name_scope():
             self.features = nn.HybridSequential(prefix="")
             self.features.add(
                 ConvNorm(Convolution(3, stem, 3, stride=2), dialect.activation, prefix="stem_"),
-                *_blocks(stem, width_multiplier, dialect),
-                ConvNorm(Convolution(last, head), dialect.activation, prefix="head_"),
+                *_blocks(stem, stages, dialect),
+                ConvNorm(Convolution(stages[-1], head), dialect.activation, prefix="head_"),
                 nn.GlobalAvgPool2D(prefix="pool_"),
             )
             self.classifier = _classifier(head, classes, dialect, dropout)
@@ -187,10 +188,11 @@ class MobileNetV2(nn.HybridBlock):
         return self.classifier(self.features(x))
 
 
-def scaled_ends(width_multiplier: float, dialect: Dialect) -> tuple[int, int]:
-    """Channels of the stem and of the head; the head is never made narrower than in the paper."""
-    stem = _scale(STEM_CHANNELS, width_multiplier, dialect)
-    return stem, _scale(HEAD_CHANNELS, max(1.0, width_multiplier), dialect)
+def scaled_channels(width_multiplier: float, dialect: Dialect) -> tuple[int, ...]:
+    """Channels of the stem, the stages and the head, which is never narrower than in the paper."""
+    plain = (STEM_CHANNELS, *(stage.channels for stage in STAGES))
+    head = _scale(HEAD_CHANNELS, max(1.0, width_multiplier), dialect)
+    return (*(_scale(channels, width_multiplier, dialect) for channels in plain), head)
 
 
 def _scale(channels: int, width_multiplier: float, dialect: Dialect) -> int:
@@ -200,10 +202,9 @@ def _scale(channels: int, width_multiplier: float, dialect: Dialect) -> int:
 
 
 def _blocks(
-    in_channels: int, width_multiplier: float, dialect: Dialect
+    in_channels: int, channels: Sequence[int], dialect: Dialect
 ) -> Iterator[InvertedResidual]:
-    for row, stage in enumerate(STAGES, start=1):
-        out_channels = _scale(stage.channels, width_multiplier, dialect)
+    for row, (stage, out_channels) in enumerate(zip(STAGES, channels), start=1):
         expands = stage.expansion != 1 or dialect.expands_first_block
         for repeat in range(stage.repeats):
             yield InvertedResidual(

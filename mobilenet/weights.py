@@ -1,4 +1,4 @@
-"""Parameters by name: read from files without unpickling, renamed from published forms, fitted.
+"""Parameters by name: read from files without unpickling, renamed from Gluon's forms, fitted.
 
 The package's own names are those of `model.MobileNetV2`. Files of gluoncv and of Gluon's model zoo
 name layers by their place in the network; they are recognised and renamed.
@@ -8,17 +8,56 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Iterator, Mapping
+from typing import Iterable, Iterator, Mapping, NamedTuple, Protocol
 
 import mxnet as mx
 from mxnet import gluon
 
 from mobilenet.errors import WeightsError
+from mobilenet.model import STAGES
+from mobilenet.settings_text import one_line, shortened
 
 # What an NDArray list file begins with (mxnet/src/ndarray/ndarray.cc, kMXAPINDArrayListMagic).
 _MAGIC = (0x112).to_bytes(8, "little")
-_NORM = ("gamma", "beta", "running_mean", "running_var")
 _LISTED_NAMES = 5
+
+NORM = ("gamma", "beta", "running_mean", "running_var")
+"""What a BatchNorm's parameters and statistics are called."""
+
+
+class Shaped(Protocol):
+    """Whatever has a shape."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its sizes."""
+
+
+class Block(NamedTuple):
+    """An inverted residual block by its places, as names of layers tell them."""
+
+    number: int
+    """In the network, from 0."""
+    stage: int
+    """Row of Table 2, from 1."""
+    repeat: int
+    """In the stage, from 0."""
+    parts: tuple[str, ...]
+    """`expand`, unless it has none, `depthwise` and `project`."""
+
+
+def blocks(expands_first: bool) -> Iterator[Block]:
+    """The blocks in their order; `expands_first` as `model.Dialect.expands_first_block`."""
+    places = [(row, i) for row, stage in enumerate(STAGES, 1) for i in range(stage.repeats)]
+    for number, (stage, repeat) in enumerate(places):
+        parts = ("expand", "depthwise", "project")
+        yield Block(number, stage, repeat, parts if number or expands_first else parts[1:])
+
+
+def layer_names(expands_first: bool) -> list[str]:
+    """What the package calls its units of convolution and BatchNorm, in their order."""
+    inner = [f"stage{b.stage}_block{b.repeat}_{p}" for b in blocks(expands_first) for p in b.parts]
+    return ["stem", *inner, "head"]
 
 
 def read_parameters(path: Path) -> dict[str, mx.nd.NDArray]:
@@ -29,8 +68,7 @@ def read_parameters(path: Path) -> dict[str, mx.nd.NDArray]:
     """
     arrays = read_arrays(path)
     plain = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
-    is_positional = all(re.match(r"(features|output)\.", name) for name in plain)
-    return rename_positional(plain, path) if plain and is_positional else plain
+    return rename_gluon(plain, path) if is_gluon(plain) else plain
 
 
 def read_arrays(path: Path) -> dict[str, mx.nd.NDArray]:
@@ -56,42 +94,63 @@ def read_arrays(path: Path) -> dict[str, mx.nd.NDArray]:
     return arrays
 
 
-def rename_positional(arrays: Mapping[str, mx.nd.NDArray], path: Path) -> dict[str, mx.nd.NDArray]:
-    """Arrays named by layer positions, as gluoncv and Gluon's model zoo save them, by our names.
+# `save_parameters` names layers by their places; `export` by their kinds, behind a free prefix.
+_POSITION = re.compile(r"(features|output)\.")
+_PREFIX = re.compile(r"\w*?(?=(features|output)_)")
+
+
+def is_gluon(names: Iterable[str]) -> bool:
+    """Whether all names are of the forms that gluoncv and Gluon's model zoo write."""
+    names = list(names)
+    forms = (_POSITION, _PREFIX)
+    return bool(names) and any(all(form.match(name) for name in names) for form in forms)
+
+
+def rename_gluon(arrays: Mapping[str, mx.nd.NDArray], path: Path) -> dict[str, mx.nd.NDArray]:
+    """Arrays named as gluoncv and Gluon's model zoo save or export them, by our names.
 
     Raises:
-        WeightsError: The positions are not those of a MobileNet v2.
+        WeightsError: The names are not those of a MobileNet v2.
     """
-    expands_first = "features.3.out.6.weight" in arrays
-    names = dict(_positional_names(expands_first))
-    unknown = sorted(set(arrays) - set(names))
+    theirs = {name: _PREFIX.sub("", name, count=1) for name in arrays}
+    third = {"features.3.out.6.weight", "features_linearbottleneck0_conv2_weight"}
+    expands_first = not third.isdisjoint(theirs.values())
+    names = {**dict(_positional_names(expands_first)), **dict(_prefixed_names(expands_first))}
+    unknown = sorted(name for name, plain in theirs.items() if plain not in names)
     if unknown:
-        raise WeightsError(f"{path}: not the layers of a MobileNet v2: {_some(unknown)}")
-    return {names[name]: array for name, array in arrays.items()}
+        raise WeightsError(f"{path}: not the layers of a MobileNet v2: {some(unknown)}")
+    return {names[theirs[name]]: array for name, array in arrays.items()}
 
 
 def _positional_names(expands_first: bool) -> Iterator[tuple[str, str]]:
-    """Pairs of a name by position and the package's name."""
-    yield from _conv_norm("features", 0, "stem")
-    repeats = (1, 2, 3, 4, 3, 3, 1)
-    position = 3
-    for stage, num_blocks in enumerate(repeats, start=1):
-        for block in range(num_blocks):
-            layers = ["expand", "depthwise", "project"]
-            if stage == 1 and not expands_first:
-                layers.remove("expand")
-            for index, layer in enumerate(layers):
-                ours = f"stage{stage}_block{block}_{layer}"
-                yield from _conv_norm(f"features.{position}.out", 3 * index, ours)
-            position += 1
-    yield from _conv_norm("features", position, "head")
+    """Pairs of a name by position, as `save_parameters` writes it, and the package's name."""
+    stem, *inner, head = layer_names(expands_first)
+    yield from _named("features.0.", "features.1.", stem)
+    for block in blocks(expands_first):
+        parent = f"features.{block.number + 3}.out."
+        for index, _ in enumerate(block.parts):
+            yield from _named(f"{parent}{3 * index}.", f"{parent}{3 * index + 1}.", inner.pop(0))
+    position = block.number + 4
+    yield from _named(f"features.{position}.", f"features.{position + 1}.", head)
     yield "output.0.weight", "classifier_weight"
 
 
-def _conv_norm(parent: str, position: int, ours: str) -> Iterator[tuple[str, str]]:
-    yield f"{parent}.{position}.weight", f"{ours}_conv_weight"
-    for name in _NORM:
-        yield f"{parent}.{position + 1}.{name}", f"{ours}_norm_{name}"
+def _prefixed_names(expands_first: bool) -> Iterator[tuple[str, str]]:
+    """Pairs of a name by kind, as `export` writes it after its prefix, and the package's name."""
+    stem, *inner, head = layer_names(expands_first)
+    yield from _named("features_conv0_", "features_batchnorm0_", stem)
+    for block in blocks(expands_first):
+        parent = f"features_linearbottleneck{block.number}_"
+        for index, _ in enumerate(block.parts):
+            yield from _named(f"{parent}conv{index}_", f"{parent}batchnorm{index}_", inner.pop(0))
+    yield from _named("features_conv1_", "features_batchnorm1_", head)
+    yield "output_pred_weight", "classifier_weight"
+
+
+def _named(conv: str, norm: str, ours: str) -> Iterator[tuple[str, str]]:
+    yield f"{conv}weight", f"{ours}_conv_weight"
+    for name in NORM:
+        yield f"{norm}{name}", f"{ours}_norm_{name}"
 
 
 def fit(network: gluon.HybridBlock, arrays: Mapping[str, mx.nd.NDArray], source: Path) -> None:
@@ -101,15 +160,19 @@ def fit(network: gluon.HybridBlock, arrays: Mapping[str, mx.nd.NDArray], source:
         WeightsError: A parameter is missing, left over, or of another shape; none was changed.
     """
     parameters = dict(network.collect_params().items())
-    problems = _misfits({name: p.shape for name, p in parameters.items()}, arrays)
-    if problems:
-        raise WeightsError(f"{source}: the parameters do not fit the network: {problems}")
+    check_fit({name: p.shape for name, p in parameters.items()}, arrays, source)
     for name, parameter in parameters.items():
         parameter.set_data(arrays[name])
 
 
-def _misfits(shapes: Mapping[str, tuple[int, ...]], arrays: Mapping[str, mx.nd.NDArray]) -> str:
-    """What keeps `arrays` from fitting `shapes`, in one phrase; empty if nothing does."""
+def check_fit(
+    shapes: Mapping[str, tuple[int, ...]], arrays: Mapping[str, Shaped], source: Path
+) -> None:
+    """Holds `arrays` against the `shapes` of a network's parameters.
+
+    Raises:
+        WeightsError: One is missing, left over, or of another shape.
+    """
     others = [
         f"{name} is {arrays[name].shape} instead of {shape}"
         for name, shape in shapes.items()
@@ -120,9 +183,13 @@ def _misfits(shapes: Mapping[str, tuple[int, ...]], arrays: Mapping[str, mx.nd.N
         "left over": sorted(set(arrays) - set(shapes)),
         "of another shape (another width multiplier, dialect or number of classes?)": others,
     }
-    return "; ".join(f"{kind}: {_some(names)}" for kind, names in groups.items() if names)
+    problems = "; ".join(f"{kind}: {some(names)}" for kind, names in groups.items() if names)
+    if problems:
+        raise WeightsError(f"{source}: the parameters do not fit the network: {problems}")
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first few names, and how many more there are, on one line."""
     more = len(names) - _LISTED_NAMES
-    return ", ".join(names[:_LISTED_NAMES]) + (f" and {more} more" if more > 0 else "")
+    listed = ", ".join(shortened(one_line(name), 120) for name in names[:_LISTED_NAMES])
+    return listed + (f" and {more} more" if more > 0 else "")

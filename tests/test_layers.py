@@ -18,34 +18,35 @@ ROWS = {
         "onnx.metadata fusion"
     ),
     "parts": (
-        "model graphs complexity weights schedule optimizer loss metrics initializer ema "
+        "model graphs complexity schedule optimizer loss metrics initializer ema "
         "mixing published freezing calibration norm_statistics unfolding ndarray_file curves "
         "run_report "
         "statistics imagenet report.style report.thumbnails data.recordio data.augment "
         "data.sample data.order onnx.operators onnx.folding onnx.ends onnx.half onnx.origin "
         "onnx.runtime onnx.int8 data.ilsvrc data.classes data.images data.conversion "
-        "data.complaints data.record_folder"
+        "data.complaints data.record_folder foreign.stored"
     ),
     "requests": "service",
-    "layouts": "data.synset data.layouts data.lists",
+    "layouts": "data.synset data.layouts data.lists weights foreign.detection",
     "assemblies": (
         "int8 onnx.writer onnx.proof onnx.examples onnx.package expectation multilabel "
         "report.answers report.charts report.document checkpoint training_step views "
-        "data.reader data.packing data.sources data.inspection"
+        "data.reader data.packing data.sources data.inspection foreign.names foreign.graph"
     ),
-    "joints": "onnx.exporter report.page validation_set build evaluation",
+    "joints": "onnx.exporter report.page validation_set build evaluation foreign.recognition",
     "learning": "learner",
     "course": "trainer",
-    "models": "loading",
+    "models": "loading foreign.source",
     "other numbers": "quantization",
     "examination": "validation",
     "use cases": (
         "averaging run_comparison prepare verify training comparison audit history export "
-        "predict info bench packaging serving"
+        "predict info bench packaging serving importing"
     ),
     "several use cases": "family quickstart int8_export",
     "arguments": "commands.arguments",
-    "commands": "commands.data commands.training commands.validation commands.export",
+    "commands": "commands.data commands.training commands.validation commands.export "
+    "commands.importing",
     "door frame": "cli",
     "door": "__main__",
 }

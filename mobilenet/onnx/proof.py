@@ -58,17 +58,29 @@ def prove(
             which half precision may change.
     """
     check(path)
-    model = _runnable(path)
+    total = compare(_runnable(path), network, options, images)
+    _judge(total, options)
+    return total
+
+
+def compare(
+    model: OnnxModel,
+    network: nn.HybridBlock,
+    options: GraphOptions,
+    images: Optional[Pixels] = None,
+) -> Difference:
+    """How far the file's outputs are from MXNet's, for the images of `prove`.
+
+    Raises:
+        WeightsError: The file cannot be run with them.
+    """
     size = options.resolution or _ANY_RESOLUTION
     batches = [random_images(n, size, _SEED + n) for n in BATCH_SIZES]
     if options.resolution is None:
         batches.append(random_images(2, size + 32, _SEED))
     if images is not None:
         batches.append(images)
-    differences = [_difference(model, network, options, batch) for batch in batches]
-    total = _merged(differences)
-    _judge(total, options)
-    return total
+    return _merged([_difference(model, network, options, batch) for batch in batches])
 
 
 def _runnable(path: Path) -> OnnxModel:

@@ -95,7 +95,7 @@ class OnnxModel:
         that takes uint8 also takes floats, which are rounded.
 
         Raises:
-            WeightsError: `data` has another shape or type than the file takes.
+            WeightsError: `data` has another shape or type than the file takes, or it cannot run.
         """
         if self.dtype == np.uint8 and data.dtype == np.float32:
             data = np.rint(data).clip(0, 255).astype(np.uint8)
@@ -105,11 +105,15 @@ class OnnxModel:
         for start in range(0, len(data), size):
             batch = data[start : start + size]
             filler = np.zeros((size - len(batch), *data.shape[1:]), data.dtype)
-            (output,) = self._session.run(
-                [self._output.name], {self._input.name: np.concatenate([batch, filler])}
-            )
-            outputs.append(output[: len(batch)])
+            outputs.append(self._run(np.concatenate([batch, filler]))[: len(batch)])
         return np.concatenate([np.zeros((0, self.num_classes), np.float32), *outputs])
+
+    def _run(self, data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        try:
+            (output,) = self._session.run([self._output.name], {self._input.name: data})
+        except Exception as error:  # ONNX Runtime's exceptions share no other base
+            raise WeightsError(f"{self.path} cannot be run: {_reason(error)}") from error
+        return np.asarray(output)
 
     def logits(self, data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """The logits of images, `(N, classes)`; logarithms where the file gives probabilities.
@@ -148,5 +152,10 @@ def _session(path: Path, threads: Optional[int]) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no other base
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"{path} is not an ONNX model that can be run: {reason}") from error
+        raise WeightsError(
+            f"{path} is not an ONNX model that can be run: {_reason(error)}"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

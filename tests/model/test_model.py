@@ -9,7 +9,7 @@ import pytest
 from mobilenet.complexity import complexity
 from mobilenet.graphs import symbol_of
 from mobilenet.model import DIALECTS, MobileNetV2, make_divisible
-from mobilenet.weights import rename_positional
+from mobilenet.weights import rename_gluon
 
 gluoncv = pytest.importorskip("gluoncv")
 
@@ -86,7 +86,7 @@ def test_equals_gluoncv_with_the_same_weights(width: str, tmp_path) -> None:
     output.backward()  # the backward pass is what moves running statistics on CPUs
     calibrate(other)
     other.save_parameters(str(tmp_path / "theirs.params"))
-    arrays = rename_positional(mx.nd.load(str(tmp_path / "theirs.params")), tmp_path)
+    arrays = rename_gluon(mx.nd.load(str(tmp_path / "theirs.params")), tmp_path)
     ours = network(float(width), "gluoncv")
     for name, parameter in ours.collect_params().items():
         parameter.set_data(arrays[name])

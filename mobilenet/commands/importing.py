@@ -1,0 +1,34 @@
+"""`import`: weights of other programs."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from mobilenet.commands.arguments import Adder, add_command, add_json, write_result
+
+
+def add_import(adder: Adder) -> None:
+    """Adds `import`."""
+    parser = add_command(adder, "import", import_)
+    add = parser.add_argument
+    add(
+        "file", type=Path, metavar="FILE",
+        help=".params of Gluon, .onnx, .safetensors of torchvision or timm, or .npz of them, of"
+        " Keras or of TensorFlow's slim",
+    )  # fmt: skip
+    add(
+        "--output", type=Path, required=True, metavar="OUT",
+        help="OUT.params and its configuration OUT.yaml are made",
+    )  # fmt: skip
+    add_json(parser)
+
+
+def import_(arguments: Namespace) -> int:
+    """Take over weights of other programs, of any width, without unpickling anything."""
+    from mobilenet.importing import import_weights
+
+    result = import_weights(arguments.file, arguments.output)
+    print(result.summary())
+    write_result(arguments.json, result.as_json())
+    return 0

@@ -58,7 +58,7 @@ check: $(READY)
 lock:
 	uv pip compile setup.py --extra dev --extra tensorboard --universal --python-version 3.9 \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock
-	sed -i -E "s/ and (platform_machine|platform_python_implementation|sys_platform) ..? '[^']*'//g; s/ and python_full_version < '3.13'//; s/ ; python_full_version < '3.13'$$//" requirements.lock
+	sed -i -E -e '1i # Exact versions for Python 3.9 to 3.12 on Linux; made by `make lock`.' -e "s/ and (platform_machine|platform_python_implementation|sys_platform) ..? '[^']*'//g; s/ and python_full_version < '3.13'//; s/ ; python_full_version < '3.13'$$//" requirements.lock
 
 clean:
 	rm -rf $(VENV) work build dist *.egg-info

@@ -41,6 +41,7 @@ ROWS = {
         "predict info bench packaging"
     ),
     "several use cases": "family quickstart",
+    "pictures": "pictures",
     "arguments": "commands.arguments",
     "commands": "commands.data commands.training commands.validation commands.export",
     "door frame": "cli",

@@ -1,4 +1,4 @@
-"""Makes configuration.md and recipes.md from the code and the configurations.
+"""Makes configuration.md, recipes.md and the picture of the layers from the code.
 
 `make docs` runs it on this folder; a test holds the pages in the repository against it.
 """
@@ -9,6 +9,8 @@ import re
 import sys
 from pathlib import Path
 from typing import Iterator, Sequence
+
+import layers
 
 from mobilenet import build, files, settings
 from mobilenet.complexity import complexity
@@ -128,6 +130,7 @@ def main(folder: Path) -> None:
     """Writes the pages into `folder`."""
     files.write_text(folder / "configuration.md", configuration())
     files.write_text(folder / "recipes.md", recipes())
+    files.write_text(folder / "pictures" / "layers.svg", layers.picture())
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ model_path, data, results = Path("run"), Path("images/val"), Path("results")
     "inference": """
 from pathlib import Path
 
-model_path, images, picture = Path("run"), ["images/val/*"], Path("answers.png")
+model_path, images, picture = Path("run"), ["images/val/*/*"], Path("answers.png")
 """,
     "export": """
 from pathlib import Path

@@ -9,12 +9,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all check lock clean
+.PHONY: help setup quickstart test test-all check docs notebooks lock clean
 
 help:
 	@echo "make quickstart  set up, then prepare, train, validate and export on the embedded sample"
 	@echo "make test        set up, then run the tests (make test-all: the slow ones too)"
 	@echo "make check       ruff and mypy"
+	@echo "make docs        renew what the documents have from the code, and build the site"
+	@echo "make notebooks   run the notebooks and store their outputs"
 	@echo "make setup       only set up $(VENV)"
 	@echo "make lock        renew requirements.lock from setup.py"
 	@echo "make clean       remove $(VENV) and everything that quickstart made"
@@ -53,6 +55,16 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+# The documents have two of the pictures.
+notebooks: $(READY)
+	$(BIN)/python notebooks/renew.py notebooks/*.ipynb
+	cp runs/quickstart/run/curves.png docs/pictures/curves.png
+	cp runs/notebooks/answers.png docs/pictures/answers.png
 
 # One file for every supported Python; needs the resolver `uv` on the path.
 lock:

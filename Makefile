@@ -11,12 +11,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all check release-check lock clean
+.PHONY: help setup quickstart test test-all check docs notebooks release-check lock clean
 
 help:
 	@echo "make quickstart  set up, then prepare, train, validate and export on the embedded sample"
 	@echo "make test        set up, then run the tests (make test-all: the slow ones too)"
 	@echo "make check       ruff and mypy"
+	@echo "make docs        renew what the documents have from the code, and build the site"
+	@echo "make notebooks   run the notebooks and store their outputs"
 	@echo "make release-check"
 	@echo "                 all that a new user does, from a clean clone, on every PYTHONS found"
 	@echo "make setup       only set up $(VENV)"
@@ -57,6 +59,16 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+# The documents have two of the pictures.
+notebooks: $(READY)
+	$(BIN)/python notebooks/renew.py notebooks/*.ipynb
+	cp runs/quickstart/run/curves.png docs/pictures/curves.png
+	cp runs/notebooks/answers.png docs/pictures/answers.png
 
 release-check:
 	$(PYTHON) .ci/release_check.py --pythons $(PYTHONS)

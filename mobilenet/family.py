@@ -80,7 +80,7 @@ def export_family(
         UserError: Two models have the same name, or one cannot be written with these options.
         VerificationError: A proof failed; the files before it stay.
     """
-    names = [model.path.resolve().stem for model in models]
+    names = [_name(model.path.resolve()) for model in models]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"two of the models would become {folder / name}.onnx; rename one")
@@ -90,6 +90,11 @@ def export_family(
             fitted = dataclasses.replace(_fitted(options, model.config), resolution=resolution)
             config = _resized(model.config, model.config.model.width_multiplier, resolution)
             yield _member(export(model, output, fitted), config)
+
+
+def _name(path: Path) -> str:
+    # In the name of a run, such as width-0.5, a point begins no suffix.
+    return path.name if path.is_dir() else path.stem
 
 
 def table(members: Sequence[Member]) -> str:

@@ -62,8 +62,7 @@ def quickstart(output: Path) -> Outcome:
     """
     images, records, run = (output / name for name in ("images", "records", "run"))
     _say(1, f"drawing the sample images into {images}")
-    if not images.exists():
-        write_sample(images, _NUM_TRAIN_PER_CLASS, _NUM_VAL_PER_CLASS, size=_SIZE, seed=_SEED)
+    sample_images(images)
     _say(2, f"packing them into record files in {records}")
     manifest = prepare(PrepareOptions(images, records))
     config = _config(records.absolute())
@@ -81,6 +80,17 @@ def quickstart(output: Path) -> Outcome:
         run,
     )
     return _checked(outcome)
+
+
+def sample_images(
+    folder: Path,
+    num_train_per_class: int = _NUM_TRAIN_PER_CLASS,
+    num_val_per_class: int = _NUM_VAL_PER_CLASS,
+) -> Path:
+    """The embedded sample of 64 x 64 px in `folder`, drawn unless it is there; gives `folder`."""
+    if not folder.exists():
+        write_sample(folder, num_train_per_class, num_val_per_class, size=64, seed=_SEED)
+    return folder
 
 
 def _config(records: Path) -> Config:

@@ -44,6 +44,7 @@ ROWS = {
         "predict info bench packaging serving importing"
     ),
     "several use cases": "family quickstart int8_export",
+    "pictures": "pictures",
     "arguments": "commands.arguments",
     "commands": "commands.data commands.training commands.validation commands.export "
     "commands.importing",

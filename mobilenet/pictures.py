@@ -1,0 +1,130 @@
+"""Pictures for people, as PNG files: what a network sees, what it answers, what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
+
+import numpy as np
+
+from mobilenet import files
+from mobilenet.data.reader import Batch
+from mobilenet.data.synset import spoken_names
+from mobilenet.data.transforms import Normalization, Pixels, decode
+from mobilenet.family import Member
+from mobilenet.predict import Answer
+from mobilenet.validation import Validation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_DPI = 80
+_NUM_COLUMNS = 2
+_ROW_INCHES = 1.35
+
+
+class _Tile(NamedTuple):
+    """An image with the names and the probabilities of what it may show, best first."""
+
+    pixels: Pixels
+    title: str
+    guesses: Sequence[tuple[str, float]]
+
+
+def draw_answers(answers: Sequence[Answer], path: Path) -> None:
+    """Draws images beside bars of their most probable classes into the PNG file `path`.
+
+    Raises:
+        DataError: An image can no longer be decoded.
+    """
+    _draw_tiles([_tile(answer) for answer in answers], path)
+
+
+def _tile(answer: Answer) -> _Tile:
+    image = Path(answer.image)
+    guesses = [(guess.name, guess.probability) for guess in answer.guesses]
+    return _Tile(decode(image.read_bytes()), image.name, guesses)
+
+
+def draw_mistakes(validation: Validation, path: Path, number: int = 6) -> None:
+    """Draws the wrong answers that the model was surest of, as `draw_answers` does."""
+    predictions, names = validation.predictions, spoken_names(validation.data.class_names)
+    wrong = np.flatnonzero(predictions.ranks).tolist()
+    surest = sorted(wrong, key=lambda place: -predictions.probabilities[place, 0])[:number]
+    tiles = []
+    for place in surest:
+        classes = predictions.classes[place].tolist()
+        probabilities = predictions.probabilities[place].tolist()
+        guesses = [(names[label], p) for label, p in zip(classes, probabilities)]
+        title = f"labelled {names[int(predictions.labels[place])]}"
+        tiles.append(_Tile(decode(validation.data.image(place)), title, guesses))
+    _draw_tiles(tiles, path)
+
+
+def draw_batch(
+    batch: Batch, normalization: Normalization, class_names: Sequence[str], path: Path
+) -> None:
+    """Draws the images of a batch as the network sees them, with the names of their labels."""
+    num_columns = 8
+    num_rows = -(-len(batch.labels) // num_columns)
+    figure = _figure(10, _ROW_INCHES * num_rows)
+    mean, std = (np.reshape(part, (3, 1, 1)) for part in (normalization.mean, normalization.std))
+    images = np.clip(batch.data * std + mean, 0, 1).transpose(0, 2, 3, 1)
+    axes = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
+    for place in axes:
+        place.axis("off")
+    for place, image, label in zip(axes, images, batch.labels.tolist()):
+        place.imshow(image)
+        place.set_title(class_names[label], fontsize=8)
+    _save(figure, path)
+
+
+def draw_family(members: Sequence[Member], path: Path) -> None:
+    """Draws the top-1 accuracies of exported files against multiply-adds and against latency."""
+    costs = {
+        "million multiply-adds": [m.result.complexity.multiply_adds / 1e6 for m in members],
+        "ms per image, ONNX Runtime on this machine": [1000 * m.latency_seconds for m in members],
+    }
+    accuracies = [np.nan if m.top1_accuracy is None else 100 * m.top1_accuracy for m in members]
+    figure = _figure(10, 3.5)
+    for axes, (title, values) in zip(figure.subplots(1, len(costs), sharey=True), costs.items()):
+        axes.plot(values, accuracies, "o")
+        for member, *place in zip(members, values, accuracies):
+            axes.annotate(f" {member.width_multiplier:g}", place, fontsize=8)
+        axes.set(xlabel=title, ylabel="top-1, %")
+        axes.grid(visible=True, alpha=0.3)
+    _save(figure, path)
+
+
+def _draw_tiles(tiles: Sequence[_Tile], path: Path) -> None:
+    num_rows = max(1, -(-len(tiles) // _NUM_COLUMNS))
+    figure = _figure(10, _ROW_INCHES * num_rows)
+    shape = {"width_ratios": [1, 2] * _NUM_COLUMNS}
+    axes = figure.subplots(num_rows, 2 * _NUM_COLUMNS, squeeze=False, gridspec_kw=shape).ravel()
+    for place in axes:
+        place.axis("off")
+    for (left, right), tile in zip(zip(axes[::2], axes[1::2]), tiles):
+        left.imshow(tile.pixels)
+        left.set_title(tile.title, fontsize=8)
+        _draw_bars(right, tile.guesses)
+    _save(figure, path)
+
+
+def _draw_bars(axes: Axes, guesses: Sequence[tuple[str, float]]) -> None:
+    places = range(len(guesses))
+    axes.barh(places, [probability for _, probability in guesses], color="C0", alpha=0.5)
+    for place, (name, probability) in zip(places, guesses):
+        axes.text(0.01, place, f"{probability:.1%}  {name}", va="center", fontsize=8)
+    axes.set(xlim=(0, 1), ylim=(len(guesses) - 0.5, -0.5))
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to load
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> None:
+    with files.replaced(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=_DPI)

@@ -1,0 +1,151 @@
+"""Every notebook runs from top to bottom when its one cell of parameters is changed."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
+NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+MAX_BYTES = 400_000
+
+SMALL = {
+    "train": """
+from pathlib import Path
+from mobilenet.quickstart import sample_images
+
+source = sample_images(Path("images"), 4, 2)
+records = Path("records")
+configuration = Path("quickstart.yaml")
+changes = [
+    "model.width_multiplier=0.1", "data.resolution=32", "validation.short_side=32",
+    "training.batch_size=20", "training.epochs=1", "schedule.warmup_epochs=0",
+]
+run = Path("run")
+""",
+    "validate": """
+from pathlib import Path
+
+model_path, data, results = Path("run"), Path("images/val"), Path("results")
+""",
+    "inference": """
+from pathlib import Path
+
+model_path, images, picture = Path("run"), ["images/val/*/*"], Path("answers.png")
+""",
+    "export": """
+from pathlib import Path
+
+run, folder = Path("run"), Path("exported")
+""",
+    "explore_widths": """
+from pathlib import Path
+
+folder, records = Path("widths"), Path("records")
+configuration = Path("quickstart.yaml")
+changes = [
+    "data.resolution=32", "validation.short_side=32", "training.batch_size=20",
+    "training.epochs=1", "schedule.warmup_epochs=0",
+]
+widths = (0.1, 0.15)
+published_sizes = [(0.35, 96)]
+""",
+}
+
+
+def read(name: str) -> Any:
+    return nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+
+
+def parameters(notebook: Any) -> Any:
+    (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
+    return cell
+
+
+def run(name: str, folder: Path) -> Any:
+    """The notebook with small sizes, as it is after it has run in `folder`."""
+    notebook = read(name)
+    parameters(notebook).source = SMALL[name]
+    path = folder / f"{name}.ipynb"
+    nbformat.write(notebook, path)
+    private = {
+        "JUPYTER_RUNTIME_DIR": str(folder / "jupyter"),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
+    done = subprocess.run(
+        [sys.executable, NOTEBOOKS / "renew.py", path],
+        env={**os.environ, **private},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where train.ipynb has run: with images, records and a run."""
+    path = tmp_path_factory.mktemp("notebooks")
+    configuration = NOTEBOOKS.parent / "configs" / "quickstart.yaml"
+    (path / configuration.name).write_bytes(configuration.read_bytes())
+    check(run("train", path))
+    return path
+
+
+def check(notebook: Any) -> None:
+    """Every cell has run, in order and without an error, and there is a picture."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not any(output.output_type == "error" for output in outputs)
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) == sum("\nImage(" in f"\n{cell.source}" for cell in cells)
+
+
+def test_all_are_tested() -> None:
+    assert set(SMALL) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_with_one_cell_changed(name: str, folder: Path) -> None:
+    if name != "train":  # that made the folder
+        check(run(name, folder))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_outputs(name: str) -> None:
+    check(read(name))
+    path = NOTEBOOKS / f"{name}.ipynb"
+    assert path.stat().st_size < MAX_BYTES
+    text = path.read_text(encoding="utf-8")
+    assert str(Path.home()) not in text and str(NOTEBOOKS.parent) not in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_has_no_logic_of_its_own(name: str) -> None:
+    for cell in read(name).cells:
+        if cell.cell_type == "code":
+            nodes = list(ast.walk(ast.parse(cell.source)))
+            assert not any(isinstance(n, (ast.FunctionDef, ast.ClassDef, ast.If)) for n in nodes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_as_it_is(name: str, tmp_path: Path) -> None:
+    """On the embedded sample, of the sizes that its readers get."""
+    path = tmp_path / "notebooks" / f"{name}.ipynb"
+    path.parent.mkdir()
+    nbformat.write(read(name), path)
+    (tmp_path / "configs").symlink_to(NOTEBOOKS.parent / "configs")
+    call = [sys.executable, NOTEBOOKS / "renew.py", path]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    check(nbformat.read(path, as_version=4))

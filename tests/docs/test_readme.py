@@ -1,0 +1,82 @@
+"""Every command in the documents is one, and the README's five commands for ImageNet do the job."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import mini_imagenet as mini
+import pytest
+
+from mobilenet import cli
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCRIPTS = ("train.py", "validate.py", "export.py")
+# What the five commands need to run in seconds: another size, and no GPU.
+SMALL = (
+    "training.devices=[cpu]",
+    "training.batch_size=9",
+    "training.epochs=1",
+    "schedule.warmup_epochs=0",
+    "model.width_multiplier=0.1",
+    "data.resolution=64",
+    "schedule.learning_rate=0.001",
+)
+
+
+def commands(page: Path) -> list[str]:
+    blocks = re.findall(r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+ALL = sorted({line for page in PAGES for line in commands(page)})
+
+
+@pytest.mark.parametrize("line", ALL)
+def test_is_a_command(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, *arguments = shlex.split(line, comments=True)
+    if program == "make":
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
+        assert set(arguments) <= set(targets)
+    elif program == "python" and arguments[0] not in SCRIPTS:
+        assert (ROOT / arguments[0]).is_file()
+    elif program in ("python", "mobilenet"):
+        words = [word.removesuffix(".py") if word in SCRIPTS else word for word in arguments]
+        cli._parse(words)  # ends the process if it is none
+    else:
+        assert program == "pip"
+
+
+def test_configurations_that_are_named_exist() -> None:
+    named = {word for line in ALL for word in shlex.split(line) if word.endswith(".yaml")}
+    assert all((ROOT / name).is_file() for name in named if name.startswith("configs/"))
+    assert any(name.startswith("configs/imagenet/") for name in named)
+
+
+def five_commands() -> list[str]:
+    lines = commands(ROOT / "README.md")
+    start = next(i for i, line in enumerate(lines) if line.startswith("mobilenet prepare"))
+    return lines[start : start + 5]
+
+
+def test_from_the_tars_to_the_package(tmp_path: Path) -> None:
+    """The five commands as printed but for the size, on a tiny ILSVRC2012 as it is given out."""
+    mini.official_tars(tmp_path / "ILSVRC2012")
+    for name in ("configs", *SCRIPTS):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for line in five_commands():
+        words = [word for word in shlex.split(line) if word not in ("--expect", "published")]
+        if words[0] == "mobilenet":
+            words[:1] = ["python", "-m", "mobilenet"]
+        if words[1] == "train.py":
+            words += SMALL
+        call = [sys.executable, *words[1:]]
+        done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+    made = {path.name for path in (tmp_path / "package").iterdir()}
+    assert {"README.md", "mobilenetv2-7.onnx", "mobilenetv2-7.tar.gz"} <= made
+    assert (tmp_path / "report" / "report.html").is_file()

@@ -12,13 +12,14 @@ import sys
 from typing import Callable, Sequence
 
 from mobilenet import __version__
-from mobilenet.commands import data, export, training, validation
+from mobilenet.commands import data, distributed, export, training, validation
 from mobilenet.errors import RunStopped, UserError, VerificationError
 
 _COMMANDS = (
     data.add_prepare,
     data.add_verify,
     training.add_train,
+    distributed.add_launch,
     training.add_compare,
     validation.add_validate,
     validation.add_audit,

@@ -1,0 +1,58 @@
+"""The ranks of a run that `horovodrun` or `mpirun` started."""
+
+from __future__ import annotations
+
+import itertools
+from types import TracebackType
+
+import mxnet as mx
+
+from mobilenet.distributed.group import Group
+from mobilenet.errors import ConfigError, VerificationError
+
+# Two sums of one name must not be under way at once; a few names that return are negotiated once.
+_NUM_NAMES = 8
+
+
+class HorovodGroup(Group):
+    """The ranks of a Horovod run.
+
+    Raises:
+        ConfigError: Horovod is not installed, or not for MXNet.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import horovod.mxnet  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise ConfigError(
+                f"distributed.engine: Horovod for MXNet is not installed ({error}): run"
+                " `make setup-horovod`, or see docs/distributed.md"
+            ) from error
+        self._horovod = horovod.mxnet
+        self._horovod.init()
+        self.rank, self.size = self._horovod.rank(), self._horovod.size()
+        self._names = itertools.cycle(range(_NUM_NAMES))
+
+    def _sum(self, flat: mx.nd.NDArray) -> mx.nd.NDArray:
+        name = f"{flat.dtype.__name__}-{flat.size}-{next(self._names)}"
+        self._horovod.allreduce_(flat, average=False, name=name)
+        return flat
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Explains Horovod's own errors.
+
+        Raises:
+            VerificationError: A rank is lost.
+        """
+        if isinstance(error, mx.MXNetError):
+            reason = str(error).strip().splitlines()[-1]
+            raise VerificationError(
+                f"rank {self.rank} of {self.size}: the others no longer answer, so that the run"
+                f" ended; continue it with --resume ({reason})"
+            ) from error

@@ -81,9 +81,11 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
 def _follow(config: Config, run: Path, group: Group) -> None:
     """Trains with the first rank."""
     parts = _parts(config, group)
-    with Path(os.devnull).open("w") as nowhere, stop_requests() as stop:
-        with contextlib.closing(OtherRankLog(group.rank, nowhere)) as log:
-            Trainer(config, run, parts, log).go_on(stop)
+    with contextlib.ExitStack() as stack:
+        nowhere = stack.enter_context(Path(os.devnull).open("w"))
+        log = stack.enter_context(contextlib.closing(OtherRankLog(group.rank, nowhere)))
+        stop = stack.enter_context(stop_requests())
+        Trainer(config, run, parts, log).go_on(stop)
 
 
 def _parts(config: Config, group: Group) -> Parts:

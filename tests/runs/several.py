@@ -1,0 +1,96 @@
+"""Runs of several processes: started as users do, and looked at from outside."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
+
+import pytest
+from tiny_run import CONFIG, ENVIRONMENT
+
+HERE = Path(__file__).parent
+TRAIN = HERE.parent.parent / "train.py"
+ENGINES = (
+    "kvstore",
+    pytest.param(
+        "horovod",
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec("horovod") is None,
+            reason="Horovod is not installed: make setup-horovod",
+        ),
+    ),
+)
+
+# What a few processes compute together exactly as one does: no image has an effect on another.
+SEPARABLE = (
+    "model.dropout=0",
+    "augmentation.mixup=0",
+    "augmentation.cutmix=0",
+    "training.accumulation=1",
+)
+
+
+def launcher(engine: str, num_workers: int) -> list[str]:
+    """The command before `train.py ...` that starts workers on this machine."""
+    if engine == "kvstore":
+        return [sys.executable, "-m", "mobilenet", "launch", "--local", str(num_workers), "--"]
+    hosts = f"localhost:{num_workers}"
+    start = [sys.executable, "-m", "horovod.runner.launch", "--gloo"]
+    return [*start, "-np", str(num_workers), "-H", hosts, sys.executable]
+
+
+def start(
+    folder: Path, command: Sequence[str | Path], environment: Mapping[str, str] = {}
+) -> subprocess.Popen[str]:
+    """Starts a command in `folder`, which gets the configuration."""
+    (folder / "tiny.yaml").write_text(CONFIG)
+    return subprocess.Popen(
+        list(map(str, command)),
+        cwd=folder,
+        env={**ENVIRONMENT, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(folder: Path, command: Sequence[str | Path], environment: Mapping[str, str] = {}) -> Any:
+    """Waits for the command: its exit code, output and errors."""
+    child = start(folder, command, environment)
+    output, errors = child.communicate()
+    return subprocess.CompletedProcess(command, child.returncode, output, errors)
+
+
+def members(child: subprocess.Popen[str]) -> dict[str, int]:
+    """The processes of a launched run, e.g. `worker 1`, with their process numbers."""
+    found = {}
+    for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split():
+        pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        variables = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+        if "DMLC_ROLE" in variables:
+            found[f"{variables['DMLC_ROLE']} {variables['DMLC_TASK_ID']}"] = int(pid)
+    return found
+
+
+def wait_until(child: subprocess.Popen[str], is_time: Callable[[], bool]) -> None:
+    """Waits as long as the process runs."""
+    while child.poll() is None and not is_time():
+        time.sleep(0.005)
+    assert child.poll() is None, child.communicate()
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False

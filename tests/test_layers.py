@@ -16,7 +16,7 @@ ROWS = {
     "formats": (
         "report.markup data.record data.encoded data.trees data.manifest onnx.graph "
         "onnx.metadata fusion distributed.kvstore distributed.horovod distributed.agreement "
-        "distributed.cluster distributed.member"
+        "distributed.cluster distributed.member distributed.horovodrun"
     ),
     "parts": (
         "model graphs complexity weights schedule optimizer loss metrics initializer ema "

@@ -77,13 +77,17 @@ class Group:
 
     def gather(self, values: Sequence[float]) -> Floats:
         """The values of every rank, `(size, N)`, exactly; waits for all ranks."""
-        table = np.zeros((self.size, len(values)))
-        table[self.rank] = values
+        rows = self._gather_bytes(np.array(values, np.float64).tobytes())
+        return np.array([np.frombuffer(row, np.float64) for row in rows])
+
+    def _gather_bytes(self, content: bytes) -> list[bytes]:
+        """What every rank gives, of the same length; waits for all ranks."""
         if self.size == 1:
-            return table
-        flat = self._sum(mx.nd.array(table.ravel(), dtype="float64"))
-        gathered: Floats = flat.asnumpy().reshape(table.shape)
-        return gathered
+            return [content]
+        table = np.zeros((self.size, len(content)), np.float32)  # the engines add no bytes
+        table[self.rank] = np.frombuffer(content, np.uint8)
+        total = self._sum(mx.nd.array(table.ravel())).asnumpy().reshape(table.shape)
+        return [row.tobytes() for row in total.astype(np.uint8)]
 
     def total(self, values: Sequence[float]) -> list[float]:
         """The sums of the values over the ranks; waits for all ranks."""
@@ -100,8 +104,7 @@ class Group:
             return text
         content = text.encode() if self.rank == 0 else b""
         length = int(self.highest(len(content)))
-        codes = self.gather(list(content.ljust(length)))[0]
-        return bytes(map(int, codes)).decode()
+        return self._gather_bytes(content.ljust(length))[0].decode()
 
     def barrier(self) -> None:
         """Waits for all ranks."""

@@ -28,7 +28,7 @@ class KVStoreGroup(Group):
                 "distributed.engine: 'kvstore' needs processes that `mobilenet launch` starts"
             )
         self._store = mx.kv.create(_STORE)
-        self._keys: set[str] = set()
+        self._buffers: dict[str, mx.nd.NDArray] = {}
         self.size = self._store.num_workers
         # The store numbers its workers by address; the launcher in the order of the hosts.
         self.rank = int(os.environ.get("DMLC_TASK_ID", self._store.rank))
@@ -43,9 +43,13 @@ class KVStoreGroup(Group):
 
     def _sum(self, flat: mx.nd.NDArray) -> mx.nd.NDArray:
         key = f"{flat.dtype.__name__}-{flat.size}"
-        if key not in self._keys:
-            self._store.init(key, mx.nd.zeros_like(flat))
-            self._keys.add(key)
-        self._store.push(key, flat)
-        self._store.pull(key, out=flat)
-        return flat
+        if key not in self._buffers:
+            self._buffers[key] = mx.nd.zeros_like(flat)
+            self._store.init(key, self._buffers[key])
+        # Always by the same array: only it makes a push wait for the pull of the sum before, which
+        # would otherwise get the new sum.
+        buffer = self._buffers[key]
+        flat.copyto(buffer)
+        self._store.push(key, buffer)
+        self._store.pull(key, out=buffer)
+        return buffer.copy()

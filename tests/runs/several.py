@@ -41,7 +41,7 @@ def launcher(engine: str, num_workers: int) -> list[str]:
     if engine == "kvstore":
         return [sys.executable, "-m", "mobilenet", "launch", "--local", str(num_workers), "--"]
     hosts = f"localhost:{num_workers}"
-    start = [sys.executable, "-m", "horovod.runner.launch", "--gloo"]
+    start = [sys.executable, "-m", "mobilenet.distributed.horovodrun", "--gloo"]
     return [*start, "-np", str(num_workers), "-H", hosts, sys.executable]
 
 

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Group:
-    """A process that trains alone; engines derive groups of several from it.
+    """A process that trains alone; engines derive groups of several by `_sum_in_place`.
 
     A context manager, within which the engine's failures become sentences.
 
@@ -28,6 +28,9 @@ class Group:
 
     rank = 0
     size = 1
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, mx.nd.NDArray] = {}
 
     def __enter__(self) -> Group:
         return self
@@ -40,9 +43,21 @@ class Group:
     ) -> None:
         """Nothing to do for one process."""
 
+    def _sum_in_place(self, key: str, buffer: mx.nd.NDArray) -> None:
+        """Queues the sum over the ranks of `buffer`, which is the same array for the same key."""
+        raise NotImplementedError("there is one process only")
+
     def _sum(self, flat: mx.nd.NDArray) -> mx.nd.NDArray:
-        """Queues the sum over the ranks of an array of one dimension; may write into it."""
-        return flat
+        """Queues the sum over the ranks of an array of one dimension."""
+        # By one array for each size, whose next sum then waits for its last one: the engines take
+        # two sums under way by one name for the same.
+        key = str(flat.size)
+        if key not in self._buffers:
+            self._buffers[key] = mx.nd.zeros_like(flat)
+        buffer = self._buffers[key]
+        flat.copyto(buffer)
+        self._sum_in_place(key, buffer)
+        return buffer.copy()
 
     def sum(self, arrays: Sequence[mx.nd.NDArray]) -> None:
         """Queues the replacement of every array by its sum over the ranks, in float32.

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from types import TracebackType
 
 import mxnet as mx
 
 from mobilenet.distributed.group import Group
 from mobilenet.errors import ConfigError, VerificationError
-
-# Two sums of one name must not be under way at once; a few names that return are negotiated once.
-_NUM_NAMES = 8
 
 
 class HorovodGroup(Group):
@@ -22,6 +18,7 @@ class HorovodGroup(Group):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         try:
             import horovod.mxnet  # noqa: PLC0415 - an extra
         except ImportError as error:
@@ -32,12 +29,9 @@ class HorovodGroup(Group):
         self._horovod = horovod.mxnet
         self._horovod.init()
         self.rank, self.size = self._horovod.rank(), self._horovod.size()
-        self._names = itertools.cycle(range(_NUM_NAMES))
 
-    def _sum(self, flat: mx.nd.NDArray) -> mx.nd.NDArray:
-        name = f"{flat.dtype.__name__}-{flat.size}-{next(self._names)}"
-        self._horovod.allreduce_(flat, average=False, name=name)
-        return flat
+    def _sum_in_place(self, key: str, buffer: mx.nd.NDArray) -> None:
+        self._horovod.allreduce_(buffer, average=False, name=key)
 
     def __exit__(
         self,

@@ -27,8 +27,9 @@ class KVStoreGroup(Group):
             raise ConfigError(
                 "distributed.engine: 'kvstore' needs processes that `mobilenet launch` starts"
             )
+        super().__init__()
         self._store = mx.kv.create(_STORE)
-        self._buffers: dict[str, mx.nd.NDArray] = {}
+        self._keys: set[str] = set()
         self.size = self._store.num_workers
         # The store numbers its workers by address; the launcher in the order of the hosts.
         self.rank = int(os.environ.get("DMLC_TASK_ID", self._store.rank))
@@ -41,15 +42,9 @@ class KVStoreGroup(Group):
         if self.rank >= self.size or self.gather([1]).min() < 1:
             raise ConfigError("DMLC_TASK_ID: the workers are not numbered from 0, each once")
 
-    def _sum(self, flat: mx.nd.NDArray) -> mx.nd.NDArray:
-        key = f"{flat.dtype.__name__}-{flat.size}"
-        if key not in self._buffers:
-            self._buffers[key] = mx.nd.zeros_like(flat)
-            self._store.init(key, self._buffers[key])
-        # Always by the same array: only it makes a push wait for the pull of the sum before, which
-        # would otherwise get the new sum.
-        buffer = self._buffers[key]
-        flat.copyto(buffer)
+    def _sum_in_place(self, key: str, buffer: mx.nd.NDArray) -> None:
+        if key not in self._keys:
+            self._store.init(key, mx.nd.zeros_like(buffer))
+            self._keys.add(key)
         self._store.push(key, buffer)
         self._store.pull(key, out=buffer)
-        return buffer.copy()

@@ -44,9 +44,8 @@ class HorovodGroup(Group):
         Raises:
             VerificationError: A rank is lost.
         """
-        if isinstance(error, mx.MXNetError):
-            reason = str(error).strip().splitlines()[-1]
+        if isinstance(error, mx.MXNetError) and "Horovod has been shut down" in str(error):
             raise VerificationError(
-                f"rank {self.rank} of {self.size}: the others no longer answer, so that the run"
-                f" ended; continue it with --resume ({reason})"
+                f"rank {self.rank} of {self.size}: another rank has ended, and the run with it;"
+                " continue it with --resume"
             ) from error

@@ -71,14 +71,19 @@ def members(child: subprocess.Popen[str]) -> dict[str, int]:
     """The processes of a launched run, e.g. `worker 1`, with their process numbers."""
     found = {}
     for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split():
-        pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
-        variables = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-        if "DMLC_ROLE" in variables:
-            found[f"{variables['DMLC_ROLE']} {variables['DMLC_TASK_ID']}"] = int(pid)
+        its = variables(int(pid))
+        if "DMLC_ROLE" in its:
+            found[f"{its['DMLC_ROLE']} {its['DMLC_TASK_ID']}"] = int(pid)
     return found
 
 
-def wait_until(child: subprocess.Popen[str], is_time: Callable[[], bool]) -> None:
+def variables(pid: int) -> dict[str, str]:
+    """The environment of a process."""
+    pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+def wait_until(child: subprocess.Popen[str], is_time: Callable[[], Any]) -> None:
     """Waits as long as the process runs."""
     while child.poll() is None and not is_time():
         time.sleep(0.005)
@@ -94,3 +99,13 @@ def is_alive(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process and its children have started."""
+    children = [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+    return children + [below for child in children for below in descendants(child)]

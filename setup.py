@@ -21,6 +21,8 @@ def version() -> str:
 
 EXTRAS = {
     "tensorboard": ["tensorboardX>=2.6"],
+    # Built from source against the MXNet that is installed: docs/distributed.md has the variables.
+    "horovod": ["horovod==0.28.1", "cloudpickle", "psutil"],
     "dev": [
         "ruff>=0.6",
         "mypy>=1.10",

@@ -8,9 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
+import mxnet as mx
+import numpy as np
 import pytest
 from tiny_run import CONFIG, ENVIRONMENT
 
@@ -34,6 +37,8 @@ SEPARABLE = (
     "augmentation.cutmix=0",
     "training.accumulation=1",
 )
+# Three epochs of seven steps, at a rate that moves the weights.
+_LONGER = ("training.epochs=3", "schedule.learning_rate=0.5")
 
 
 def launcher(engine: str, num_workers: int) -> list[str]:
@@ -109,3 +114,33 @@ def descendants(pid: int) -> list[int]:
         for child in (task / "children").read_text().split()
     ]
     return children + [below for child in children for below in descendants(child)]
+
+
+def watched_train(
+    folder: Path, name: str, command: list[str], frozen: bool, *arguments: str
+) -> Path:
+    """Trains; gives the folder of what every rank read and became."""
+    watched = folder / f"watched-{name}"
+    watched.mkdir()
+    environment = {"WATCHED": str(watched), "FROZEN_NORM": "1" if frozen else ""}
+    whole = [*command, HERE / "watched_train.py", "tiny.yaml", "--run", name, *_LONGER, *arguments]
+    done = run(folder, whole, environment)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1, done.stdout
+    return watched
+
+
+def parameters(watched: Path, rank: int) -> dict[str, np.ndarray]:
+    arrays = mx.nd.load(str(watched / f"rank-{rank}.params"))
+    return {name: array.asnumpy() for name, array in arrays.items()}
+
+
+def records(watched: Path) -> Counter[str]:
+    """How often each record was read in each epoch, by whatever rank."""
+    files = watched.glob("records-*.txt")
+    return Counter(line for path in files for line in path.read_text().splitlines())
+
+
+def largest_difference(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> float:
+    assert set(first) == set(second)
+    return max(float(np.abs(first[name] - second[name]).max()) for name in first)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from pathlib import Path
 
-import mxnet as mx
-import numpy as np
 import pytest
-from several import ENGINES, HERE, SEPARABLE, TRAIN, launcher, run
+from several import (
+    ENGINES,
+    HERE,
+    SEPARABLE,
+    TRAIN,
+    largest_difference,
+    launcher,
+    parameters,
+    records,
+    run,
+    watched_train,
+)
 from tiny_run import config, write_records
 
 from mobilenet.learner import Learner
 
-WATCHED = HERE / "watched_train.py"
-# Three epochs of seven steps, at a rate that moves the weights.
-ARGUMENTS = ("training.epochs=3", "schedule.learning_rate=0.5")
 MANY = pytest.param(4, marks=pytest.mark.slow)
 
 
@@ -27,38 +32,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def train(folder: Path, name: str, command: list[str], frozen: bool, *arguments: str) -> Path:
-    """Trains; gives the folder of what every rank read and became."""
-    watched = folder / f"watched-{name}"
-    watched.mkdir()
-    environment = {"WATCHED": str(watched), "FROZEN_NORM": "1" if frozen else ""}
-    whole = [*command, WATCHED, "tiny.yaml", "--run", name, *ARGUMENTS, *arguments]
-    done = run(folder, whole, environment)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 1, done.stdout
-    return watched
-
-
-def parameters(watched: Path, rank: int) -> dict[str, np.ndarray]:
-    arrays = mx.nd.load(str(watched / f"rank-{rank}.params"))
-    return {name: array.asnumpy() for name, array in arrays.items()}
-
-
-def records(watched: Path) -> Counter[str]:
-    """How often each record was read in each epoch, by whatever rank."""
-    files = watched.glob("records-*.txt")
-    return Counter(line for path in files for line in path.read_text().splitlines())
-
-
-def largest_difference(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> float:
-    assert set(first) == set(second)
-    return max(float(np.abs(first[name] - second[name]).max()) for name in first)
-
-
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Path:
     """One process with the same global batch."""
-    return train(folder, "alone", [sys.executable], True, *SEPARABLE)
+    return watched_train(folder, "alone", [sys.executable], True, *SEPARABLE)
 
 
 @pytest.mark.parametrize("num_workers", [2, MANY])
@@ -66,7 +43,7 @@ def alone(folder: Path) -> Path:
 def test_as_one_process(folder: Path, alone: Path, engine: str, num_workers: int) -> None:
     name = f"{engine}-{num_workers}"
     command = launcher(engine, num_workers)
-    several = train(folder, name, command, True, f"distributed.engine={engine}", *SEPARABLE)
+    several = watched_train(folder, name, command, True, f"distributed.engine={engine}", *SEPARABLE)
     expected = parameters(alone, 0)
     for rank in range(num_workers):
         assert largest_difference(parameters(several, rank), expected) < 1e-5
@@ -85,7 +62,7 @@ def test_ranks_are_equal(folder: Path, engine: str, num_workers: int) -> None:
     """With BatchNorm, dropout, mixing and averages, of which each rank has its own."""
     name = f"norm-{engine}-{num_workers}"
     command = launcher(engine, num_workers)
-    several = train(folder, name, command, False, f"distributed.engine={engine}")
+    several = watched_train(folder, name, command, False, f"distributed.engine={engine}")
     for rank in range(1, num_workers):
         assert largest_difference(parameters(several, rank), parameters(several, 0)) == 0
 

@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-all check docs notebooks release-check lock clean
+.PHONY: help setup setup-horovod quickstart test test-all check docs notebooks release-check lock clean
 
 help:
 	@echo "make quickstart  set up, then prepare, train, validate and export on the embedded sample"
@@ -22,6 +22,7 @@ help:
 	@echo "make release-check"
 	@echo "                 all that a new user does, from a clean clone, on every PYTHONS found"
 	@echo "make setup       only set up $(VENV)"
+	@echo "make setup-horovod  build Horovod with Gloo for MXNet into $(VENV) (needs CMake and g++; minutes)"
 	@echo "make lock        renew requirements.lock from setup.py"
 	@echo "make clean       remove $(VENV) and everything that quickstart made"
 
@@ -45,6 +46,19 @@ headless-opencv:
 	$(BIN)/pip uninstall --quiet --yes opencv-python && \
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps opencv-python-headless==$$version && \
 	$(BIN)/python -c 'import cv2'
+
+# Horovod's build asks MXNet where its library is, in processes of its own, so NumPy is repaired by a
+# sitecustomize.py; it must see the MXNet of the environment, so it is not isolated.
+HOROVOD_SITE := $(VENV)/horovod-build
+setup-horovod: $(READY)
+	@command -v cmake >/dev/null && command -v g++ >/dev/null || { echo "Horovod is built from source: install cmake and g++ first" >&2; exit 2; }
+	@mkdir -p $(HOROVOD_SITE) && echo 'import numpy; numpy.bool = bool' > $(HOROVOD_SITE)/sitecustomize.py
+	$(BIN)/pip install --quiet --disable-pip-version-check "setuptools<70" wheel
+	HOROVOD_WITH_MXNET=1 HOROVOD_WITHOUT_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MPI=1 \
+	HOROVOD_WITH_GLOO=1 HOROVOD_CPU_OPERATIONS=GLOO MAKEFLAGS=-j2 PYTHONPATH=$(abspath $(HOROVOD_SITE)) \
+	$(BIN)/pip install --disable-pip-version-check --no-build-isolation --no-cache-dir --editable ".[horovod]"
+	@rm -r $(HOROVOD_SITE)
+	$(BIN)/python -c 'import mobilenet, horovod.mxnet as h; h.init(); assert h.gloo_built()'
 
 quickstart: $(READY)
 	$(BIN)/python -m mobilenet quickstart

@@ -25,8 +25,8 @@ EXPORT = ["onnx>=1.14", "onnxruntime>=1.16"]
 EXTRAS = {
     "export": EXPORT,
     "tensorboard": ["tensorboardX>=2.6"],
-    # Compiled on installation, against the MXNet that is there already: HOROVOD_WITH_MXNET=1.
-    "horovod": ["horovod==0.28.1"],
+    # Built from source against the MXNet that is installed: docs/distributed.md has the variables.
+    "horovod": ["horovod==0.28.1", "cloudpickle", "psutil"],
     "completion": ["argcomplete>=3"],
     "dev": [
         "argcomplete>=3",

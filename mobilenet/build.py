@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
@@ -17,6 +18,9 @@ from mobilenet.data.augment import TrainTransform
 from mobilenet.data.reader import EvalReader, TrainReader
 from mobilenet.data.recordio import RecordFile
 from mobilenet.data.transforms import EvalTransform, Normalization
+from mobilenet.distributed.group import ALONE, Group
+from mobilenet.distributed.horovod import HorovodGroup
+from mobilenet.distributed.kvstore import KVStoreGroup
 from mobilenet.errors import ConfigError, DataError
 from mobilenet.graphs import inference_block, inference_block_of, symbol_of, training_block
 from mobilenet.model import DIALECTS, MobileNetV2
@@ -36,6 +40,32 @@ from mobilenet.training_step import Objective, TrainingStep
 
 Images = npt.NDArray[np.float32]
 Predict = Callable[[Images], Images]
+
+
+# By which a process can tell that it was started as one of several.
+_LAUNCHED = ("DMLC_NUM_WORKER", "HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+
+
+def group(config: Config) -> Group:
+    """The processes that train together, all of which have to come here.
+
+    Raises:
+        ConfigError: They were not started as the engine needs, or are not as many as they should.
+    """
+    settings = config.distributed
+    engines = {"none": Group, "kvstore": KVStoreGroup, "horovod": HorovodGroup}
+    joined = engines[settings.engine]()
+    launched = [name for name in _LAUNCHED if int(os.environ.get(name, "1")) > 1]
+    if settings.engine == "none" and launched:
+        raise ConfigError(
+            f"distributed.engine: 'none', but this is one of {os.environ[launched[0]]} processes"
+            f" ({launched[0]}): each would train a network of its own"
+        )
+    if settings.workers not in (None, joined.size):
+        raise ConfigError(
+            f"distributed.workers: there are {joined.size} processes instead of {settings.workers}"
+        )
+    return joined
 
 
 def network(config: Config) -> MobileNetV2:
@@ -116,14 +146,28 @@ def checked_records(path: Path, classes: int) -> RecordFile:
     return opened
 
 
-def train_reader(config: Config) -> TrainReader:
-    """Shuffled, augmented batches of the training records."""
+def train_reader(config: Config, group: Group = ALONE) -> TrainReader:
+    """Shuffled, augmented batches of the training records, or this rank's share of them.
+
+    Raises:
+        ConfigError: The ranks cannot share a batch evenly.
+        DataError: The records cannot be read.
+    """
+    training = config.training
+    num_shares = group.size * len(training.devices) * training.accumulation
+    if training.batch_size % num_shares:
+        raise ConfigError(
+            f"training.batch_size: {training.batch_size} cannot be shared evenly by {group.size}"
+            f" workers, {len(training.devices)} devices each, in {training.accumulation} parts"
+        )
     return TrainReader(
         records(config, "train"),
         train_transform(config),
-        config.training.batch_size,
-        config.training.seed,
+        training.batch_size // group.size,
+        training.seed,
         num_workers=config.data.num_workers,
+        rank=group.rank,
+        world=group.size,
         max_bad_records=config.data.max_bad_records,
     )
 
@@ -134,13 +178,15 @@ def eval_split(config: Config) -> str:
     return "minival" if has_minival else "val"
 
 
-def eval_reader(config: Config, split: str) -> EvalReader:
-    """Every record of a split once."""
+def eval_reader(config: Config, split: str, group: Group = ALONE) -> EvalReader:
+    """Every record of a split once, or this rank's share of them."""
     return EvalReader(
         records(config, split),
         eval_transform(config),
         config.validation.batch_size,
         config.data.num_workers,
+        group.rank,
+        group.size,
     )
 
 
@@ -193,7 +239,7 @@ def schedule(config: Config, steps_per_epoch: int) -> Schedule:
     return Schedule(peak, shapes[settings.name](), num_warmup_steps, initial)
 
 
-def optimizer(config: Config, network: MobileNetV2) -> Optimizer:
+def optimizer(config: Config, network: MobileNetV2, group: Group = ALONE) -> Optimizer:
     """The optimizer of the parameters of an initialized network."""
     settings = config.optimizer
     rule: Rule
@@ -207,10 +253,12 @@ def optimizer(config: Config, network: MobileNetV2) -> Optimizer:
         settings.weight_decay, settings.decay_norm_and_bias, settings.decay_depthwise
     )
     parameters = dict(network.collect_params().items())
-    return Optimizer(parameters, rule, weight_decay, settings.clip_norm)
+    return Optimizer(parameters, rule, weight_decay, settings.clip_norm, group)
 
 
-def training_step(config: Config, network: MobileNetV2, optimizer: Optimizer) -> TrainingStep:
+def training_step(
+    config: Config, network: MobileNetV2, optimizer: Optimizer, group: Group = ALONE
+) -> TrainingStep:
     """What trains an initialized network on one batch after the other."""
     training, augmentation = config.training, config.augmentation
     objective = Objective(
@@ -220,6 +268,7 @@ def training_step(config: Config, network: MobileNetV2, optimizer: Optimizer) ->
         augmentation.cutmix,
         training.seed,
         training.precision,
+        group.rank,
     )
     devices = contexts(config)
     block = training_block(network, devices)

@@ -81,7 +81,7 @@ def save(run: Path, state: State, groups: Mapping[str, Arrays]) -> Path:
     Raises:
         OSError: The disk is full or the like; older checkpoints are as they were.
     """
-    final = run / _FOLDER / _folder_name(state)
+    final = path_of(run, state)
     if final.exists():  # what a run computes up to a step is always the same
         return final
     final.parent.mkdir(exist_ok=True)
@@ -102,10 +102,11 @@ def save(run: Path, state: State, groups: Mapping[str, Arrays]) -> Path:
     return final
 
 
-def _folder_name(state: State) -> str:
+def path_of(run: Path, state: State) -> Path:
+    """The folder that `save` makes."""
     # No name is ever used for other content, so that nothing need be removed to make room.
     epoch = "" if state.record is None else f"-epoch-{state.record.epoch:04d}"
-    return f"{_PREFIX}{state.progress.step:08d}{epoch}"
+    return run / _FOLDER / f"{_PREFIX}{state.progress.step:08d}{epoch}"
 
 
 def _file_name(group: str) -> str:

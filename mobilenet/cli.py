@@ -12,7 +12,7 @@ import sys
 from typing import Callable, Sequence
 
 from mobilenet import __version__
-from mobilenet.commands import data, export, importing, training, validation
+from mobilenet.commands import data, distributed, export, importing, training, validation
 from mobilenet.errors import RunStopped, UserError, VerificationError, reason
 
 _COMMANDS = (
@@ -20,6 +20,7 @@ _COMMANDS = (
     data.add_verify,
     training.add_train,
     training.add_average,
+    distributed.add_launch,
     training.add_compare,
     validation.add_validate,
     validation.add_audit,

@@ -32,10 +32,20 @@ def repair_numpy() -> None:
             setattr(numpy, name, builtin)
 
 
+# In which launchers say how many processes of a run share this machine.
+_LOCAL_SIZES = ("MOBILENET_LOCAL_SIZE", "HOROVOD_LOCAL_SIZE")
+
+
+def num_processors() -> int:
+    """This process's share of the processors that it may run on, at least 1."""
+    num_sharing = next((int(os.environ[name]) for name in _LOCAL_SIZES if name in os.environ), 1)
+    return max(1, len(os.sched_getaffinity(0)) // num_sharing)
+
+
 # What native libraries read when they are loaded; whatever the user has set stays.
 _ENVIRONMENT = {
     # MXNet takes half of the processors by itself, as if each were two threads of a core.
-    "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
+    "OMP_NUM_THREADS": str(num_processors()),
     # With AVX-512, oneDNN 2.4 lays out 24 channels in another way than 96; `mobilenet.fusion` tells
     # what that costs. Processors without AVX-512 do not notice.
     "DNNL_MAX_CPU_ISA": "AVX2",

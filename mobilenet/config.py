@@ -242,6 +242,21 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True)
+class DistributedConfig:
+    """Processes that train one network together."""
+
+    engine: Literal["none", "kvstore", "horovod"] = "none"
+    """What carries messages: MXNet's parameter servers, started by `mobilenet launch`, or Horovod,
+    started by `horovodrun` or `mpirun`."""
+    workers: Optional[Count] = None
+    """Processes that there have to be; by default as many as were started."""
+
+    def __post_init__(self) -> None:
+        if self.engine == "none" and self.workers is not None:
+            raise SettingError("workers", "has no effect without an engine")
+
+
+@dataclass(frozen=True)
 class LogConfig:
     """What a run reports besides its files."""
 
@@ -271,6 +286,8 @@ class Config:
     """The run."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     """Which states of the run are kept."""
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
+    """Processes that train together."""
     log: LogConfig = field(default_factory=LogConfig)
     """What a run reports."""
 

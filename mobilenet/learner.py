@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
-from typing import Iterable
+from typing import Callable, Iterable
 
 import mxnet as mx
 import numpy as np
@@ -15,6 +15,7 @@ from mobilenet import build, freezing, initializer, norm_statistics, unfolding, 
 from mobilenet.checkpoint import Arrays, Checkpoint
 from mobilenet.config import Config
 from mobilenet.data.reader import Batch
+from mobilenet.distributed.group import ALONE, Group
 from mobilenet.ema import MovingAverage
 from mobilenet.graphs import inference_block_of, symbol_of, training_block
 from mobilenet.model import parameter_arrays
@@ -29,14 +30,16 @@ _UNFOLDING_BATCHES = 8
 class Learner:
     """The network of `config`, at random weights, with its optimizer and moving average.
 
+    Every rank of `group` has one and calls the same methods; all of them are equal.
+
     Attributes:
         trained: The group of `groups` that is validated and exported.
         random_start: Parameters that initial weights have left at their random start.
         num_unfolded: BatchNorms that initial weights had folded into the convolutions.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, config: Config, group: Group = ALONE) -> None:
+        self._config, self._group = config, group
         self._network = build.network(config)
         training = config.training
         initializer.initialize(
@@ -45,8 +48,8 @@ class Learner:
         freezing.freeze(self._network, config.training.frozen_stages)
         if config.training.precision != "float32":
             self._network.cast(config.training.precision)
-        self._optimizer = build.optimizer(config, self._network)
-        self._step = build.training_step(config, self._network, self._optimizer)
+        self._optimizer = build.optimizer(config, self._network, group)
+        self._step = build.training_step(config, self._network, self._optimizer, group)
         self._arrays = {**parameter_arrays(self._network), **self._optimizer.masters()}
         decay = config.training.ema_decay
         self._average = None if decay is None else MovingAverage(self._arrays, decay)
@@ -90,7 +93,9 @@ class Learner:
             block = inference_block_of(unfolding.moments(symbol, norms), arrays, context)
             parts = (part for batch in batches for part in self._device_parts(batch.data))
             outputs = (block(mx.nd.array(part, ctx=context)) for part in parts)
-            self._set({**arrays, **unfolding.unfolded(norms, arrays, outputs)}, Path())
+            unfolded = unfolding.unfolded(norms, arrays, outputs)
+            self._group.broadcast(list(unfolded.values()))  # every rank has seen other images
+            self._set({**arrays, **unfolded}, Path())
 
     def _set(self, arrays: Arrays, source: Path) -> None:
         weights.fit(self._network, arrays, source)
@@ -100,31 +105,49 @@ class Learner:
 
     def restore(self, saved: Checkpoint) -> None:
         """Continues from a checkpoint with what `groups` gave."""
-        self._set(saved.arrays("parameters"), saved.path)
-        self._optimizer.restore(saved.arrays("optimizer"))
+        self._take_over(saved.arrays, saved.path)
+
+    def _take_over(self, arrays_of: Callable[[str], Arrays], source: Path) -> None:
+        self._set(arrays_of("parameters"), source)
+        self._optimizer.restore(arrays_of("optimizer"))
         if self._average is not None:
-            self._average.restore(saved.arrays("average"))
+            self._average.restore(arrays_of("average"))
+
+    def share(self) -> None:
+        """Makes every rank go on from what rank 0 has."""
+        if self._group.size == 1:
+            return
+        groups = {
+            group: {name: array.copy() for name, array in arrays.items()}
+            for group, arrays in self.groups().items()
+        }
+        self._group.broadcast([array for arrays in groups.values() for array in arrays.values()])
+        self._take_over(groups.__getitem__, Path("rank 0"))
 
     def step(self, batch: Batch, step: int, learning_rate: float) -> PendingOutcome:
-        """Queues the training step numbered `step`, from 0."""
-        outcome = self._step(batch.data, batch.labels, step, learning_rate)
+        """Queues the training step numbered `step`, from 0, of this rank's share of the batch."""
+        outcome = self._step(batch.data, batch.labels, step, learning_rate).over(self._group)
         if self._average is not None:
             self._average.update(step, outcome.gradient_norm)
         return outcome
 
     def groups(self) -> dict[str, Arrays]:
         """Everything that training changes, as groups of arrays by name."""
-        norm_statistics.synchronize(self._network)
+        norm_statistics.synchronize(self._network, self._group)
         groups: dict[str, Arrays] = {
             "parameters": self._arrays,
             "optimizer": self._optimizer.state(),
         }
         if self._average is not None:
+            norm_statistics.average_over_ranks(self._average.averages, self._group)
             groups["average"] = self._average.averages
         return groups
 
     def recalibrated(self, batches: Iterable[Batch]) -> Arrays:
-        """The arrays of `trained` with BatchNorm's statistics computed afresh over `batches`."""
+        """The arrays of `trained` with BatchNorm's statistics computed afresh over `batches`.
+
+        Every rank gives as many batches.
+        """
         arrays = self.groups()[self.trained]
         context = build.contexts(self._config)[0]
         network = build.network(self._config)
@@ -134,7 +157,9 @@ class Learner:
         freezing.freeze(network, self._config.training.frozen_stages)
         block = training_block(network, [context])
         images = (part for batch in batches for part in self._device_parts(batch.data))
-        return {**arrays, **norm_statistics.recalibrated(network, block, images)}
+        statistics = norm_statistics.recalibrated(network, block, images)
+        norm_statistics.average_over_ranks(statistics, self._group)
+        return {**arrays, **statistics}
 
     def _device_parts(self, images: Images) -> list[Images]:
         """The images of a batch in the parts that a device has the memory for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from typing import Iterable, Mapping
 
 import mxnet as mx
 import numpy as np
@@ -10,18 +10,29 @@ import numpy.typing as npt
 from mxnet import autograd, gluon
 from mxnet.gluon import nn
 
+from mobilenet.distributed.group import ALONE, Group
+
 _ENDINGS = ("running_mean", "running_var")
 
 
-def synchronize(network: gluon.HybridBlock) -> None:
-    """Gives every device the mean of the devices' running statistics.
+def synchronize(network: gluon.HybridBlock, group: Group = ALONE) -> None:
+    """Gives every device of every rank the mean of the devices' running statistics.
 
     Each device keeps those of the images that it saw; a file holds only one set.
     """
-    for name, parameter in network.collect_params().items():
-        arrays = parameter.list_data()
-        if name.endswith(_ENDINGS) and len(arrays) > 1:
-            parameter.set_data(mx.nd.array(np.mean([a.asnumpy() for a in arrays], axis=0)))
+    parameters = [p for name, p in network.collect_params().items() if name.endswith(_ENDINGS)]
+    copies = [parameter.list_data() for parameter in parameters]
+    if len(copies[0]) * group.size == 1:
+        return
+    means = [mx.nd.array(np.mean([a.asnumpy() for a in arrays], axis=0)) for arrays in copies]
+    group.mean(means)
+    for parameter, mean in zip(parameters, means):
+        parameter.set_data(mean)
+
+
+def average_over_ranks(arrays: Mapping[str, mx.nd.NDArray], group: Group) -> None:
+    """Replaces the running statistics among `arrays` by their means over the ranks."""
+    group.mean([array for name, array in arrays.items() if name.endswith(_ENDINGS)])
 
 
 def forget_history(network: gluon.HybridBlock) -> None:

@@ -12,6 +12,8 @@ from typing import Any, Iterable, Mapping, NamedTuple, Protocol
 import mxnet as mx
 from mxnet import gluon
 
+from mobilenet.distributed.group import ALONE, Group
+
 Arrays = dict[str, Any]  # of mx.nd.NDArray
 
 
@@ -128,6 +130,7 @@ class Optimizer:
         rule: How one parameter changes.
         weight_decay: The L2 penalty of each.
         clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
+        group: Whose ranks all update alike; this process alone by default.
     """
 
     def __init__(
@@ -136,7 +139,9 @@ class Optimizer:
         rule: Rule,
         weight_decay: WeightDecay,
         clip_norm: float | None = None,
+        group: Group = ALONE,
     ) -> None:
+        self._group = group
         self._rule = rule
         self._clip_norm = clip_norm
         self._trained = {n: p for n, p in parameters.items() if p.grad_req != "null"}
@@ -158,11 +163,14 @@ class Optimizer:
     def step(self, learning_rate: float, num_images: int) -> mx.nd.NDArray:
         """Updates every parameter from the gradients of the summed losses of `num_images` images.
 
+        Every rank calls this with as many images of its own.
+
         Returns:
             The norm of the whole gradient of the mean loss before it was clipped, `(1,)`.
         """
         gradients = self._by_device({n: _float32(p.list_grad()) for n, p in self._trained.items()})
-        _sum_over_devices(gradients)
+        _sum_over_devices(gradients, self._group)
+        num_images *= self._group.size
         norms = [norm(arrays.values()) / num_images for arrays in gradients]
         for device, length in enumerate(norms):
             if self._clip_norm is not None:
@@ -209,12 +217,14 @@ def _float32(arrays: Iterable[mx.nd.NDArray]) -> list[mx.nd.NDArray]:
     return [array.astype("float32", copy=False) for array in arrays]
 
 
-def _sum_over_devices(gradients: list[Arrays]) -> None:
-    """Makes every device's gradients their sum over the devices."""
+def _sum_over_devices(gradients: list[Arrays], group: Group) -> None:
+    """Makes every device's gradients their sum over the devices of all ranks."""
     first, *others = gradients
     for name in first:
         for other in others:
             first[name] += other[name].as_in_context(first[name].context)
+    group.sum(list(first.values()))
+    for name in first:
         for other in others:
             first[name].copyto(other[name])
 

@@ -87,9 +87,9 @@ def sample_images(
     num_train_per_class: int = _NUM_TRAIN_PER_CLASS,
     num_val_per_class: int = _NUM_VAL_PER_CLASS,
 ) -> Path:
-    """The embedded sample of 64 x 64 px in `folder`, drawn unless it is there; gives `folder`."""
+    """The embedded sample of 96 x 96 px in `folder`, drawn unless it is there; gives `folder`."""
     if not folder.exists():
-        write_sample(folder, num_train_per_class, num_val_per_class, size=64, seed=_SEED)
+        write_sample(folder, num_train_per_class, num_val_per_class, size=_SIZE, seed=_SEED)
     return folder
 
 

@@ -37,7 +37,7 @@ _FREE = (
 )
 # ... or only how the same batch is computed, as when a device is lost: BatchNorm then sees other
 # parts of it, so that the run goes on, but no longer bit for bit.
-_FREE_WITH_EFFECT = ("training.devices", "training.accumulation")
+_FREE_WITH_EFFECT = ("training.devices", "training.accumulation", "distributed.")
 # These schedules do not depend on where the run ends; others would have been different all along.
 _OPEN_ENDED = ("step", "exponential", "constant")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -101,6 +102,18 @@ class RunLog:
         self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+class OtherRankLog(RunLog):
+    """The log of a rank that writes no files: people see its warnings only."""
+
+    def __init__(self, rank: int, nowhere: TextIO) -> None:
+        super().__init__(Path(os.devnull), stream=nowhere)
+        self._rank = rank
+
+    def warn(self, text: str) -> None:
+        """People see the warning."""
+        tqdm.write(f"warning: rank {self._rank}: {text}", file=sys.stderr)
 
 
 def _board(folder: Path) -> Any:

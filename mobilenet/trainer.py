@@ -3,12 +3,17 @@
 Everything random is a function of the seed and the step, and all else that a step depends on is in
 the checkpoint. A run that is killed at any moment and resumed therefore ends, on CPUs, with bit for
 bit the parameters of one that was left alone.
+
+Of several ranks every one does this; all decide alike, because they know the same sums, and the
+first one alone reads and writes the run's folder.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import signal
+from dataclasses import asdict
 from pathlib import Path
 from typing import Iterator, Mapping
 
@@ -22,6 +27,7 @@ from mobilenet.evaluation import evaluate
 from mobilenet.learner import Learner, is_finite
 from mobilenet.metrics import Counts
 from mobilenet.reporting import Plan, Reporter, StepReport
+from mobilenet.run_parts import Parts
 from mobilenet.run_report import run_report
 from mobilenet.run_state import EpochRecord, Metrics, Progress
 from mobilenet.runlog import RunLog
@@ -43,34 +49,12 @@ class _StopRequestedError(Exception):
     """A signal was noted; no step is half done."""
 
 
-class Parts:
-    """What the configuration makes of the data and the network."""
-
-    def __init__(self, config: Config) -> None:
-        self.reader = build.train_reader(config)
-        self.split = build.eval_split(config)
-        self.eval_reader = build.eval_reader(config, self.split)
-        self.schedule = build.schedule(config, self.reader.steps_per_epoch)
-        self.learner = Learner(config)
-        self.data_digests = {
-            split: run_folder.records_digest(reader.records.path)
-            for split, reader in (("train", self.reader), (self.split, self.eval_reader))
-        }
-
-    def load_initial_weights(self) -> None:
-        """Takes over training.initial_weights, if there are any.
-
-        Raises:
-            WeightsError: The file cannot be read or does not fit the network.
-        """
-        self.learner.load_initial_weights(self.reader.batches(0))
-
-
 class Trainer:
     """A run under way: what it is made of, how far it is, and the step that is in flight."""
 
     def __init__(self, config: Config, run: Path, parts: Parts, log: RunLog) -> None:
         self._config, self._run, self._parts, self._log = config, run, parts, log
+        self._group, self._keeps_files = parts.group, parts.group.rank == 0
         self._steps_per_epoch = parts.reader.steps_per_epoch
         plan = Plan(config.training.epochs, self._steps_per_epoch, config.log.every_steps)
         self._reporter = Reporter(log, plan)
@@ -79,6 +63,8 @@ class Trainer:
 
     def resume(self) -> None:
         """Takes up the newest intact checkpoint, or the start if the run has none yet.
+
+        To be called on the first rank; `go_on` tells the others.
 
         Raises:
             UserError: A setting or the data is not that of the run, or no checkpoint is intact.
@@ -94,7 +80,6 @@ class Trainer:
 
     def _go_back_to(self, saved: Checkpoint | None) -> None:
         checkpoint.clear_after(self._run, saved)
-        self._in_flight = None
         if saved is None:
             self._progress = Progress()
             self._parts.load_initial_weights()
@@ -104,11 +89,17 @@ class Trainer:
             self._parts.learner.restore(saved)
 
     def go_on(self, stop: StopRequest) -> None:
-        """Trains from where the run is to its end."""
+        """Trains from where the first rank is to the end of the run."""
+        self._share_progress()
         self._begin()
         while len(self._progress.history) < self._config.training.epochs:
             self._complete_epoch(stop)
         self._end()
+
+    def _share_progress(self) -> None:
+        progress = self._group.broadcast_text(json.dumps(asdict(self._progress)))
+        self._progress = Progress.from_json(json.loads(progress))
+        self._parts.learner.share()
 
     def _complete_epoch(self, stop: StopRequest) -> None:
         try:
@@ -120,7 +111,8 @@ class Trainer:
             raise self._stopped(stop) from None
 
     def _begin(self) -> None:
-        run_folder.describe(self._run, self._config)
+        if self._keeps_files:
+            run_folder.describe(self._run, self._config)
         parts = self._parts
         self._log.write(
             "start",
@@ -131,6 +123,7 @@ class Trainer:
             steps_per_epoch=self._steps_per_epoch,
             num_train_records=len(parts.reader.records),
             split=parts.split,
+            num_ranks=self._group.size,
             random_start=parts.learner.random_start,
             num_unfolded=parts.learner.num_unfolded,
             versions=run_folder.versions(),
@@ -143,7 +136,7 @@ class Trainer:
         self._reporter.start_epoch(epoch + 1, num_done)
         batches = self._reporter.timed(self._parts.reader.batches(epoch, num_done))
         try:
-            for batch in _until(stop, batches):
+            for batch in self._until(stop, batches):
                 self._train_step(batch)
             self._settle()
         finally:
@@ -185,14 +178,21 @@ class Trainer:
         deployed = self._recalibrated()
         arrays = deployed or self._parts.learner.groups()[self._parts.learner.trained]
         predict = build.predictor_of(self._config, arrays)
-        counts = evaluate(predict, _until(stop, self._parts.eval_reader.batches()))
+        counts = evaluate(predict, self._until(stop, self._parts.eval_reader.batches()))
+        counts = self._over_ranks(counts)
         record = self._record(counts)
         self._progress.history.append(record)
         self._progress.epoch_metrics = Metrics()
         self._reporter.epoch_done(record)
         if self._is_checkpoint_due(record):
             self._save({_DEPLOYED: deployed} if deployed else {})
-        draw_curves({"": self._progress.history}, self._run / run_folder.CURVES)
+        if self._keeps_files:
+            draw_curves({"": self._progress.history}, self._run / run_folder.CURVES)
+
+    def _over_ranks(self, counts: Counts) -> Counts:
+        num_images, num_top1, num_top5, loss_sum = self._group.total(counts)
+        assert num_images == len(self._parts.eval_reader.records), "every image counts once"
+        return Counts(int(num_images), int(num_top1), int(num_top5), loss_sum)
 
     def _recalibrated(self) -> Arrays | None:
         num_batches = self._config.training.recalibration_batches
@@ -241,8 +241,11 @@ class Trainer:
             self._parts.data_digests,
             weights=next(iter(deployed), learner.trained),
         )
-        path = checkpoint.save(self._run, state, groups)
-        checkpoint.prune(self._run, keep.keep_last, keep.keep_every_epochs)
+        path = checkpoint.path_of(self._run, state)
+        if self._keeps_files:
+            checkpoint.save(self._run, state, groups)
+            checkpoint.prune(self._run, keep.keep_last, keep.keep_every_epochs)
+        self._group.barrier()
         self._log.record("checkpoint", step=self._progress.step, path=path.name)
         return path
 
@@ -264,8 +267,11 @@ class Trainer:
         num_rollbacks = self._progress.num_rollbacks + 1
         if num_rollbacks > self._config.training.rollbacks:
             raise error
-        self._parts.learner = Learner(self._config)
-        self._go_back_to(checkpoint.newest_checkpoint(self._run, self._log.warn))
+        self._in_flight = None
+        self._parts.learner = Learner(self._config, self._group)
+        if self._keeps_files:
+            self._go_back_to(checkpoint.newest_checkpoint(self._run, self._log.warn))
+        self._share_progress()
         self._progress.num_rollbacks = num_rollbacks
         self._log.write(
             "rollback",
@@ -282,18 +288,20 @@ class Trainer:
         return RunStopped(stop.number, f"stopped by {name}, saved {path}; continue with --resume")
 
     def _end(self) -> None:
-        text = run_report(self._run.name, self._progress.history, settings.dump(self._config))
-        files.write_text(self._run / run_folder.REPORT, text)
+        if self._keeps_files:
+            text = run_report(self._run.name, self._progress.history, settings.dump(self._config))
+            files.write_text(self._run / run_folder.REPORT, text)
         self._log.record("end", step=self._progress.step)
 
+    def _until(self, stop: StopRequest, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches, as many on every rank, until a stop is requested of one of them.
 
-def _until(stop: StopRequest, batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The batches until a stop is requested.
-
-    Raises:
-        _StopRequestedError: It was.
-    """
-    for batch in batches:
-        if stop.number is not None:
-            raise _StopRequestedError
-        yield batch
+        Raises:
+            _StopRequestedError: It was.
+        """
+        for batch in batches:
+            number = int(self._group.highest(stop.number or 0))
+            if number:
+                stop.number = number
+                raise _StopRequestedError
+            yield batch

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobilenet import checkpoint, run_folder
+from mobilenet import build, checkpoint, run_folder
 from mobilenet.config import Config
+from mobilenet.distributed.agreement import check_agreement
+from mobilenet.distributed.group import Group
+from mobilenet.run_parts import Parts
 from mobilenet.run_state import EpochRecord
-from mobilenet.runlog import RunLog
+from mobilenet.runlog import OtherRankLog, RunLog
 from mobilenet.signals import stop_requests
-from mobilenet.trainer import Parts, Trainer
+from mobilenet.trainer import Trainer
+
+# Settings in which the processes of a run may differ.
+_OF_EACH_HOST = ("data.directory", "data.num_workers")
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,10 @@ class TrainingResult:
         )
 
 
-def train(config: Config, run: Path, resume: bool) -> TrainingResult:
+def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
     """Trains the network of `config` to the end; the folder `run` holds everything that is made.
+
+    Of several processes the first one alone touches that folder and has a result.
 
     Args:
         config: What to train.
@@ -40,11 +49,21 @@ def train(config: Config, run: Path, resume: bool) -> TrainingResult:
 
     Raises:
         UserError: The folder, the data or a setting cannot be used.
-        VerificationError: The loss is no longer finite, or the disk is full.
+        VerificationError: The loss is no longer finite, the disk is full, or a process is lost.
         RunStopped: SIGTERM or Ctrl-C; the run is saved.
     """
+    with build.group(config) as group:
+        if group.rank > 0:
+            _follow(config, run, group)
+            return None
+        _lead(config, run, resume, group)
+        return TrainingResult(*checkpoint.best(run))
+
+
+def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
+    """Trains, and keeps the run's folder."""
     run_folder.check(run, resume)
-    parts = Parts(config)  # finds mistakes in the settings before the folder is made
+    parts = _parts(config, group)  # finds mistakes in the settings before the folder is made
     if not resume:
         parts.load_initial_weights()
     with contextlib.ExitStack() as stack:
@@ -57,4 +76,22 @@ def train(config: Config, run: Path, resume: bool) -> TrainingResult:
         if resume:
             trainer.resume()
         trainer.go_on(stop)
-    return TrainingResult(*checkpoint.best(run))
+
+
+def _follow(config: Config, run: Path, group: Group) -> None:
+    """Trains with the first rank."""
+    parts = _parts(config, group)
+    with contextlib.ExitStack() as stack:
+        nowhere = stack.enter_context(Path(os.devnull).open("w"))
+        log = stack.enter_context(contextlib.closing(OtherRankLog(group.rank, nowhere)))
+        stop = stack.enter_context(stop_requests())
+        Trainer(config, run, parts, log).go_on(stop)
+
+
+def _parts(config: Config, group: Group) -> Parts:
+    parts = Parts(config, group)
+    own = run_folder.flat(config)
+    for name in _OF_EACH_HOST:
+        del own[name]
+    check_agreement(group, {**own, **run_folder.versions(), **parts.data_digests})
+    return parts

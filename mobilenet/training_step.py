@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mxnet import autograd, gluon
 
 from mobilenet import loss, mixing
+from mobilenet.distributed.group import Group
 from mobilenet.optimizer import Optimizer
 from mobilenet.run_state import Metrics
 
@@ -30,6 +31,7 @@ class Objective:
         cutmix: Alpha of CutMix; 0 for none.
         seed: Of the blends and of dropout.
         precision: Type of the images that the network takes.
+        rank: Number of this process; each has dropout of its own.
     """
 
     classes: int
@@ -38,6 +40,7 @@ class Objective:
     cutmix: float = 0.0
     seed: int = 0
     precision: str = "float32"
+    rank: int = 0
 
     def blend(self, images: mx.nd.NDArray, labels: loss.Labels, step: int) -> Examples:
         """The images and targets of a step, mixed if so wished."""
@@ -49,8 +52,8 @@ class Objective:
         return Examples(images, mx.nd.array(targets), mx.nd.array(labels))
 
     def seed_dropout(self, step: int) -> None:
-        """Makes the random numbers of the step's layers a function of the seed and the step."""
-        random = np.random.default_rng((self.seed, _DROPOUT, step))
+        """Makes the random numbers of the step's layers a function of seed, step and rank."""
+        random = np.random.default_rng((self.seed, _DROPOUT, step, self.rank))
         mx.random.seed(int(random.integers(2**31)))
 
 
@@ -91,6 +94,11 @@ class PendingOutcome(NamedTuple):
     losses: list[mx.nd.NDArray]
     num_correct: list[mx.nd.NDArray]
     gradient_norm: mx.nd.NDArray
+
+    def over(self, group: Group) -> PendingOutcome:
+        """Queues the outcome for the images of all ranks; all have as many."""
+        group.sum([*self.losses, *self.num_correct])
+        return self._replace(num_images=self.num_images * group.size)
 
     def read(self) -> Outcome:
         """Waits for the step to end."""

@@ -12,10 +12,11 @@ ROWS = {
         "__init__ errors files compat settings_text settings_decode settings config runlog "
         "run_state run_folder signals meter reporting progress"
     ),
-    "pixels": "arrays data.transforms",
+    "pixels": "arrays data.transforms distributed.group",
     "formats": (
         "report.markup data.record data.encoded data.trees data.manifest onnx.graph "
-        "onnx.metadata fusion"
+        "onnx.metadata fusion distributed.kvstore distributed.horovod distributed.agreement "
+        "distributed.cluster distributed.member distributed.horovodrun"
     ),
     "parts": (
         "model graphs complexity schedule optimizer loss metrics initializer ema "
@@ -35,19 +36,20 @@ ROWS = {
     ),
     "joints": "onnx.exporter report.page validation_set build evaluation foreign.recognition",
     "learning": "learner",
+    "parts of a run": "run_parts",
     "course": "trainer",
     "models": "loading foreign.source",
     "other numbers": "quantization",
     "examination": "validation",
     "use cases": (
         "averaging run_comparison prepare verify training comparison audit history export "
-        "predict info bench packaging serving importing"
+        "predict info bench packaging serving importing distributed.launcher"
     ),
     "several use cases": "family quickstart int8_export",
     "pictures": "pictures",
     "arguments": "commands.arguments",
     "commands": "commands.data commands.training commands.validation commands.export "
-    "commands.importing",
+    "commands.importing commands.distributed",
     "door frame": "cli",
     "door": "__main__",
 }

@@ -53,7 +53,9 @@ def train(arguments: Namespace) -> int:
 
     config = _with_absolute_paths(load_config(arguments.config, arguments.settings))
     run = arguments.folder or Path("runs") / arguments.config.stem
-    print(train(config, run, arguments.resume).summary())
+    result = train(config, run, arguments.resume)
+    if result is not None:  # of several processes the first one has it
+        print(result.summary())
     return 0
 
 

@@ -8,7 +8,6 @@ What a batch holds depends on neither their number nor their timing.
 from __future__ import annotations
 
 import math
-import os
 import weakref
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mobilenet.compat import num_processors
 from mobilenet.data.augment import NUM_DRAWS, TrainTransform
 from mobilenet.data.order import augmentation_draws, epoch_order
 from mobilenet.data.transforms import Encoded, EvalTransform, Floats, Pixels
@@ -106,13 +106,13 @@ def _read_ahead(
     However the consumer leaves the iterator, the threads end with the images in their hands.
     """
     cv2.setNumThreads(1)  # every thread has an image of its own
-    num_threads = num_workers or len(os.sched_getaffinity(0))
+    num_threads = num_workers or num_processors()
     pool = ThreadPoolExecutor(num_threads, "reader")
     pending: deque[tuple[Batch, list[Future[BadRecords]]]] = deque()
     try:
         for rows in batches:
             batch = memory.batch(len(rows))
-            size = min(_MAX_CHUNK_SIZE, -(-len(rows) // num_threads))
+            size = min(_MAX_CHUNK_SIZE, max(1, -(-len(rows) // num_threads)))
             parts = [slice(start, start + size) for start in range(0, len(rows), size)]
             chunks = [pool.submit(fill, rows[part], batch.rows(part)) for part in parts]
             pending.append((batch, chunks))
@@ -248,17 +248,24 @@ class TrainReader:
 class EvalReader:
     """Every record exactly once, in the order of the file; the last batch may be smaller.
 
+    Of several processes each takes its part of every batch; in the last one there may be none for
+    some of them, so that all have as many batches.
+
     Attributes:
         records: The record file.
         transform: What is done to each image.
-        batch_size: Images per batch but the last.
+        batch_size: Images per batch of this process but the last.
         num_workers: Threads; 0 for one per processor.
+        rank: Number of this process, from 0.
+        world: Number of processes.
     """
 
     records: Records
     transform: EvalTransform
     batch_size: int
     num_workers: int = 0
+    rank: int = 0
+    world: int = 1
     _memory: _BatchMemory = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -272,8 +279,11 @@ class EvalReader:
             DataError: A record cannot be read or decoded.
         """
         everything = range(len(self.records))
-        starts = everything[:: self.batch_size]
-        rows = (everything[start : start + self.batch_size] for start in starts)
+        size = self.batch_size * self.world
+        rows = (
+            everything[start : start + size][self.rank :: self.world]
+            for start in everything[::size]
+        )
         for batch, _ in _read_ahead(rows, self._fill, self._memory, self.num_workers):
             yield batch
 

@@ -90,9 +90,11 @@ def fixed_texts() -> list[str]:
     """Every text in the code, in pieces between what is put in, and the Makefile."""
     texts = [text_of("Makefile").replace("\\\n", "")]
     for path in sorted((ROOT / "mobilenet").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                texts.append(node.value)
+        texts.extend(
+            node.value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
     return texts
 
 

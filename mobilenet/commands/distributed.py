@@ -1,0 +1,56 @@
+"""`launch`: runs of several processes."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import REMAINDER, Namespace
+from pathlib import Path
+
+from mobilenet.commands.arguments import Adder, add_command, count
+
+
+def add_launch(adder: Adder) -> None:
+    """Adds `launch`."""
+    parser = add_command(adder, "launch", launch)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--local", type=count, metavar="N", help="N workers on this machine")
+    where.add_argument(
+        "--hosts", type=Path, metavar="FILE", help="hosts, a line each: HOST, HOST:N, HOST slots=N"
+    )
+    parser.add_argument("--servers", type=count, metavar="N", help="servers (one for each host)")
+    parser.add_argument("--port", type=count, help="port of the scheduler (a free one)")
+    parser.add_argument(
+        "--ssh", metavar="COMMAND", default="ssh -o BatchMode=yes -o ServerAliveInterval=10",
+        help="what runs a command on a host (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "command_line", nargs=REMAINDER, metavar="-- SCRIPT.py ...",
+        help="what each worker runs, e.g. -- train.py CONFIG distributed.engine=kvstore",
+    )  # fmt: skip
+
+
+def launch(arguments: Namespace) -> int:
+    """Start a run of several processes, here or on other hosts, and watch them."""
+    from mobilenet.distributed import cluster
+    from mobilenet.distributed.launcher import launch
+    from mobilenet.errors import UserError
+
+    script = (
+        arguments.command_line[1:]
+        if arguments.command_line[:1] == ["--"]
+        else arguments.command_line
+    )
+    if not script or not Path(script[0]).is_file():
+        raise UserError("what each worker runs must be a Python script: ... -- train.py CONFIG")
+    local = [cluster.Host(None, arguments.local or 0)]
+    hosts = cluster.read_hosts(arguments.hosts) if arguments.hosts else local
+    members = cluster.members(hosts, arguments.servers or len(hosts))
+    environments = cluster.environments(members, arguments.port or cluster.free_port())
+    ssh = shlex.split(arguments.ssh)
+    return launch(
+        members,
+        [
+            cluster.start_command(member, environment, script, ssh)
+            for member, environment in zip(members, environments)
+        ],
+    )

@@ -1,0 +1,33 @@
+"""Whether all ranks are about to do the same."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Mapping
+
+import numpy as np
+
+from mobilenet.distributed.group import Group
+from mobilenet.errors import ConfigError
+
+_DIGEST_BYTES = 6  # what a float64 holds exactly
+
+
+def check_agreement(group: Group, facts: Mapping[str, object]) -> None:
+    """Compares the facts of all ranks, whose names are the same everywhere, by their digests.
+
+    Raises:
+        ConfigError: A rank has another fact; every rank says so.
+    """
+    table = group.gather([_digest(fact) for fact in facts.values()])
+    for name, values in zip(facts, table.T):
+        others = np.flatnonzero(values != values[0])
+        if len(others):
+            raise ConfigError(
+                f"rank {others[0]} of {group.size} has another {name} than rank 0: all processes"
+                " of a run need the same configuration, records and versions"
+            )
+
+
+def _digest(fact: object) -> int:
+    return int.from_bytes(hashlib.sha256(repr(fact).encode()).digest()[:_DIGEST_BYTES], "big")

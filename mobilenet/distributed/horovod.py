@@ -1,0 +1,51 @@
+"""The ranks of a run that `horovodrun` or `mpirun` started."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import mxnet as mx
+
+from mobilenet.distributed.group import Group
+from mobilenet.errors import ConfigError, VerificationError
+
+
+class HorovodGroup(Group):
+    """The ranks of a Horovod run.
+
+    Raises:
+        ConfigError: Horovod is not installed, or not for MXNet.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        try:
+            import horovod.mxnet  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise ConfigError(
+                f"distributed.engine: Horovod for MXNet is not installed ({error}): run"
+                " `make setup-horovod`, or see docs/distributed.md"
+            ) from error
+        self._horovod = horovod.mxnet
+        self._horovod.init()
+        self.rank, self.size = self._horovod.rank(), self._horovod.size()
+
+    def _sum_in_place(self, key: str, buffer: mx.nd.NDArray) -> None:
+        self._horovod.allreduce_(buffer, average=False, name=key)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Explains Horovod's own errors.
+
+        Raises:
+            VerificationError: A rank is lost.
+        """
+        if isinstance(error, mx.MXNetError) and "Horovod has been shut down" in str(error):
+            raise VerificationError(
+                f"rank {self.rank} of {self.size}: another rank has ended, and the run with it;"
+                " continue it with --resume"
+            ) from error

@@ -1,0 +1,163 @@
+"""Starts the processes of a run, watches them, and lets none outlive the others."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import FrameType
+from typing import IO, Iterable, Iterator, Sequence, TextIO
+
+from mobilenet.distributed.cluster import Member
+
+_POLL_SECONDS = 0.1
+_HEARTBEAT_SECONDS = 5
+# One that fails may not be the only one: the others get to say so too.
+_GRACE_SECONDS = 5
+
+
+class _Process:
+    """A member of the run that was started."""
+
+    def __init__(self, member: Member, command: Sequence[str]) -> None:
+        self.member = member
+        pipe = subprocess.PIPE
+        # Of a session of its own, so that Ctrl-C reaches it only as the launcher hands it on.
+        self._child = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
+        self._pumps = [
+            self._pump(self._child.stdout, sys.stdout, ""),
+            self._pump(self._child.stderr, sys.stderr, f"[{member.name}] "),
+        ]
+
+    @staticmethod
+    def _pump(source: IO[bytes] | None, target: TextIO, prefix: str) -> threading.Thread:
+        assert source is not None, "it was asked for as a pipe"
+        thread = threading.Thread(target=_copy_lines, args=(source, target, prefix), daemon=True)
+        thread.start()
+        return thread
+
+    @property
+    def exit_code(self) -> int | None:
+        """As a shell reports it, or None while it runs."""
+        code = self._child.poll()
+        return 128 - code if code is not None and code < 0 else code
+
+    def tell(self, number: int) -> None:
+        """Sends it a signal, or with 0 a sign of life."""
+        assert self._child.stdin is not None, "it was asked for as a pipe"
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.write(f"{number}\n".encode())
+            self._child.stdin.flush()
+
+    def end(self) -> None:
+        """Ends it, here or on another host, and hands on what it still has said."""
+        assert self._child.stdin is not None, "it was asked for as a pipe"
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.close()  # by which a member ends wherever it is
+        try:
+            self._child.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        for pump in self._pumps:
+            pump.join(_GRACE_SECONDS)
+
+
+def _copy_lines(source: IO[bytes], target: TextIO, prefix: str) -> None:
+    for line in source:
+        target.write(prefix + line.decode(errors="replace"))
+        target.flush()
+
+
+def launch(cluster: Sequence[Member], commands: Sequence[Sequence[str]]) -> int:
+    """Runs the commands, one for each member, until all workers are done or one member fails.
+
+    SIGTERM and Ctrl-C are handed on to the workers, a second Ctrl-C ends all.
+
+    Returns:
+        0, or the exit code of the first that failed.
+    """
+    with contextlib.ExitStack() as stack:
+        signals = stack.enter_context(_signals())
+        processes: list[_Process] = []
+        stack.callback(_end_all, processes)
+        for member, command in zip(cluster, commands):
+            processes.append(_Process(member, command))
+        return _watch(processes, signals)
+
+
+def _watch(processes: list[_Process], signals: list[int]) -> int:
+    workers = [process for process in processes if process.member.role == "worker"]
+    last_heartbeat = 0.0
+    while any(process.exit_code != 0 for process in workers):
+        failed = next((process for process in processes if _has_failed(process)), None)
+        if failed is not None:
+            return _give_up(failed, processes)
+        while signals:
+            for process in workers:
+                process.tell(signals[0])
+            del signals[0]
+        if time.monotonic() > last_heartbeat + _HEARTBEAT_SECONDS:
+            for process in processes:
+                process.tell(0)
+            last_heartbeat = time.monotonic()
+        time.sleep(_POLL_SECONDS)
+    return 0
+
+
+def _has_failed(process: _Process) -> bool:
+    return process.exit_code not in (None, 0)
+
+
+def _give_up(failed: _Process, processes: Iterable[_Process]) -> int:
+    """Says who failed, and gives the others a moment to end by themselves."""
+    code = failed.exit_code
+    assert code, "it has failed"
+    _say(f"{failed.member.name} {_manner(code)}; the others are stopped")
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while time.monotonic() < deadline and any(
+        process.exit_code is None for process in processes if process.member.role == "worker"
+    ):
+        time.sleep(_POLL_SECONDS)
+    return code
+
+
+def _manner(code: int) -> str:
+    if code > 128 and code - 128 in {number.value for number in signal.Signals}:
+        return f"was ended by {signal.Signals(code - 128).name}"
+    return f"ended with exit code {code}"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"mobilenet launch: {text}\n")
+    sys.stderr.flush()
+
+
+def _end_all(processes: Iterable[_Process]) -> None:
+    threads = [threading.Thread(target=process.end) for process in processes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and the first Ctrl-C; a second one raises KeyboardInterrupt."""
+    collected: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        collected.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield collected
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

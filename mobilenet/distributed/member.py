@@ -1,0 +1,59 @@
+"""One process of a launched run: the scheduler, a server or a worker, as DMLC_ROLE says.
+
+`python -m mobilenet.distributed.member [SCRIPT ARGUMENT ...]` is started by the launcher, perhaps
+over ssh, and hears from it on standard input: the numbers of signals, and at intervals a 0. It
+ends at once when the launcher is gone or has been silent for too long: nothing is ever left over.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import select
+import signal
+import sys
+import threading
+from pathlib import Path
+
+# The launcher speaks every few seconds; this long without a word, it or the network is lost.
+PATIENCE_SECONDS = 40
+
+
+def main() -> None:
+    """Does what the role says."""
+    control = os.dup(sys.stdin.fileno())
+    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
+    threading.Thread(target=_follow, args=(control,), daemon=True).start()
+    if os.environ["DMLC_ROLE"] == "worker":
+        _work(sys.argv[1:])
+    else:
+        import mxnet  # noqa: F401, PLC0415 - serves while it is imported, and exits
+
+
+def _follow(control: int) -> None:
+    """Does what the launcher says."""
+    while select.select([control], [], [], PATIENCE_SECONDS)[0]:
+        words = os.read(control, 1024).split()
+        if not words:
+            break
+        for number in map(int, words):
+            if number:
+                os.kill(os.getpid(), number)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _work(command: list[str]) -> None:
+    """Runs a Python script as its own process would."""
+    sys.argv, sys.path[0] = command, str(Path(command[0]).parent)
+    try:
+        runpy.run_path(command[0], run_name="__main__")
+    except SystemExit as end:
+        if end.code:
+            # MXNet would wait for all workers before it lets go of one.
+            sys.stdout.flush()
+            os._exit(end.code if isinstance(end.code, int) else 1)
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""What the configuration makes of the data and the network."""
+
+from __future__ import annotations
+
+from mobilenet import build, run_folder
+from mobilenet.config import Config
+from mobilenet.distributed.group import Group
+from mobilenet.learner import Learner
+
+
+class Parts:
+    """What a run is made of."""
+
+    def __init__(self, config: Config, group: Group) -> None:
+        self.group = group
+        self.reader = build.train_reader(config, group)
+        self.split = build.eval_split(config)
+        self.eval_reader = build.eval_reader(config, self.split, group)
+        self.schedule = build.schedule(config, self.reader.steps_per_epoch)
+        self.learner = Learner(config, group)
+        self.data_digests = {
+            split: run_folder.records_digest(reader.records.path)
+            for split, reader in (("train", self.reader), (self.split, self.eval_reader))
+        }
+
+    def load_initial_weights(self) -> None:
+        """Takes over training.initial_weights, if there are any.
+
+        Raises:
+            WeightsError: The file cannot be read or does not fit the network.
+        """
+        self.learner.load_initial_weights(self.reader.batches(0))

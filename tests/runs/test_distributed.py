@@ -1,0 +1,83 @@
+"""Several processes train what one would have trained."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from several import (
+    ENGINES,
+    HERE,
+    SEPARABLE,
+    TRAIN,
+    largest_difference,
+    launcher,
+    parameters,
+    records,
+    run,
+    watched_train,
+)
+from tiny_run import config, write_records
+
+from mobilenet.learner import Learner
+
+MANY = pytest.param(4, marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("several")
+    write_records(made / "records")
+    return made
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> Path:
+    """One process with the same global batch."""
+    return watched_train(folder, "alone", [sys.executable], True, *SEPARABLE)
+
+
+@pytest.mark.parametrize("num_workers", [2, MANY])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_as_one_process(folder: Path, alone: Path, engine: str, num_workers: int) -> None:
+    name = f"{engine}-{num_workers}"
+    command = launcher(engine, num_workers)
+    several = watched_train(folder, name, command, True, f"distributed.engine={engine}", *SEPARABLE)
+    expected = parameters(alone, 0)
+    for rank in range(num_workers):
+        assert largest_difference(parameters(several, rank), expected) < 1e-5
+    assert records(several) == records(alone)
+    start = {
+        f"parameters/{n}": a.asnumpy()
+        for n, a in Learner(config(folder / "records")).groups()["parameters"].items()
+    }
+    trained = {name: expected[name] for name in start}
+    assert largest_difference(trained, start) > 0.1, "nothing was trained"
+
+
+@pytest.mark.parametrize("num_workers", [pytest.param(2, marks=pytest.mark.slow), MANY])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ranks_are_equal(folder: Path, engine: str, num_workers: int) -> None:
+    """With BatchNorm, dropout, mixing and averages, of which each rank has its own."""
+    name = f"norm-{engine}-{num_workers}"
+    command = launcher(engine, num_workers)
+    several = watched_train(folder, name, command, False, f"distributed.engine={engine}")
+    for rank in range(1, num_workers):
+        assert largest_difference(parameters(several, rank), parameters(several, 0)) == 0
+
+
+@pytest.mark.parametrize("num_workers", [2, MANY])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_ranks_tell_each_other(tmp_path: Path, engine: str, num_workers: int) -> None:
+    command = [*launcher(engine, num_workers), HERE / "exercise_group.py", engine, num_workers]
+    done = run(tmp_path, command)
+    assert done.returncode == 0, done.stderr
+    assert all(f"fine {rank}" in done.stdout for rank in range(num_workers))
+
+
+def test_one_of_several_without_an_engine_is_refused(folder: Path) -> None:
+    done = run(folder, [*launcher("kvstore", 2), TRAIN, "tiny.yaml", "--run", "engineless"])
+    assert done.returncode == 2
+    assert "distributed.engine: 'none', but this is one of 2 processes" in done.stderr
+    assert not (folder / "engineless").exists()

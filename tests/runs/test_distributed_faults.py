@@ -1,0 +1,198 @@
+"""A process that dies ends all, with its name, and leaves a run that goes on."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from several import (
+    ENGINES,
+    TRAIN,
+    descendants,
+    is_alive,
+    kill,
+    launcher,
+    members,
+    run,
+    start,
+    variables,
+    wait_until,
+)
+from tiny_run import NUM_EPOCHS, STEPS_PER_EPOCH, last_step, train, write_records
+
+from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
+
+NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
+LIMIT_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("faults")
+    write_records(made / "records")
+    return made
+
+
+def training(engine: str, num_workers: int, run: str, *arguments: str) -> list[str | Path]:
+    command = [*launcher(engine, num_workers), TRAIN, "tiny.yaml", "--run", run]
+    return [*command, f"distributed.engine={engine}", *arguments]
+
+
+def unfinished(run: Path) -> set[Path]:
+    return set((run / "checkpoints").glob(".temporary-*"))
+
+
+def kill_one(folder: Path, run: str, victim: str, is_time: Callable[[], Any]) -> None:
+    """Starts or resumes a run of two, kills one of its processes, and sees all of them end."""
+    resume = ["--resume"] if (folder / run / "config.yaml").exists() else []
+    child = start(folder, training("kvstore", 2, run, *resume))
+    wait_until(child, is_time)
+    found = members(child)
+    assert sorted(found) == ["scheduler 0", "server 0", "worker 0", "worker 1"]
+    kill(found[victim])
+    killed = time.monotonic()
+    _, errors = child.communicate()
+    assert time.monotonic() - killed < LIMIT_SECONDS
+    assert child.returncode == 128 + signal.SIGKILL, errors
+    name = victim.removesuffix(" 0") if victim == "scheduler 0" else victim
+    assert f"mobilenet launch: {name} was ended by SIGKILL; the others are stopped" in errors
+    assert not any(map(is_alive, found.values()))
+    for path in checkpoint_paths(folder / run):
+        read_checkpoint(path)  # whatever has the final name is complete
+
+
+def finish(folder: Path, run: str) -> None:
+    """A single process goes on to the end."""
+    done = train(folder, run, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert last_step(folder / run) == NUM_STEPS
+    assert not unfinished(folder / run)
+
+
+def test_a_killed_worker_ends_all_and_others_go_on(folder: Path) -> None:
+    kill_one(folder, "killed", "worker 1", lambda: last_step(folder / "killed") >= 4)
+    assert 3 <= read_checkpoint(checkpoint_paths(folder / "killed")[-1]).state.progress.step < 14
+    finish(folder, "killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["worker 1", "server 0", "scheduler 0"])
+def test_killed_ten_times(folder: Path, victim: str) -> None:
+    generator, path = random.Random(victim), folder / victim.replace(" ", "-")
+    for _ in range(10):
+        after = last_step(path) + generator.randrange(3)
+        if after >= NUM_STEPS - 2:
+            finish(folder, path.name)
+            path.rename(f"{path}-{len(list(folder.iterdir()))}")
+            after = 1
+        kill_one(folder, path.name, victim, lambda after=after: last_step(path) > after)
+    finish(folder, path.name)
+
+
+@pytest.mark.slow
+def test_the_first_rank_is_killed_ten_times_while_it_saves(folder: Path) -> None:
+    path, num_unfinished = folder / "saving", 0
+    for attempt in range(10):
+        before = unfinished(path)
+        kill_one(folder, path.name, "worker 0", lambda before=before: unfinished(path) - before)
+        num_unfinished += bool(unfinished(path) - before)
+        if last_step(path) >= NUM_STEPS - 2:
+            finish(folder, path.name)
+            path.rename(f"{path}-{attempt}")
+    assert num_unfinished, "no kill came during a save"
+
+
+@pytest.mark.slow
+def test_a_launcher_that_is_killed_leaves_nobody(folder: Path) -> None:
+    child = start(folder, training("kvstore", 2, "orphans"))
+    wait_until(child, lambda: last_step(folder / "orphans") >= 2)
+    found = members(child)
+    child.kill()
+    child.communicate()
+    deadline = time.monotonic() + 10
+    while any(map(is_alive, found.values())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_alive, found.values()))
+
+
+def test_a_stopped_run_is_saved_and_resumed_by_others(folder: Path) -> None:
+    run_path = folder / "stopped"
+    child = start(folder, training("kvstore", 2, "stopped"))
+    wait_until(child, lambda: last_step(run_path) >= 2)
+    child.send_signal(signal.SIGTERM)
+    _, errors = child.communicate()
+    assert child.returncode == 128 + signal.SIGTERM, errors
+    (newest,) = checkpoint_paths(run_path)[-1:]
+    assert f"[worker 0] mobilenet train: stopped by SIGTERM, saved stopped/checkpoints/{newest.name}" in errors  # fmt: skip  # noqa: E501
+    step = read_checkpoint(newest).state.progress.step
+    assert step == last_step(run_path)
+    for num_workers in (1, 4):  # each a few steps further
+        wait_for = last_step(run_path) + 2
+        child = start(folder, training("kvstore", num_workers, "stopped", "--resume"))
+        wait_until(child, lambda wait_for=wait_for: last_step(run_path) >= wait_for)
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate()
+        assert child.returncode == 128 + signal.SIGINT, errors
+        assert f"from step {step} of {NUM_STEPS}" in errors
+        step = read_checkpoint(checkpoint_paths(run_path)[-1]).state.progress.step
+    done = train(folder, "stopped", "--resume")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_a_lost_rank_of_horovod_is_one_sentence(folder: Path, engine: str) -> None:
+    path = folder / f"lost-{engine}"
+    child = start(folder, training(engine, 2, path.name))
+    wait_until(child, lambda: last_step(path) >= 4)
+    ranks = [pid for pid in descendants(child.pid) if variables(pid).get("HOROVOD_RANK") == "1"]
+    (python,) = (pid for pid in ranks if not descendants(pid))
+    kill(python)
+    killed = time.monotonic()
+    _, errors = child.communicate()
+    assert time.monotonic() - killed < LIMIT_SECONDS
+    assert child.returncode != 0
+    assert "Process name: 1\nExit code: 137" in errors  # Horovod's launcher names it
+    assert "mobilenet train: rank 0 of 2: another rank has ended, and the run with it" in errors
+    assert not any(map(is_alive, ranks))
+    finish(folder, path.name)
+
+
+DIFFERENT = """
+import os, sys
+sys.argv[0] = {train!r}
+if os.environ["DMLC_TASK_ID"] == "1":
+    {change}
+from mobilenet.cli import main
+sys.exit(main(["train", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("sys.argv.append('optimizer.momentum=0.8')", "optimizer.momentum"),
+        pytest.param("sys.argv[-1] = 'data.directory=others'", "train.rec", marks=pytest.mark.slow),
+        pytest.param(
+            "import mobilenet.run_folder as f; f.__version__ = '0.0.9'",
+            "mobilenet version",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_rank_that_differs_is_refused(folder: Path, change: str, what: str) -> None:
+    (folder / "different.py").write_text(DIFFERENT.format(train=str(TRAIN), change=change))
+    if "others" in change and not (folder / "others").exists():
+        write_records(folder / "others")
+        with (folder / "others" / "train.rec").open("ab") as file:
+            file.write(b"\0" * 4)
+    command = [*launcher("kvstore", 2), "different.py", "tiny.yaml", "--run", "refused"]
+    done = run(folder, [*command, "distributed.engine=kvstore", "data.directory=records"])
+    assert done.returncode == 2, done.stderr
+    sentence = f"mobilenet train: rank 1 of 2 has another {what} than rank 0"
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "refused").exists()

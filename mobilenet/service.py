@@ -85,6 +85,6 @@ def handle(requests: Optional[Sequence[Request]], context: Any) -> Optional[list
 
 def _image(request: Request) -> bytes:
     image = request.get(_BODY, request.get(_FIELD))
-    if not isinstance(image, (bytes, bytearray)):
+    if not image or not isinstance(image, (bytes, bytearray)):
         raise DataError(f"send one image: as the body, or as the field '{_FIELD}' of a form")
     return bytes(image)

@@ -33,6 +33,7 @@ def draw_curves(histories: Mapping[str, Sequence[EpochRecord]], path: Path) -> N
     for axes, (title, curves) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items()):
         _draw_panel(axes, curves, histories)
         axes.set(title=title, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(visible=True, alpha=0.3)
     with files.replaced(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

@@ -108,6 +108,13 @@ def versions() -> dict[str, str]:
     return {"mobilenet": __version__, "python": platform.python_version(), **others}
 
 
+def machine() -> str:
+    """The processor and how many of it there are."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.machine()
+
+
 def check_changes(began: Config, given: Config, run: Path) -> list[str]:
     """Compares the settings that a run began with to those that it is to be resumed with.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Mapping, Sequence
 
 from mobilenet.run_state import EpochRecord
 
@@ -12,8 +12,17 @@ _HEAD = (
 )
 
 
-def run_report(name: str, history: Sequence[EpochRecord], config: str) -> str:
-    """What became of a run: its best and last epoch, its curves, its configuration as YAML."""
+def run_report(
+    name: str, history: Sequence[EpochRecord], config: str, circumstances: Mapping[str, str]
+) -> str:
+    """What became of a run: its best and last epoch, its curves, what it was run on and with.
+
+    Args:
+        name: Of the run.
+        history: Its epochs, at least one.
+        config: Its configuration as YAML.
+        circumstances: Whatever else the result depends on, by what it is.
+    """
     best, last = max(history, key=lambda record: record.top1), history[-1]
     lines = [
         f"# {name}",
@@ -25,6 +34,8 @@ def run_report(name: str, history: Sequence[EpochRecord], config: str) -> str:
         *(_row(title, record) for title, record in (("best", best), ("last", last))),
         "",
         "![loss, error and learning rate by epoch](curves.png)",
+        "",
+        *(f"* {kind}: {value}" for kind, value in circumstances.items()),
         "",
         "```yaml",
         config.rstrip(),

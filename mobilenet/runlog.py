@@ -13,6 +13,9 @@ from tqdm import tqdm
 
 from mobilenet.errors import UserError
 
+# Without tqdm's own speed and time left, which `progress` tells better, a terminal has room for it.
+_BAR_FORMAT = "{desc}: |{bar:10}| {n_fmt}/{total_fmt}{postfix}"
+
 
 class RunLog:
     """Appends events to the file at `path` and shows them on `stream`, standard error by default.
@@ -83,6 +86,8 @@ class RunLog:
             file=self._stream,
             disable=None,  # for tqdm this means: unless it is a terminal
             leave=False,
+            dynamic_ncols=True,
+            bar_format=_BAR_FORMAT,
         )
 
     def advance_bar(self) -> None:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Iterator, Mapping
 
-from mobilenet import build, checkpoint, files, run_folder, settings
+from mobilenet import build, checkpoint, run_folder, settings
 from mobilenet.checkpoint import Arrays, Checkpoint, State
 from mobilenet.config import Config
 from mobilenet.curves import draw_curves
@@ -28,7 +28,6 @@ from mobilenet.learner import Learner, is_finite
 from mobilenet.metrics import Counts
 from mobilenet.reporting import Plan, Reporter, StepReport
 from mobilenet.run_parts import Parts
-from mobilenet.run_report import run_report
 from mobilenet.run_state import EpochRecord, Metrics, Progress
 from mobilenet.runlog import RunLog
 from mobilenet.signals import StopRequest
@@ -88,13 +87,14 @@ class Trainer:
             self._progress = saved.state.progress
             self._parts.learner.restore(saved)
 
-    def go_on(self, stop: StopRequest) -> None:
-        """Trains from where the first rank is to the end of the run."""
+    def go_on(self, stop: StopRequest) -> Progress:
+        """Trains from where the first rank is to the end of the run; gives how far that is."""
         self._share_progress()
         self._begin()
         while len(self._progress.history) < self._config.training.epochs:
             self._complete_epoch(stop)
-        self._end()
+        self._log.record("end", step=self._progress.step)
+        return self._progress
 
     def _share_progress(self) -> None:
         progress = self._group.broadcast_text(json.dumps(asdict(self._progress)))
@@ -286,12 +286,6 @@ class Trainer:
         name = signal.Signals(stop.number).name
         self._log.record("stop", step=self._progress.step, signal=name)
         return RunStopped(stop.number, f"stopped by {name}, saved {path}; continue with --resume")
-
-    def _end(self) -> None:
-        if self._keeps_files:
-            text = run_report(self._run.name, self._progress.history, settings.dump(self._config))
-            files.write_text(self._run / run_folder.REPORT, text)
-        self._log.record("end", step=self._progress.step)
 
     def _until(self, stop: StopRequest, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches, as many on every rank, until a stop is requested of one of them.

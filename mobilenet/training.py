@@ -7,12 +7,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobilenet import build, checkpoint, run_folder
+from mobilenet import build, checkpoint, files, run_folder, settings
 from mobilenet.config import Config
 from mobilenet.distributed.agreement import check_agreement
 from mobilenet.distributed.group import Group
 from mobilenet.run_parts import Parts
-from mobilenet.run_state import EpochRecord
+from mobilenet.run_report import run_report
+from mobilenet.run_state import EpochRecord, Progress
 from mobilenet.runlog import OtherRankLog, RunLog
 from mobilenet.signals import stop_requests
 from mobilenet.trainer import Trainer
@@ -75,7 +76,23 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
         trainer = Trainer(config, run, parts, log)
         if resume:
             trainer.resume()
-        trainer.go_on(stop)
+        progress = trainer.go_on(stop)
+        circumstances = _circumstances(config, parts, progress)
+        report = run_report(run.name, progress.history, settings.dump(config), circumstances)
+        files.write_text(run / run_folder.REPORT, report)
+
+
+def _circumstances(config: Config, parts: Parts, progress: Progress) -> dict[str, str]:
+    """What a result depends on besides the configuration."""
+    records, steps_per_epoch = parts.reader.records, parts.reader.steps_per_epoch
+    return {
+        "training records": f"{len(records):,} in {records.path}",
+        "steps": f"{progress.step:,}, {steps_per_epoch:,} to an epoch",
+        "returns to a checkpoint, at half the rate": str(progress.num_rollbacks),
+        "devices": ", ".join(config.training.devices),
+        "machine": run_folder.machine(),
+        "versions": ", ".join(f"{name} {text}" for name, text in run_folder.versions().items()),
+    }
 
 
 def _follow(config: Config, run: Path, group: Group) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -80,6 +81,10 @@ def test_a_run_folder_describes_itself(finished: Path, records: Path) -> None:
     assert (finished / "synset.txt").read_text() == (records / "synset.txt").read_text()
     saved = settings.load(Config, finished / "config.yaml")
     assert saved == config(records, "training.recalibration_batches=2")
+    report = (finished / "report.md").read_text()
+    assert f"\n* training records: 60 in {records / 'train.rec'}\n" in report
+    assert "\n* steps: 14, 7 to an epoch\n" in report
+    assert re.search(r"\n\* machine: \d+ x .+\n\* versions: mobilenet .+, mxnet 1.9.1,", report)
     kinds = [record["event"] for record in events(finished)]
     assert kinds[0] == "start"
     assert kinds[-1] == "end"

@@ -79,11 +79,12 @@ def test_curves_are_a_picture_of_every_run(tmp_path: Path) -> None:
 
 def test_report_names_the_best_epoch() -> None:
     history = [record(1, 0.2), record(2, 0.5), record(3, 0.4)]
-    text = run_report("slim", history, "model:\n  classes: 10\n")
+    text = run_report("slim", history, "model:\n  classes: 10\n", {"machine": "2 x abacus"})
     assert text.startswith(
         "# slim\n\nTop-1 accuracy 50.00 %, top-5 90.00 % on the 50 images of val.rec,"
         " in epoch 2 of 3.\n"
     )
     assert "| best | 2 | 2.500 | 31.00 % | 2.000 | 50.00 % | 90.00 % |" in text
     assert "| last | 3 | 2.500 | 31.00 % | 2.000 | 40.00 % | 90.00 % |" in text
+    assert "\n* machine: 2 x abacus\n" in text
     assert "```yaml\nmodel:\n  classes: 10\n```\n" in text

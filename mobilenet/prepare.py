@@ -112,13 +112,13 @@ def _identity(options: PrepareOptions) -> _Identity:
     synset = options.synset
     return {
         "source": {
-            "paths": [str(path.absolute()) for path in options.paths],
+            "paths": [str(path.resolve()) for path in options.paths],
             "fingerprint": sources.fingerprint(options.paths, synset, options.output),
         },
         "options": {
-            "synset": str(synset.absolute()) if synset else None,
+            "synset": str(synset.resolve()) if synset else None,
             "split": options.split,
-            "root": str(options.root.absolute()) if options.root else None,
+            "root": str(options.root.resolve()) if options.root else None,
             "short_side": options.short_side,
             "quality": options.quality,
             "minival": options.minival,

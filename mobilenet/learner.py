@@ -93,9 +93,7 @@ class Learner:
             block = inference_block_of(unfolding.moments(symbol, norms), arrays, context)
             parts = (part for batch in batches for part in self._device_parts(batch.data))
             outputs = (block(mx.nd.array(part, ctx=context)) for part in parts)
-            unfolded = unfolding.unfolded(norms, arrays, outputs)
-            self._group.broadcast(list(unfolded.values()))  # every rank has seen other images
-            self._set({**arrays, **unfolded}, Path())
+            self._set({**arrays, **unfolding.unfolded(norms, arrays, outputs)}, Path())
 
     def _set(self, arrays: Arrays, source: Path) -> None:
         weights.fit(self._network, arrays, source)

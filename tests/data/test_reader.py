@@ -67,6 +67,18 @@ class TestEval:
         np.testing.assert_array_equal(positions, np.arange(NUM_RECORDS))
         np.testing.assert_array_equal(labels, np.arange(NUM_RECORDS) % 10)
 
+    @pytest.mark.parametrize(("world", "batch_size"), [(2, 9), (3, 7), (4, 13), (4, 60)])
+    def test_processes_share_every_batch(
+        self, records: RecordFile, world: int, batch_size: int
+    ) -> None:
+        readers = [
+            EvalReader(records, PREPROCESSING, batch_size, 1, r, world) for r in range(world)
+        ]
+        shares = [[batch.positions for batch in reader.batches()] for reader in readers]
+        assert len({len(share) for share in shares}) == 1, "all have as many batches"
+        seen = np.concatenate([positions for share in shares for positions in share])
+        np.testing.assert_array_equal(np.sort(seen), np.arange(NUM_RECORDS))
+
     def test_images_are_those_of_the_transform(
         self, records: RecordFile, images: list[bytes]
     ) -> None:

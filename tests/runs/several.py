@@ -125,7 +125,7 @@ def watched_train(
     environment = {"WATCHED": str(watched), "FROZEN_NORM": "1" if frozen else ""}
     whole = [*command, HERE / "watched_train.py", "tiny.yaml", "--run", name, *_LONGER, *arguments]
     done = run(folder, whole, environment)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     assert len(done.stdout.splitlines()) == 1, done.stdout
     return watched
 

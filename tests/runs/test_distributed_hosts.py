@@ -23,13 +23,13 @@ pytestmark = pytest.mark.slow
 
 HOSTS = ("10.77.0.1", "10.77.0.2")
 
-# Runs a command where ssh would; Horovod gives options before the host, and a port after -p.
+# Runs a command where ssh would; options may follow the host too.
 SSH = """#!/bin/sh
-while [ "${1#-}" != "$1" ]; do
-  case "$1" in -o | -p | -i) shift ;; esac
+host=
+while [ "${1#-}" != "$1" ] || [ -z "$host" ]; do
+  case "$1" in -o | -p | -i) shift ;; -*) ;; *) host=$1 ;; esac
   shift
 done
-host=$1; shift
 exec ip netns exec "$host" sh -c "$*"
 """
 
@@ -45,10 +45,10 @@ def hosts() -> Iterator[tuple[str, str]]:
     try:
         for host in HOSTS:
             ip("netns", "add", host)
-        ip("link", "add", "veth1", "netns", HOSTS[0], "type", "veth", "peer", "veth2", "netns", HOSTS[1])  # fmt: skip  # noqa: E501
-        for host, link in zip(HOSTS, ("veth1", "veth2")):
-            ip("-n", host, "address", "add", f"{host}/24", "dev", link)
-            ip("-n", host, "link", "set", link, "up")
+        ip("link", "add", "eth0", "netns", HOSTS[0], "type", "veth", "peer", "eth0", "netns", HOSTS[1])  # fmt: skip  # noqa: E501
+        for host in HOSTS:
+            ip("-n", host, "address", "add", f"{host}/24", "dev", "eth0")
+            ip("-n", host, "link", "set", "eth0", "up")
             ip("-n", host, "link", "set", "lo", "up")
         yield HOSTS
     except subprocess.CalledProcessError as error:

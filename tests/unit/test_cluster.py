@@ -1,0 +1,109 @@
+"""Hosts, the processes on them, and how they are started."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mobilenet import compat, settings
+from mobilenet.cli import main
+from mobilenet.config import Config
+from mobilenet.distributed.cluster import (
+    Host,
+    Member,
+    environments,
+    members,
+    read_hosts,
+    start_command,
+)
+from mobilenet.errors import ConfigError, UserError
+
+
+def hosts_of(tmp_path: Path, text: str) -> list[Host]:
+    (tmp_path / "hosts").write_text(text)
+    return read_hosts(tmp_path / "hosts")
+
+
+def test_hosts_as_mpirun_has_them(tmp_path: Path) -> None:
+    text = "# two\n10.0.0.1\nnode-2:4\nnode3.example slots=2  # last\n\n"
+    assert hosts_of(tmp_path, text) == [
+        Host("10.0.0.1", 1),
+        Host("node-2", 4),
+        Host("node3.example", 2),
+    ]
+
+
+@pytest.mark.parametrize("line", ["a b", "a:0", "a slots=x", "a:1:2", "a slots=0"])
+def test_other_lines_are_refused_by_number(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigError, match=r"hosts:2: '.*' is not of the form HOST, HOST:N or"):
+        hosts_of(tmp_path, f"first\n{line}\n")
+    with pytest.raises(ConfigError, match="no host"):
+        hosts_of(tmp_path, "\n")
+
+
+def test_workers_are_numbered_in_the_order_of_the_hosts() -> None:
+    first, second = Host("a", 2), Host("b", 1)
+    names = [member.name for member in members([first, second], num_servers=3)]
+    servers = ["server 0 on a", "server 1 on b", "server 2 on a"]
+    assert names == ["scheduler on a", *servers, "worker 0 on a", "worker 1 on a", "worker 2 on b"]
+
+
+def test_the_environment_holds_addresses_and_numbers() -> None:
+    cluster = members([Host("127.0.0.2", 2)], num_servers=1)
+    scheduler, server, _, last = environments(cluster, port=7)
+    assert scheduler["DMLC_PS_ROOT_URI"] == last["DMLC_NODE_HOST"] == "127.0.0.2"
+    assert server["DMLC_ROLE"] == "server"
+    assert last == {
+        **scheduler,
+        "DMLC_ROLE": "worker",
+        "DMLC_TASK_ID": "1",
+    }
+    assert (last["DMLC_NUM_WORKER"], last["DMLC_NUM_SERVER"]) == ("2", "1")
+    assert last["MOBILENET_LOCAL_SIZE"] == "2"
+
+
+def test_a_host_without_an_address_is_named() -> None:
+    with pytest.raises(UserError, match=r"host 'nowhere.invalid': no address"):
+        environments(members([Host("nowhere.invalid", 1)], 1), port=7)
+
+
+def test_a_command_survives_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ssh hands to a shell there is what was meant."""
+    monkeypatch.setenv("MXNET_EXAMPLE", "a 'b'")
+    member = Member("worker", 0, Host("there", 1))
+    script = "import os; print(os.environ['MXNET_EXAMPLE'], os.environ['DMLC_ROLE'], os.getcwd())"
+    command = start_command(member, {"DMLC_ROLE": "worker"}, [], ["ssh", "-x"])
+    assert command[:3] == ["ssh", "-x", "there"]
+    assert command[3].endswith(shlex.join([sys.executable, "-m", "mobilenet.distributed.member"]))
+    remote = command[3].replace("-m mobilenet.distributed.member", f"-c {shlex.quote(script)}")
+    done = subprocess.run(["sh", "-c", remote], capture_output=True, text=True, check=True)
+    assert done.stdout == f"a 'b' worker {Path.cwd()}\n"
+
+
+@pytest.mark.parametrize("script", [[], ["--", "nowhere.py"]])
+def test_what_workers_run_must_be_there(
+    script: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["launch", "--local", "2", *script]) == 2
+    assert "what each worker runs must be a Python script" in capsys.readouterr().err
+
+
+def test_processes_of_one_machine_share_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat.os, "sched_getaffinity", lambda _: set(range(8)))
+    for name, number in (("MOBILENET_LOCAL_SIZE", 4), ("HOROVOD_LOCAL_SIZE", 16)):
+        monkeypatch.setenv(name, str(number))
+        assert compat.num_processors() == max(1, 8 // number)
+        monkeypatch.delenv(name)
+    assert compat.num_processors() == 8
+
+
+def test_an_engine_that_mxnet_would_silently_replace_is_refused() -> None:
+    for name in ("dist_device_async", "byteps", "Horovod"):
+        with pytest.raises(ConfigError, match=r"distributed\.engine"):
+            settings.loads(Config, "", "x", [f"distributed.engine={name}"])
+    with pytest.raises(ConfigError, match=r"distributed.workers.*no effect"):
+        settings.loads(Config, "", "x", ["distributed.workers=2"])

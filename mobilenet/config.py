@@ -246,10 +246,9 @@ class DistributedConfig:
     """Processes that train one network together."""
 
     engine: Literal["none", "kvstore", "horovod"] = "none"
-    """What carries messages: MXNet's parameter servers, started by `mobilenet launch`, or Horovod,
-    started by `horovodrun` or `mpirun`."""
+    """MXNet's parameter servers (by `mobilenet launch`) or Horovod (by `horovodrun`, `mpirun`)."""
     workers: Optional[Count] = None
-    """Processes that there have to be; by default as many as were started."""
+    """Processes that there have to be; any number by default."""
 
     def __post_init__(self) -> None:
         if self.engine == "none" and self.workers is not None:

@@ -292,10 +292,8 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.schedule.warmup_epochs >= self.training.epochs:
-            raise SettingError(
-                "schedule.warmup_epochs",
-                f"must be below training.epochs (={self.training.epochs})",
-            )
+            limit = f"must be below training.epochs (={self.training.epochs})"
+            raise SettingError("schedule.warmup_epochs", limit)
         milestones = self.schedule.milestones
         if milestones and milestones[-1] >= self.training.epochs:
             raise SettingError(
@@ -304,7 +302,5 @@ class Config:
             )
         short_side = self.validation.short_side
         if short_side is not None and short_side < self.data.resolution:
-            raise SettingError(
-                "validation.short_side",
-                f"must be at least data.resolution (={self.data.resolution})",
-            )
+            limit = f"must be at least data.resolution (={self.data.resolution})"
+            raise SettingError("validation.short_side", limit)

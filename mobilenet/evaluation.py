@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Iterable
 
 from mobilenet.data.reader import Batch
+from mobilenet.distributed.group import ALONE, Group
 from mobilenet.errors import DataError
 from mobilenet.metrics import Counts, Predict, Predictions, joined, score
 
 
-def evaluate(predict: Predict, batches: Iterable[Batch]) -> Counts:
-    """The counts over all `batches`.
+def evaluate(predict: Predict, batches: Iterable[Batch], group: Group = ALONE) -> Counts:
+    """The counts over all `batches` of all ranks of `group`.
 
     Raises:
         VerificationError: A logit is not finite.
@@ -20,7 +21,8 @@ def evaluate(predict: Predict, batches: Iterable[Batch]) -> Counts:
         if not len(batch.labels):  # of the last batch there may be nothing left for this process
             continue
         total = total.plus(score(predict(batch.data), batch.labels).counts())
-    return total
+    num_images, num_top1, num_top5, loss_sum = group.total(total)
+    return Counts(int(num_images), int(num_top1), int(num_top5), loss_sum)
 
 
 def collect(predict: Predict, batches: Iterable[Batch]) -> Predictions:

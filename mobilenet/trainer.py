@@ -4,8 +4,8 @@ Everything random is a function of the seed and the step, and all else that a st
 the checkpoint. A run that is killed at any moment and resumed therefore ends, on CPUs, with bit for
 bit the parameters of one that was left alone.
 
-Of several ranks every one does this; all decide alike, because they know the same sums, and the
-first one alone reads and writes the run's folder.
+Of several ranks all decide alike, because they know the same sums; the first one alone touches the
+run's folder.
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ class Trainer:
         self._in_flight: PendingOutcome | None = None
 
     def resume(self) -> None:
-        """Takes up the newest intact checkpoint, or the start if the run has none yet.
-
-        To be called on the first rank; `go_on` tells the others.
+        """Takes up the newest intact checkpoint, or the start; for the first rank alone.
 
         Raises:
             UserError: A setting or the data is not that of the run, or no checkpoint is intact.
@@ -178,8 +176,9 @@ class Trainer:
         deployed = self._recalibrated()
         arrays = deployed or self._parts.learner.groups()[self._parts.learner.trained]
         predict = build.predictor_of(self._config, arrays)
-        counts = evaluate(predict, self._until(stop, self._parts.eval_reader.batches()))
-        counts = self._over_ranks(counts)
+        batches = self._until(stop, self._parts.eval_reader.batches())
+        counts = evaluate(predict, batches, self._group)
+        assert counts.num_images == len(self._parts.eval_reader.records), "each counts once"
         record = self._record(counts)
         self._progress.history.append(record)
         self._progress.epoch_metrics = Metrics()
@@ -188,11 +187,6 @@ class Trainer:
             self._save({_DEPLOYED: deployed} if deployed else {})
         if self._keeps_files:
             draw_curves({"": self._progress.history}, self._run / run_folder.CURVES)
-
-    def _over_ranks(self, counts: Counts) -> Counts:
-        num_images, num_top1, num_top5, loss_sum = self._group.total(counts)
-        assert num_images == len(self._parts.eval_reader.records), "every image counts once"
-        return Counts(int(num_images), int(num_top1), int(num_top5), loss_sum)
 
     def _recalibrated(self) -> Arrays | None:
         num_batches = self._config.training.recalibration_batches
@@ -294,8 +288,7 @@ class Trainer:
             _StopRequestedError: It was.
         """
         for batch in batches:
-            number = int(self._group.highest(stop.number or 0))
-            if number:
+            if number := int(self._group.highest(stop.number or 0)):
                 stop.number = number
                 raise _StopRequestedError
             yield batch

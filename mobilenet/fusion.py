@@ -1,4 +1,4 @@
-"""BatchNorm with ReLU6 rewritten as two fused oneDNN operators, for training on CPUs."""
+"""BatchNorm with its activation rewritten as fused oneDNN operators, for training on CPUs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mxnet.gluon import nn
 Graph = tuple[mx.sym.Symbol, dict[str, mx.nd.NDArray]]
 
 
-def fuse_relu6(symbol: mx.sym.Symbol) -> Graph:
-    """Rewrites BatchNorm with ReLU6 as two fused BatchNorm-with-ReLU operators.
+def fuse_activations(symbol: mx.sym.Symbol) -> Graph:
+    """Rewrites BatchNorm with ReLU as one fused operator, BatchNorm with ReLU6 as two of them.
 
     relu6(b) = relu(6 - relu(6 - b)) and 6 - BatchNorm(x; gamma, beta) = BatchNorm(x; -gamma,
     6 - beta). The first operator is therefore the BatchNorm itself with other parameters, the
@@ -33,35 +33,37 @@ def fuse_relu6(symbol: mx.sym.Symbol) -> Graph:
         inputs = [built[index][output] for index, output, *_ in node["inputs"]]
         if node["op"] == "null":
             built.append(mx.sym.var(node["name"], attr=node.get("attrs")))
-        elif _is_relu6(node) and _is_blocked(nodes, len(built)):
+        elif _is_activation(node) and _is_blocked(nodes, len(built)):
             norm = nodes[node["inputs"][0][0]]
             arguments = [built[index] for index, *_ in norm["inputs"]]
-            cap = _cap(_shape(nodes[norm["inputs"][1][0]])[0], float(norm["attrs"]["eps"]))
+            cap = _cap(nodes, norm) if node["op"] == "clip" else {}
             constants.update(cap)
-            built.append(_norm_relu6(arguments, list(cap), norm["attrs"], node["name"]))
+            built.append(_norm_activation(arguments, list(cap), norm["attrs"], node["name"]))
         else:
             operator = getattr(mx.sym, node["op"])
             built.append(operator(*inputs, name=node["name"], **node.get("attrs", {})))
     return built[-1], constants
 
 
-def _is_relu6(node: dict[str, Any]) -> bool:
-    limits = node.get("attrs", {})
-    return node["op"] == "clip" and (limits["a_min"], limits["a_max"]) == ("0", "6")
+def _is_activation(node: dict[str, Any]) -> bool:
+    attributes = node.get("attrs", {})
+    if node["op"] == "Activation":
+        return bool(attributes["act_type"] == "relu")
+    return node["op"] == "clip" and (attributes["a_min"], attributes["a_max"]) == ("0", "6")
 
 
-def _is_blocked(nodes: list[dict[str, Any]], relu6: int) -> bool:
+def _is_blocked(nodes: list[dict[str, Any]], activation: int) -> bool:
     """Whether oneDNN keeps one blocked layout from the convolution before to those behind.
 
     The fused operator marks in the layout of its input what ReLU cut off. Next to a convolution
     whose channels do not fill blocks of 8, to a sum or to pooling, the layout changes on the way
     back, and the operator refuses or gives a wrong gradient.
     """
-    norm = nodes[nodes[relu6]["inputs"][0][0]]
+    norm = nodes[nodes[activation]["inputs"][0][0]]
     if norm["op"] != "BatchNorm":
         return False
     before = nodes[norm["inputs"][0][0]]
-    behind = [node for node in nodes if any(index == relu6 for index, *_ in node["inputs"])]
+    behind = [node for node in nodes if any(index == activation for index, *_ in node["inputs"])]
     return all(_fills_blocks(nodes, node) for node in (before, *behind))
 
 
@@ -78,8 +80,10 @@ def _shape(variable: dict[str, Any]) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes if size)
 
 
-def _cap(channels: int, eps: float) -> dict[str, mx.nd.NDArray]:
-    """Gamma, beta, mean and variance of a BatchNorm that computes 6 - y for `channels` channels."""
+def _cap(nodes: list[dict[str, Any]], norm: dict[str, Any]) -> dict[str, mx.nd.NDArray]:
+    """Gamma, beta, mean and variance of a BatchNorm that computes 6 - y behind `norm`."""
+    (channels,) = _shape(nodes[norm["inputs"][1][0]])
+    eps = float(norm["attrs"]["eps"])
     values = {"gamma": -1.0, "beta": 6.0, "mean": 0.0, "var": 1.0 - eps}
     return {
         f"relu6_cap{channels}_{name}": mx.nd.full((channels,), value)
@@ -87,11 +91,13 @@ def _cap(channels: int, eps: float) -> dict[str, mx.nd.NDArray]:
     }
 
 
-def _norm_relu6(
+def _norm_activation(
     arguments: list[mx.sym.Symbol], cap: list[str], attributes: dict[str, str], name: str
 ) -> mx.sym.Symbol:
-    x, gamma, beta, mean, var = arguments
     norm_relu = mx.sym.contrib.BatchNormWithReLU
+    if not cap:
+        return norm_relu(*arguments, name=name, **attributes)
+    x, gamma, beta, mean, var = arguments
     rest = norm_relu(x, -gamma, 6 - beta, mean, var, name=f"{name}_rest", **attributes)
     frozen = {**attributes, "use_global_stats": "True", "fix_gamma": "False"}
     constants = [mx.sym.var(constant, dtype="float32") for constant in cap]
@@ -100,7 +106,7 @@ def _norm_relu6(
 
 def fused_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -> gluon.SymbolBlock:
     """The fused form of `network`, which shares its parameters; not yet hybridized."""
-    symbol, constants = fuse_relu6(network(mx.sym.var("data", dtype="float32")))
+    symbol, constants = fuse_activations(network(mx.sym.var("data", dtype="float32")))
     data = mx.sym.var("data", dtype="float32")
     block = gluon.SymbolBlock(symbol, [data], network.collect_params())
     for name, value in constants.items():
@@ -111,7 +117,7 @@ def fused_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -> g
 
 
 @functools.cache
-def fused_relu6_is_sound() -> bool:
+def fusion_is_sound() -> bool:
     """Whether the fused form gives the plain form's gradients with this oneDNN on this processor.
 
     With AVX-512, oneDNN 2.4 lays out 24 channels in another way than 96 or 144; the fused operator

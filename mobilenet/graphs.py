@@ -6,12 +6,12 @@ the form that trains fast on CPUs, `inference_block` the one that infers fast.
 
 from __future__ import annotations
 
-from typing import Mapping, Sequence
+from typing import Mapping, NamedTuple, Sequence
 
 import mxnet as mx
 from mxnet import gluon
 
-from mobilenet.fusion import fused_block, fused_relu6_is_sound
+from mobilenet.fusion import fused_block, fusion_is_sound
 
 
 def symbol_of(network: gluon.HybridBlock) -> mx.sym.Symbol:
@@ -23,16 +23,32 @@ def _input() -> mx.sym.Symbol:
     return mx.sym.var("data", dtype="float32")
 
 
-def training_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -> gluon.HybridBlock:
-    """A block that trains the parameters of `network`, in the fastest form for its devices.
+class TrainingForm(NamedTuple):
+    """The form of the graph that trains, and why."""
 
-    On CPUs every BatchNorm with ReLU6 is rewritten as two fused operators (`fuse_relu6`), if they
-    are sound here; otherwise, and on GPUs, the network itself is hybridized.
+    name: str
+    """`fused` or `plain`."""
+    reason: str
+
+
+def training_form(contexts: Sequence[mx.Context]) -> TrainingForm:
+    """The fastest form for training on `contexts` that computes what it should there."""
+    if any(context.device_type != "cpu" for context in contexts):
+        return TrainingForm("plain", "GPUs need no other")
+    if not fusion_is_sound():
+        return TrainingForm(
+            "plain", "oneDNN refuses the fused operators here, or computes wrong gradients by them"
+        )
+    return TrainingForm("fused", "BatchNorm and activation as oneDNN's fused operators")
+
+
+def training_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -> gluon.HybridBlock:
+    """A block that trains the parameters of `network` in the form that `training_form` gives.
+
+    The fused one is made by `fuse_activations`; the plain one is the network itself.
     """
-    if any(context.device_type != "cpu" for context in contexts) or not fused_relu6_is_sound():
-        block = network
-    else:
-        block = fused_block(network, contexts)
+    is_fused = training_form(contexts).name == "fused"
+    block = fused_block(network, contexts) if is_fused else network
     block.hybridize(static_alloc=True, static_shape=True)
     return block
 
@@ -53,7 +69,8 @@ def inference_block_of(
     """Like `inference_block`, from a plain graph and its parameters by name."""
     block = frozen_block(symbol, arrays, context)
     backend = {"backend": "MKLDNN"} if context.device_type == "cpu" else {}
-    block.hybridize(static_alloc=True, static_shape=False, **backend)
+    # Another shape, like that of a last batch, costs one new plan of the memory.
+    block.hybridize(static_alloc=True, static_shape=True, **backend)
     return block
 
 

@@ -24,6 +24,7 @@ from mobilenet.curves import draw_curves
 from mobilenet.data.reader import Batch
 from mobilenet.errors import RunStopped, VerificationError
 from mobilenet.evaluation import evaluate
+from mobilenet.graphs import training_form
 from mobilenet.learner import Learner, is_finite
 from mobilenet.metrics import Counts
 from mobilenet.reporting import Plan, Reporter, StepReport
@@ -112,11 +113,13 @@ class Trainer:
         if self._keeps_files:
             run_folder.describe(self._run, self._config)
         parts = self._parts
+        form = training_form(build.contexts(self._config))
         self._log.write(
             "start",
             f"{self._run}: from step {self._progress.step} of"
             f" {self._config.training.epochs * self._steps_per_epoch},"
-            f" {self._steps_per_epoch} to an epoch; validation on {parts.split}.rec",
+            f" {self._steps_per_epoch} to an epoch; validation on {parts.split}.rec;"
+            f" {form.name} graph: {form.reason}",
             step=self._progress.step,
             steps_per_epoch=self._steps_per_epoch,
             num_train_records=len(parts.reader.records),
@@ -124,6 +127,7 @@ class Trainer:
             num_ranks=self._group.size,
             random_start=parts.learner.random_start,
             num_unfolded=parts.learner.num_unfolded,
+            graph=form._asdict(),
             versions=run_folder.versions(),
         )
 

@@ -1,23 +1,30 @@
 """The three forms of the graph compute the same: outputs, gradients, running statistics."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import autograd, gluon
 
-from mobilenet.fusion import fuse_relu6
-from mobilenet.graphs import inference_block, symbol_of, training_block
+from mobilenet.fusion import fuse_activations
+from mobilenet.graphs import inference_block, symbol_of, training_block, training_form
 from mobilenet.model import DIALECTS, ConvNorm, Convolution, InvertedResidual, MobileNetV2
+from mobilenet.optimizer import Momentum, Optimizer, WeightDecay
+from mobilenet.training_step import Objective, TrainingStep
 
+WIDTHS = (0.1, 0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 CASES = [("paper", 0.35, 64), ("paper", 1.0, 65), ("gluoncv", 0.75, 97), ("origin", 0.5, 32)]
 Results = dict[str, np.ndarray]
 
 
 def randomize(net: gluon.HybridBlock) -> None:
     """Weights that keep the scale of the data; gammas and betas with which ReLU6 cuts both ways."""
-    net.initialize()
+    net.initialize(force_reinit=True)
     random = np.random.default_rng(0)
     for name, parameter in net.collect_params().items():
         shape = parameter.shape
@@ -36,6 +43,10 @@ def network(dialect: str, width: float) -> MobileNetV2:
     net = MobileNetV2(width, 10, DIALECTS[dialect])
     randomize(net)
     return net
+
+
+def parameters(net: gluon.HybridBlock) -> Results:
+    return {name: p.data().asnumpy() for name, p in net.collect_params().items()}
 
 
 def step(net: gluon.HybridBlock, block: gluon.HybridBlock, data: np.ndarray) -> Results:
@@ -60,12 +71,13 @@ def distance(a: Results, b: Results) -> float:
 
 @pytest.mark.parametrize("inner", [8, 17, 24, 96])
 @pytest.mark.parametrize("size", [7, 32])
-def test_one_block_in_training_form(inner: int, size: int) -> None:
+@pytest.mark.parametrize("activation", ["relu6", "relu"])
+def test_one_block_in_training_form(inner: int, size: int, activation: str) -> None:
     results = []
     for is_fused in (False, True):
         net = gluon.nn.HybridSequential(prefix="")
-        net.add(ConvNorm(Convolution(3, inner, 3), "relu6", prefix="first_"))
-        net.add(InvertedResidual((inner, inner), 2 * inner, 1, "relu6", prefix="block_"))
+        net.add(ConvNorm(Convolution(3, inner, 3), activation, prefix="first_"))
+        net.add(InvertedResidual((inner, inner), 2 * inner, 1, activation, prefix="block_"))
         net.add(gluon.nn.GlobalAvgPool2D(), gluon.nn.Dense(10, in_units=inner, prefix="dense_"))
         randomize(net)
         data = np.random.default_rng(2).normal(size=(4, 3, size, size))
@@ -87,10 +99,51 @@ def test_training_form_equals_the_plain_network(dialect: str, width: float, size
     assert distance(expected, fused) < 5 * noise + 1e-6
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [15, 16])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_neighbouring_blocks_in_training_form(dialect: str, width: float, size: int) -> None:
+    # Few layers hardly amplify rounding, where all of them do (above).
+    blocks = list(network(dialect, width).features)[:-1]
+    channels = 3
+    for first, second in zip(blocks, blocks[1:]):
+        out_channels = list(second.collect_params(".*beta").values())[-1].shape[0]
+        net = gluon.nn.HybridSequential(prefix="")
+        net.add(first, second, gluon.nn.GlobalAvgPool2D())
+        net.add(gluon.nn.Dense(10, in_units=out_channels, prefix="dense_"))
+        data = np.random.default_rng(2).normal(size=(4, channels, size, size))
+        randomize(net)
+        expected = step(net, net, data)
+        randomize(net)
+        assert distance(expected, step(net, training_block(net, [mx.cpu()]), data)) < 2e-3
+        channels = list(first.collect_params(".*beta").values())[-1].shape[0]
+
+
+def trained(net: gluon.HybridBlock, block: gluon.HybridBlock) -> Results:
+    """Parameters and running statistics after two whole steps."""
+    random = np.random.default_rng(3)
+    optimizer = Optimizer(dict(net.collect_params().items()), Momentum(0.9, True), WeightDecay(0))
+    take_step = TrainingStep(block, [mx.cpu()], Objective(classes=10), optimizer)
+    for number in range(2):
+        images = random.normal(size=(16, 3, 64, 64)).astype(np.float32)
+        take_step(images, random.integers(0, 10, 16).astype(np.int32), number, 0.01)
+    return parameters(net)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_whole_steps_in_training_form(dialect: str) -> None:
+    start, plain, fused = (network(dialect, 0.5) for _ in range(3))
+    expected = trained(plain, plain)
+    way = distance(expected, parameters(start))
+    # Rounding grows with every layer and step; what is left of it is small beside the way made.
+    assert distance(expected, trained(fused, training_block(fused, [mx.cpu()]))) < 0.05 * way
+
+
 def test_every_relu6_is_rewritten_and_nothing_else() -> None:
     symbol = symbol_of(network("paper", 0.5))
     operators = [node["op"] for node in json.loads(symbol.tojson())["nodes"]]
-    fused, constants = fuse_relu6(symbol)
+    fused, constants = fuse_activations(symbol)
     rewritten = [node["op"] for node in json.loads(fused.tojson())["nodes"]]
     assert operators.count("clip") == 35
     assert rewritten.count("clip") == 1  # of the head, whose output is pooled
@@ -102,6 +155,32 @@ def test_every_relu6_is_rewritten_and_nothing_else() -> None:
         *symbol.list_auxiliary_states(),
         *constants,
     }
+
+
+def test_every_relu_is_rewritten() -> None:
+    symbol = symbol_of(network("origin", 1.0))
+    operators = [node["op"] for node in json.loads(symbol.tojson())["nodes"]]
+    fused, constants = fuse_activations(symbol)
+    rewritten = [node["op"] for node in json.loads(fused.tojson())["nodes"]]
+    assert operators.count("Activation") == 36
+    assert rewritten.count("Activation") == 1  # of the head, whose output is pooled
+    assert rewritten.count("_contrib_BatchNormWithReLU") == 35
+    assert constants == {}
+
+
+def test_without_the_fused_operators_the_plain_form_trains() -> None:
+    # With AVX-512, oneDNN 2.4 cannot; where the processor has none, the answer stays `fused`.
+    program = (
+        "import mobilenet, mxnet as mx; from mobilenet.graphs import training_form;"
+        "print(training_form([mx.cpu()]).name)"
+    )
+    has_avx512 = "avx512bw" in Path("/proc/cpuinfo").read_text()
+    environment = {**os.environ, "DNNL_MAX_CPU_ISA": "ALL"}
+    call = [sys.executable, "-c", program]
+    done = subprocess.run(call, check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout == ("plain\n" if has_avx512 else "fused\n")
+    assert training_form([mx.cpu()]).name == "fused"
+    assert training_form([mx.gpu()]).name == "plain"
 
 
 def test_training_form_shares_the_parameters() -> None:
@@ -132,6 +211,16 @@ def test_inference_form_equals_the_plain_network(dialect: str, width: float, siz
     expected = net(mx.nd.array(data)).asnumpy()
     got = inference_block(net, mx.cpu())(mx.nd.array(data)).asnumpy()
     np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_inference_form_takes_any_shape() -> None:
+    net = network("paper", 0.35)
+    block = inference_block(net, mx.cpu())
+    random = np.random.default_rng(2)
+    for size, resolution in ((4, 64), (1, 64), (4, 64), (2, 97), (4, 64)):
+        data = random.normal(size=(size, 3, resolution, resolution))
+        expected = inference_block(net, mx.cpu())(mx.nd.array(data)).asnumpy()
+        np.testing.assert_array_equal(block(mx.nd.array(data)).asnumpy(), expected)
 
 
 def test_inference_form_is_a_copy() -> None:

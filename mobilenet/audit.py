@@ -1,4 +1,4 @@
-"""Validates the same weights under other conditions: preprocessings, resolutions, checkpoints.
+"""Validates the same weights under other preprocessings and resolutions.
 
 How a photograph becomes the network's input moves the accuracy by more than most changes of the
 recipe do, and published systems do it in different ways; a table shows what each costs.
@@ -15,12 +15,19 @@ from typing import Any, Iterable, Iterator, Sequence
 import numpy as np
 
 from mobilenet import statistics
+from mobilenet.data.reader import Batch
+from mobilenet.data.record_iter import obstacle, record_iter_batches
+from mobilenet.data.recordio import RecordFile
 from mobilenet.data.transforms import PREPROCESSINGS, EvalTransform
 from mobilenet.errors import ConfigError
+from mobilenet.evaluation import collect
 from mobilenet.loading import LoadedModel
 from mobilenet.metrics import Predictions
+from mobilenet.progress import watched
 from mobilenet.validation import answers, described, open_data
 from mobilenet.validation_set import ValidationSet
+
+_RECORD_ITER = "ImageRecordIter"
 
 
 @dataclass(frozen=True)
@@ -28,11 +35,13 @@ class Row:
     """The outcome under one preprocessing.
 
     Attributes:
-        transform: The preprocessing.
+        name: What prepares the images.
+        transform: Its sizes and normalisation.
         predictions: The answers.
         p_value: McNemar's, against the first row.
     """
 
+    name: str
     transform: EvalTransform
     predictions: Predictions
     p_value: float
@@ -40,11 +49,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Audit:
-    """The outcomes of one model on the same images; the first is with its own preprocessing."""
+    """The outcomes of one model on the same images; the first is with its own preprocessing.
+
+    `note` says what is left out of the table, and why.
+    """
 
     model: Path
     data: Path
     rows: tuple[Row, ...]
+    note: str
 
     def summary(self) -> str:
         """A table, with each row's difference from the first in percentage points."""
@@ -55,22 +68,23 @@ class Audit:
             pixels = f"{transform.short_side}/{transform.resolution}"
             difference = 100 * (counts.top1 - own.top1)
             lines.append(
-                f"{transform.name:22} {pixels:>9}  {100 * counts.top1:5.2f} %"
+                f"{row.name:22} {pixels:>9}  {100 * counts.top1:5.2f} %"
                 f"  {100 * counts.top5:5.2f} %  {difference:+7.2f}  {row.p_value:.2g}"
             )
-        return "\n".join([*lines, f"{own.num_images} images of {self.data}"])
+        lines.append(f"{own.num_images} images of {self.data}")
+        return "\n".join([*lines, *filter(None, [self.note])])
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain JSON; accuracies are fractions."""
         rows = [
             {
-                "transform": described(row.transform),
+                "transform": {**described(row.transform), "name": row.name},
                 **row.predictions.counts()._asdict(),
                 "p_value": row.p_value,
             }
             for row in self.rows
         ]
-        return {"model": str(self.model), "data": str(self.data), "rows": rows}
+        return {"model": str(self.model), "data": str(self.data), "rows": rows, "note": self.note}
 
 
 def audit(model: LoadedModel, data: Path | None = None, resolutions: Sequence[int] = ()) -> Audit:
@@ -84,14 +98,24 @@ def audit(model: LoadedModel, data: Path | None = None, resolutions: Sequence[in
     own = model.transform
     others = _at(resolutions, own) if resolutions else _named(own)
     transforms = dict.fromkeys([own, *others])
-    return Audit(model.path, images.path, tuple(_rows(model, images, transforms)))
+    outcomes = [(t.name, t, answers(model, model.predict, images, t)) for t in transforms]
+    note = "" if resolutions else _record_iter_obstacle(images)
+    if not resolutions and not note:
+        outcomes.append((_RECORD_ITER, own, _record_iter_answers(model, images)))
+    return Audit(model.path, images.path, tuple(_rows(outcomes)), note)
 
 
 def _named(own: EvalTransform) -> Iterator[EvalTransform]:
-    for name in PREPROCESSINGS:
-        # Some have a fixed short side, which may be too small for the crop.
-        with contextlib.suppress(ConfigError):
-            yield EvalTransform(name, own.resolution, normalization=own.normalization)
+    """Every preprocessing with its short side, or if that is free with a margin and without."""
+    seen = {(PREPROCESSINGS[own.name].resize, own.short_side)}
+    for name, how in PREPROCESSINGS.items():
+        for short_side in (0, own.resolution) if how.short_side is None else (0,):
+            # A fixed short side may be too small for the crop.
+            with contextlib.suppress(ConfigError):
+                transform = EvalTransform(name, own.resolution, short_side, own.normalization)
+                if (how.resize, transform.short_side) not in seen:
+                    seen.add((how.resize, transform.short_side))
+                    yield transform
 
 
 def _at(resolutions: Sequence[int], own: EvalTransform) -> Iterator[EvalTransform]:
@@ -104,13 +128,33 @@ def _at(resolutions: Sequence[int], own: EvalTransform) -> Iterator[EvalTransfor
         )
 
 
-def _rows(
-    model: LoadedModel, images: ValidationSet, transforms: Iterable[EvalTransform]
-) -> Iterator[Row]:
+def _record_iter_obstacle(images: ValidationSet) -> str:
+    if not isinstance(images.files, RecordFile):
+        return f"without {_RECORD_ITER}, which reads record files alone"
+    problem = obstacle(images.files)
+    return problem and f"without {_RECORD_ITER}: {problem}"
+
+
+def _record_iter_answers(model: LoadedModel, images: ValidationSet) -> Predictions:
+    """The answers in the order of the images, whatever order MXNet reads them in."""
+    assert isinstance(images.files, RecordFile)
+    size, order = model.config.validation.batch_size, []
+
+    def labelled(batch: Batch) -> Batch:
+        order.append(batch.positions)
+        return batch._replace(labels=images.labels[batch.positions].astype(np.int32))
+
+    batches = map(labelled, record_iter_batches(images.files, model.transform, size))
+    shown = watched(batches, _RECORD_ITER, len(images), lambda batch: len(batch.labels))
+    found = collect(model.predict, shown)
+    back = np.argsort(np.concatenate(order))
+    return found._replace(**{name: array[back] for name, array in found._asdict().items()})
+
+
+def _rows(outcomes: Iterable[tuple[str, EvalTransform, Predictions]]) -> Iterator[Row]:
     first: Predictions | None = None
-    for transform in transforms:
-        predictions = answers(model, model.predict, images, transform)
+    for name, transform, predictions in outcomes:
         first = first or predictions
         right, other = (answered.ranks == 0 for answered in (first, predictions))
         test = statistics.mcnemar(int(np.sum(right & ~other)), int(np.sum(other & ~right)))
-        yield Row(transform, predictions, test.p_value)
+        yield Row(name, transform, predictions, test.p_value)

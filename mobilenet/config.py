@@ -89,21 +89,28 @@ class AugmentationConfig:
             raise SettingError("area", "a crop must cover more than 0 of the image")
 
 
+OWN_SHORT_SIDE = ("squash-256", "squash-224", "imagenet-preprocess")
+"""Validation transforms whose short side cannot be set."""
+
+
 @dataclass(frozen=True)
 class ValidationConfig:
     """How the network is validated: centre crops, every record once."""
 
-    transform: Literal["center-crop", "squash-256", "squash-224", "imagenet-preprocess"] = (
-        "center-crop"
-    )
-    """`center-crop` scales the short side and keeps the aspect; the others are the origin's."""
+    transform: Literal[
+        "center-crop", "center-crop-area", "center-crop-cubic", "center-crop-pil",
+        "center-crop-pil-cubic", "squash", "squash-pil", "squash-256", "squash-224",
+        "imagenet-preprocess",
+    ] = "center-crop"  # fmt: skip
+    """How an image gets its size before the crop: keeping the aspect or squashed to a square, by
+    OpenCV or PIL, bilinear unless the name says otherwise; the last three are the origin's."""
     short_side: Optional[Count] = None
     """Short side in pixels before the crop; by default resolution / 0.875, rounded up."""
     batch_size: Count = 64
     """Images per batch; does not change any result."""
 
     def __post_init__(self) -> None:
-        if self.short_side is not None and self.transform != "center-crop":
+        if self.short_side is not None and self.transform in OWN_SHORT_SIDE:
             raise SettingError("short_side", f"has no effect on the transform '{self.transform}'")
 
 

@@ -8,14 +8,14 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Optional, Union
+from typing import Any, Generator, Iterable, Iterator, Optional, Union
 
 from mobilenet import __version__, files
 from mobilenet.data import ilsvrc, layouts, packing, record_folder, sources
 from mobilenet.data.conversion import Conversion
 from mobilenet.data.images import Image, arranged
 from mobilenet.data.manifest import Manifest, Split
-from mobilenet.data.packing import Tally
+from mobilenet.data.packing import Packed, Tally
 from mobilenet.data.record_folder import MANIFEST, ODDITIES, SYNSET
 from mobilenet.data.sources import Source
 from mobilenet.errors import ConfigError, DataError, reason
@@ -23,6 +23,7 @@ from mobilenet.progress import say, watched
 
 _SPLITS = ("train", "val")
 _RECORD_OVERHEAD_BYTES = 64  # of a record and its line in the index, rounded up
+_NUM_SAMPLES = 64
 
 _Identity = dict[str, dict[str, Any]]
 
@@ -40,7 +41,7 @@ class PrepareOptions:
         root: What the paths in lists are relative to, if not to the folder of the list.
         short_side: Larger images are made this small, in pixels; None keeps the images' bytes.
         quality: Of the JPEGs that are encoded anew, 1 to 100.
-        minival: Number of training images to hold out, evenly over the classes.
+        minival: Number of training images of each class to hold out.
         seed: Of the order of the training images and of the choice of those held out.
         skip_bad: Leaves out images that do not decode, instead of ending.
         workers: Number of threads; 0 is one per processor.
@@ -129,8 +130,6 @@ def _identity(options: PrepareOptions) -> _Identity:
 
 
 def _prepare(options: PrepareOptions, identity: _Identity) -> Manifest:
-    if options.checksum:
-        _check_sums(options.paths)
     spool = options.output / record_folder.SPOOL
     try:
         request = sources.Request(
@@ -141,8 +140,9 @@ def _prepare(options: PrepareOptions, identity: _Identity) -> Manifest:
         _tell_ignored(source.ignored)
         _warn_of_counts(source)
         images = arranged(source.splits, options.seed, options.minival)
-        if options.short_side is None:
-            _check_space(images, options.output)
+        _check_space(images, options)
+        if options.checksum:
+            _check_sums(options.paths)
         return _write(options, identity, source, images)
     finally:
         spool.unlink(missing_ok=True)
@@ -179,15 +179,34 @@ def _warn_of_counts(source: Source) -> None:
             )
 
 
-def _check_space(images: dict[str, list[Image]], output: Path) -> None:
-    sizes = (
-        image.file.size + _RECORD_OVERHEAD_BYTES for those in images.values() for image in those
-    )
-    needed, free = sum(sizes), shutil.disk_usage(output).free
+def _check_space(images: dict[str, list[Image]], options: PrepareOptions) -> None:
+    everything = [image for those in images.values() for image in those]
+    needed = sum(image.file.size for image in everything) * _shrinkage(everything, options)
+    needed += len(everything) * _RECORD_OVERHEAD_BYTES
+    free = shutil.disk_usage(options.output).free
     if needed > free:
         raise DataError(
-            f"{output}: the records need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free"
+            f"{options.output}: the records need about {needed / 1e9:,.1f} GB, and "
+            f"{free / 1e9:,.1f} GB are free"
         )
+
+
+def _shrinkage(images: list[Image], options: PrepareOptions) -> float:
+    """What part of its bytes an image keeps on average, measured on some of them."""
+    if options.short_side is None:
+        return 1.0
+    some = images[:: -(-len(images) // _NUM_SAMPLES)]
+    samples = [one.stored for one in _converted(some, options, Counter()) if one.stored]
+    total = sum(image.file.size for image in some)
+    return sum(len(stored.image) for stored in samples) / max(1, total)
+
+
+def _converted(
+    images: list[Image], options: PrepareOptions, complaints: Counter[str]
+) -> Generator[Packed, None, None]:
+    conversion = Conversion(options.short_side, options.quality)
+    num_workers = options.workers or len(os.sched_getaffinity(0))
+    return packing.convert_all(images, conversion, num_workers, complaints)
 
 
 def _write(
@@ -236,13 +255,9 @@ def _pack(
 ) -> Tally:
     """Writes one record file and its index to the given paths."""
     complaints: Counter[str] = Counter()
-    conversion = Conversion(options.short_side, options.quality)
-    num_workers = options.workers or len(os.sched_getaffinity(0))
     # Closed here, whatever happens: an unfinished iterator would hold its threads.
     with (
-        contextlib.closing(
-            packing.convert_all(images, conversion, num_workers, complaints)
-        ) as converted,
+        contextlib.closing(_converted(images, options, complaints)) as converted,
         contextlib.closing(watched(converted, split, len(images))) as shown,
     ):
         tally = packing.write_records(shown, *paths, skip_bad=options.skip_bad)

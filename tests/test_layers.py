@@ -34,7 +34,10 @@ ROWS = {
         "report.answers report.charts report.document checkpoint training_step views "
         "data.reader data.packing data.sources data.inspection foreign.names foreign.graph"
     ),
-    "joints": "onnx.exporter report.page validation_set build evaluation foreign.recognition",
+    "joints": (
+        "onnx.exporter report.page validation_set build evaluation foreign.recognition "
+        "data.record_iter"
+    ),
     "learning": "learner",
     "parts of a run": "run_parts",
     "course": "trainer",

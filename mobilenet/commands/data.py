@@ -19,7 +19,11 @@ def add_prepare(adder: Adder) -> None:
     add("--root", type=Path, help="folder that the paths in .lst files are relative to")
     add("--short-side", type=int, help="re-encode larger images with this short side in pixels")
     add("--quality", type=int, help="JPEG quality of re-encoded images (95)")
-    add("--minival", type=int, help="training images per class to hold out for choosing epochs")
+    add(
+        "--minival",
+        type=int,
+        help="training images of each class to hold out",
+    )
     add("--seed", type=int, help="seed of the order of the training images (0)")
     add("--skip-bad", action="store_true", help="leave out images that do not decode")
     add("--workers", type=int, help="threads (one per processor)")

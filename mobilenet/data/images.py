@@ -22,13 +22,15 @@ class Image(NamedTuple):
     file: File
 
 
-def arranged(splits: dict[str, list[Image]], seed: int, num_minival: int) -> dict[str, list[Image]]:
+def arranged(
+    splits: dict[str, list[Image]], seed: int, num_held_out: int
+) -> dict[str, list[Image]]:
     """The images of each record file in the order in which they are stored.
 
     Args:
         splits: The images of `train` and `val`, or of one of them.
         seed: Decides about the order of the training images, and which of them are held out.
-        num_minival: Number of training images to hold out, as a third split `minival`.
+        num_held_out: Training images of each class to hold out, as a third split `minival`.
 
     Raises:
         DataError: There are not enough training images to hold so many out.
@@ -38,10 +40,10 @@ def arranged(splits: dict[str, list[Image]], seed: int, num_minival: int) -> dic
         stored["train"] = shuffled(splits["train"], seed)
     if "val" in splits:
         stored["val"] = in_order(splits["val"])
-    if num_minival:
+    if num_held_out:
         if "train" not in splits:
             raise DataError("minival is held out of the training images, and the source has none")
-        stored["train"], minival = held_out(stored["train"], num_minival)
+        stored["train"], minival = held_out(stored["train"], num_held_out)
         stored["minival"] = in_order(minival)
     return stored
 
@@ -61,25 +63,24 @@ def in_order(images: Iterable[Image]) -> list[Image]:
 
 
 def held_out(images: list[Image], number: int) -> tuple[list[Image], list[Image]]:
-    """Splits off `number` of the shuffled `images`, as evenly over the classes as can be.
+    """Splits off the first `number` images of each class.
 
     Returns:
-        The other images, in the order given, and those held out.
+        The other images and those held out, both in the order given.
 
     Raises:
         DataError: A class would have no image left.
     """
     seen: Counter[int] = Counter()
-    ranks = []
+    rest: list[Image] = []
+    out: list[Image] = []
     for image in images:
-        ranks.append(seen[image.label])
         seen[image.label] += 1
-    chosen = set(sorted(range(len(images)), key=ranks.__getitem__)[:number])
-    rest = [image for position, image in enumerate(images) if position not in chosen]
-    emptied = set(seen) - {image.label for image in rest}
+        (out if seen[image.label] <= number else rest).append(image)
+    emptied = [label for label, total in seen.items() if total <= number]
     if emptied:
         raise DataError(
-            f"holding out {number} of {len(images)} training images leaves {len(emptied)} classes "
-            "without any; hold out fewer"
+            f"holding out {number} training images of each class leaves {len(emptied)} of "
+            f"{len(seen)} classes without any; the smallest has {min(seen.values())}"
         )
-    return rest, [images[position] for position in sorted(chosen)]
+    return rest, out

@@ -105,6 +105,12 @@ def _open(path: Path, spool: Path, say: Callable[[str], None]) -> Folder:
     if start.startswith(b"PK"):
         raise DataError(f"{path}: is a zip; unpack it and name the folder")
     if start.startswith(b"\x1f\x8b"):
+        free = shutil.disk_usage(spool.parent).free
+        if file.size > free:  # images hardly become smaller when they are packed
+            raise DataError(
+                f"{spool.parent}: unpacking {path} needs more than {file.size / 1e9:,.1f} GB, and "
+                f"{free / 1e9:,.1f} GB are free"
+            )
         say(f"unpacking {path} to a temporary file; a gzip can only be read from start to end")
         _unpack(path, spool)
         return trees.read_tar(spool, path)

@@ -97,44 +97,71 @@ IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 TENSORFLOW = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
-def _keep_aspect(pixels: Pixels, short_side: int) -> Pixels:
-    height, width = pixels.shape[:2]
-    shorter = min(height, width)
-    # Torchvision, MXNet and gluoncv alike cut the long side to whole pixels.
-    size = (width * short_side // shorter, height * short_side // shorter)
-    resized: Pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
-    return resized
+# Gives an image of the size (width, height).
+_Scale = Callable[[Pixels, "tuple[int, int]"], Pixels]
+_Resize = Callable[[Pixels, int], Pixels]
 
 
-def _squash(pixels: Pixels, side: int) -> Pixels:
-    resized: Pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_LINEAR)
-    return resized
+def _opencv(interpolation: int) -> _Scale:
+    def scale(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+        resized: Pixels = cv2.resize(pixels, size, interpolation=interpolation)
+        return resized
+
+    return scale
 
 
-def _keep_aspect_with_pil(pixels: Pixels, short_side: int) -> Pixels:
+def _pil(filter_name: str) -> _Scale:
     # When PIL shrinks it averages over all pixels that fall into one, which OpenCV does not.
-    from PIL import Image  # noqa: PLC0415 - for this preprocessing alone
+    def scale(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+        from PIL import Image  # noqa: PLC0415 - for these preprocessings alone
 
-    image = Image.fromarray(pixels)
-    scale = short_side / min(image.size)
-    width, height = (round(scale * side) for side in image.size)
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+        return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling[filter_name]))
+
+    return scale
+
+
+def _keep_aspect(scale: _Scale) -> _Resize:
+    def resize(pixels: Pixels, short_side: int) -> Pixels:
+        height, width = pixels.shape[:2]
+        shorter = min(height, width)
+        # Torchvision, MXNet and gluoncv alike cut the long side to whole pixels.
+        return scale(pixels, (width * short_side // shorter, height * short_side // shorter))
+
+    return resize
+
+
+def _keep_aspect_rounded(pixels: Pixels, short_side: int) -> Pixels:
+    # As the origin computes it.
+    ratio = short_side / min(pixels.shape[:2])
+    width, height = (round(ratio * side) for side in pixels.shape[1::-1])
+    return _pil("BILINEAR")(pixels, (width, height))
+
+
+def _squash(scale: _Scale) -> _Resize:
+    return lambda pixels, side: scale(pixels, (side, side))
 
 
 @dataclass(frozen=True)
 class _Preprocessing:
-    resize: Callable[[Pixels, int], Pixels]
-    short_side: Optional[int]  # None: the caller's
+    resize: _Resize
+    short_side: Optional[int] = None  # None: the caller's
 
 
+_SQUASH = _squash(_opencv(cv2.INTER_LINEAR))
 # All are followed by a central crop. Those of the origin, the MobileNet folder of the ONNX model
 # zoo, are not the same: its notebooks squash to a square, its imagenet_preprocess.py has a
 # function for PIL that does not, and one for MXNet that squashes and leaves no margin.
 PREPROCESSINGS = {
-    "center-crop": _Preprocessing(_keep_aspect, None),
-    "squash-256": _Preprocessing(_squash, 256),
-    "squash-224": _Preprocessing(_squash, 224),
-    "imagenet-preprocess": _Preprocessing(_keep_aspect_with_pil, 256),
+    "center-crop": _Preprocessing(_keep_aspect(_opencv(cv2.INTER_LINEAR))),
+    "center-crop-area": _Preprocessing(_keep_aspect(_opencv(cv2.INTER_AREA))),
+    "center-crop-cubic": _Preprocessing(_keep_aspect(_opencv(cv2.INTER_CUBIC))),
+    "center-crop-pil": _Preprocessing(_keep_aspect(_pil("BILINEAR"))),
+    "center-crop-pil-cubic": _Preprocessing(_keep_aspect(_pil("BICUBIC"))),
+    "squash": _Preprocessing(_SQUASH),
+    "squash-pil": _Preprocessing(_squash(_pil("BILINEAR"))),
+    "squash-256": _Preprocessing(_SQUASH, 256),
+    "squash-224": _Preprocessing(_SQUASH, 224),
+    "imagenet-preprocess": _Preprocessing(_keep_aspect_rounded, 256),
 }
 
 
@@ -145,9 +172,9 @@ class EvalTransform:
     Attributes:
         name: One of `PREPROCESSINGS`.
         resolution: Height and width in pixels of the central crop.
-        short_side: Pixels to which the shorter side is resized before the crop. Only
-            `center-crop` leaves the choice; 0 is its default, resolution / 0.875 rounded up
-            (gluoncv `train_imagenet.py`).
+        short_side: Pixels to which the shorter side is resized before the crop. Some
+            preprocessings have their own; 0 is else resolution / 0.875 rounded up (gluoncv
+            `train_imagenet.py`).
         normalization: Of the network that sees the images.
 
     Raises:

@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
+from mobilenet.config import OWN_SHORT_SIDE
+
 _HASH = "class_names_sha256"
 # What ONNX itself defines for inputs that are images (onnx/docs/MetadataProps.md).
 _IMAGE = {
@@ -112,8 +114,8 @@ def settings_of(metadata: Metadata, classes: int) -> str:
 
 
 def _short_side_setting(metadata: Metadata) -> tuple[str, ...]:
-    # The other transforms have a short side of their own, and the setting would be refused.
-    return ("short_side",) if metadata.transform in (None, "center-crop") else ()
+    # Where a transform has a short side of its own the setting would be refused.
+    return () if metadata.transform in OWN_SHORT_SIDE else ("short_side",)
 
 
 def _known(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -95,8 +95,37 @@ def test_a_full_disk_is_noticed_before(tmp_path: Path, monkeypatch: pytest.Monke
     """The only stand-in here: a file system of that size is not to be had in a test."""
     usage = shutil.disk_usage(tmp_path)._replace(free=5000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DataError, match=r"need 0\.0 GB, and 0\.0 GB are free"):
-        run(mini.split_folders(tmp_path / "source"), tmp_path / "output")
+    for kind, build in {"folder": mini.split_folders, "tars": mini.official_tars}.items():
+        source = build(tmp_path / kind)
+        # Before the sums too: those of all of ILSVRC2012 take a quarter of an hour.
+        options = {"checksum": kind == "tars"}
+        with pytest.raises(DataError, match=r"need about 0\.0 GB, and 0\.0 GB are free"):
+            run(source, tmp_path / "output", **options)
+    assert contents(tmp_path / "output") == {}
+
+
+def test_space_for_smaller_images_is_estimated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = {f"c/{i}.jpg": mini.jpeg(7, i, size=(400, 300)) for i in range(100)}
+    source = mini.write_files(tmp_path / "source", images)
+    whole = sum(map(len, images.values()))
+    usage = shutil.disk_usage(tmp_path)._replace(free=whole // 2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match="are free"):
+        run(source, tmp_path / "output")
+    assert run(source, tmp_path / "output", short_side=100).splits["train"].bytes < whole // 2
+    usage = usage._replace(free=whole // 100)
+    with pytest.raises(DataError, match="are free"):
+        run(source, tmp_path / "another", short_side=100)
+
+
+def test_room_to_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match=r"unpacking .* needs more than"):
+        run(mini.tar(tmp_path / "source", mode="w:gz"), tmp_path / "output")
+    assert contents(tmp_path / "output") == {}
 
 
 def test_a_disk_that_gets_full_leaves_nothing(tmp_path: Path) -> None:

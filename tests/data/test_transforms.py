@@ -112,7 +112,7 @@ def test_planes() -> None:
 
 class TestResizing:
     @pytest.mark.parametrize(("height", "width"), [(60, 41), (17, 90), (33, 33), (256, 130)])
-    @pytest.mark.parametrize("name", ["center-crop", "squash-256"])
+    @pytest.mark.parametrize("name", ["center-crop", "squash", "squash-256"])
     def test_is_bilinear_at_pixel_centres(self, name: str, height: int, width: int) -> None:
         pixels = photograph(height, width)
         resized = PREPROCESSINGS[name].resize(pixels, 64)
@@ -129,6 +129,30 @@ class TestResizing:
             ratio = Fraction(short_side, min(height, width))
             assert resized.shape[:2] == (int(height * ratio), int(width * ratio))
             assert min(resized.shape[:2]) == short_side
+
+    @pytest.mark.parametrize("filter_name", ["bilinear", "bicubic"])
+    @pytest.mark.parametrize(("height", "width"), [(300, 200), (90, 333)])
+    def test_pil_is_pils(self, filter_name: str, height: int, width: int) -> None:
+        pixels = photograph(height, width)
+        name = {"bilinear": "center-crop-pil", "bicubic": "center-crop-pil-cubic"}[filter_name]
+        resized = PREPROCESSINGS[name].resize(pixels, 64)
+        size = (width * 64 // min(height, width), height * 64 // min(height, width))
+        expected = Image.fromarray(pixels).resize(size, Image.Resampling[filter_name.upper()])
+        np.testing.assert_array_equal(resized, np.asarray(expected))
+
+    def test_area_is_the_mean_where_it_divides(self) -> None:
+        pixels = photograph(128, 256)
+        resized = PREPROCESSINGS["center-crop-area"].resize(pixels, 32)
+        expected = pixels.reshape(32, 4, 64, 4, 3).mean(axis=(1, 3))
+        assert np.abs(resized - expected).max() <= 0.5
+
+    def test_every_interpolation_is_another(self) -> None:
+        results = {
+            PREPROCESSINGS[name].resize(photograph(300, 300), 64).tobytes()
+            for name in PREPROCESSINGS
+            if name.startswith("center-crop")
+        }
+        assert len(results) == 5
 
     @pytest.mark.parametrize(("height", "width"), [(500, 333), (20, 70), (256, 256), (300, 299)])
     def test_squash_is_square(self, height: int, width: int) -> None:
@@ -206,7 +230,7 @@ class TestEvalTransform:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("centre", 224, 0), "no preprocessing 'centre', but center-crop, squash-256"),
+            (("centre", 224, 0), "no preprocessing 'centre', but center-crop, center-crop-area,"),
             (("center-crop", 224, 200), "short side 200 has no room for a crop of 224"),
             (("squash-224", 256, 0), "short side 224 has no room for a crop of 256"),
             (("squash-256", 224, 288), "'squash-256' has the short side 256, not 288"),

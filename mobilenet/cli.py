@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Callable, Sequence
+from typing import Callable, NoReturn, Sequence
 
 from mobilenet import __version__
 from mobilenet.commands import data, distributed, export, importing, training, validation
@@ -64,7 +64,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     is_setting = [not text.startswith("-") and "=" in text for text in rest]
     words = next((vars(parsed)[name] for name in _WITH_SETTINGS if name in parsed), None)
     if rest and (words is None or not all(is_setting)):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        _Parser(prog=f"mobilenet {parsed.command}").error(
+            f"unrecognized arguments: {' '.join(rest)}"
+        )
     if words is not None:
         words.extend(rest)
     return parsed
@@ -84,8 +86,15 @@ def _fail(command: str, message: object, code: int) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, and where the whole usage is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="mobilenet",
         description="MobileNet v2 for MXNet: prepare, train, validate, export to ONNX opset 7.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any, Callable
@@ -82,7 +83,19 @@ def add_calibration(parser: ArgumentParser) -> None:
 
 def add_json(parser: ArgumentParser) -> None:
     """A file for machines."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to FILE")
+    parser.add_argument(
+        "--json", type=to_write, metavar="FILE", help="also write the result to FILE"
+    )
+
+
+def to_write(text: str) -> Path:
+    """The path of something to be written; that it cannot be is told before the work, not after."""
+    path = Path(text)
+    nearest = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    folder = nearest.parent if nearest == path.absolute() and nearest.is_file() else nearest
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{path}: cannot be written there; choose another place")
+    return path
 
 
 def write_result(path: Path | None, content: object) -> None:

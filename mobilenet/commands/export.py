@@ -19,6 +19,7 @@ from mobilenet.commands.arguments import (
     counts,
     load_config,
     numbers,
+    to_write,
     write_result,
 )
 from mobilenet.errors import ConfigError, UserError
@@ -36,11 +37,11 @@ def add_export(adder: Adder) -> None:
         " for --package and --mar alone also an .onnx file",
     )  # fmt: skip
     add_config(parser)
-    add("--output", type=Path, help="file (MODEL's name with .onnx), or folder of a family")
+    add("--output", type=to_write, help="file (MODEL's name with .onnx), or folder of a family")
     add("--untrained", action="store_true", help="MODEL is a YAML file; its weights are random")
     add("--widths", type=numbers, default=(), metavar="W,W", help="of an --untrained family")
     add("--resolutions", type=counts, default=(), metavar="PX,PX", help="of a family")
-    add("--package", type=Path, metavar="DIR", help="also pack the file as the model zoo does")
+    add("--package", type=to_write, metavar="DIR", help="also pack the file as the model zoo does")
     add("--examples", type=count, help="inputs with outputs in the package (3)")
     add("--mar", type=Path, metavar="FILE.mar", help="also make an archive for Multi-Model-Server")
     add("--int8", action="store_true", help="8-bit integers, if they lose little on --data")

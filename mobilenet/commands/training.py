@@ -6,7 +6,14 @@ import dataclasses
 from argparse import Namespace
 from pathlib import Path
 
-from mobilenet.commands.arguments import Adder, add_command, add_settings, count, load_config
+from mobilenet.commands.arguments import (
+    Adder,
+    add_command,
+    add_settings,
+    count,
+    load_config,
+    to_write,
+)
 from mobilenet.config import Config
 
 
@@ -34,7 +41,7 @@ def add_compare(adder: Adder) -> None:
     parser = add_command(adder, "compare", compare)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     parser.add_argument(
-        "--curves", type=Path, metavar="FILE.png", default=Path("curves.png"),
+        "--curves", type=to_write, metavar="FILE.png", default=Path("curves.png"),
         help="file for the plot (curves.png)",
     )  # fmt: skip
 
@@ -43,7 +50,7 @@ def add_quickstart(adder: Adder) -> None:
     """Adds `quickstart`."""
     parser = add_command(adder, "quickstart", quickstart)
     parser.add_argument(
-        "--output", type=Path, default=Path("runs/quickstart"), help="folder (runs/quickstart)"
+        "--output", type=to_write, default=Path("runs/quickstart"), help="folder (runs/quickstart)"
     )
 
 

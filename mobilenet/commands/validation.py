@@ -18,6 +18,7 @@ from mobilenet.commands.arguments import (
     add_model,
     add_settings,
     counts,
+    to_write,
     write_result,
 )
 from mobilenet.compat import allow_all_instructions
@@ -34,7 +35,7 @@ def add_validate(adder: Adder) -> None:
     add_json(parser)
     add = parser.add_argument
     add_int8(parser)
-    add("--report", type=Path, help="folder for a page, a table and the figures")
+    add("--report", type=to_write, help="folder for a page, a table and the figures")
     add("--views", choices=("one", "flip", "ten-crop"), default="one", help="views to average over")
     add("--restrict", action="store_true", help="answer only classes of the data")
     add("--labels", type=Path, help="JSON file with all right classes of each image")
@@ -70,7 +71,7 @@ def add_history(adder: Adder) -> None:
     add_settings(parser)
     add_data(parser)
     add_json(parser)
-    parser.add_argument("--output", type=Path, metavar="FILE.html", help="page with the curve")
+    parser.add_argument("--output", type=to_write, metavar="FILE.html", help="page with the curve")
 
 
 def add_predict(adder: Adder) -> None:

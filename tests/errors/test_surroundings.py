@@ -1,0 +1,167 @@
+"""Other Pythons, missing libraries, and terminals that are none, narrow or gone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+from told import ROOT, assert_told, mobilenet
+
+from mobilenet import __main__ as door
+
+
+@pytest.mark.parametrize(
+    ("python", "situation"),
+    [("", "no Python that MXNet runs on"), ("false", "make with another Python")],
+)
+@pytest.mark.parametrize("target", ["setup", "quickstart", "test"])
+def test_make_says_which_python_it_needs(
+    python: str, situation: str, target: str, tmp_path: Path
+) -> None:
+    call = ["make", "-s", "-C", str(ROOT), f"PYTHON={python}", f"VENV={tmp_path}/venv", target]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    message, of_make = done.stderr.splitlines()
+    assert_told(message, situation)
+    assert of_make.startswith("make: ***")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("version", [(3, 8, 20), (3, 13, 0)])
+def test_another_python_is_told_which_it_needs(
+    version: tuple[int, int, int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "version_info", version)
+    assert door.main(["--help"]) == 2
+    assert_told(capsys.readouterr().err, "a script with another Python")
+
+
+@pytest.mark.parametrize("script", ["train", "validate", "export"])
+def test_a_script_without_its_packages(script: str, tmp_path: Path) -> None:
+    call = [sys.executable, "-S", str(ROOT / f"{script}.py"), "x"]  # without site-packages
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert_told(done.stderr, "a script without the packages")
+
+
+def test_a_server_without_graphics(job: Path, tmp_path: Path) -> None:
+    """Stands in for opencv-python where libGL is missing: the same exception from its import."""
+    loader_says = "libGL.so.1: cannot open shared object file: No such file or directory"
+    (tmp_path / "cv2.py").write_text(f"raise ImportError({loader_says!r})\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = mobilenet(job, "predict", "Netz ü 日.onnx", "die Bilder/val", env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert_told(done.stderr, "a server without libGL")
+
+
+def test_closed_streams_do_not_matter(job: Path, tmp_path: Path) -> None:
+    """Their numbers would go to the files of records, and the decoder's complaints into these."""
+    command = f'"{sys.executable}" -m mobilenet prepare --source "$0" --output "$1" <&- >&- 2>&-'
+    call = ["sh", "-c", command, str(job / "die Bilder"), str(tmp_path / "records")]
+    assert subprocess.run(call, check=False).returncode == 0
+    for name in ("train.rec", "val.rec", "synset.txt"):
+        assert (tmp_path / "records" / name).read_bytes() == (
+            job / "Aufnahmen ü" / name
+        ).read_bytes()
+
+
+def test_output_that_nobody_takes(job: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = mobilenet(job, "verify", "Aufnahmen ü", capture_output=False, stdout=full,
+                         stderr=subprocess.PIPE)  # fmt: skip
+    assert done.returncode == 2
+    assert_told(done.stderr, "no room for the output")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = mobilenet(job, "verify", "Aufnahmen ü", capture_output=False, stdout=writing,
+                     stderr=subprocess.PIPE)  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_bare_environment(job: Path) -> None:
+    """Neither HOME nor a locale, and a terminal that knows ASCII alone."""
+    bare = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    done = mobilenet(job, "predict", "Netz ü 日.onnx", "die Bilder/val/blå kors", env=bare)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert r"die Bilder/val/bl\xe5 kors/00000.jpg" in done.stdout
+
+
+def on_terminal(call: list[str], folder: Path, columns: int) -> list[str]:
+    """What a process shows on a terminal, as lines without its control sequences."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(call, cwd=folder, stdin=its, stdout=its, stderr=its) as process:
+        os.close(its)
+        shown = b""
+        try:
+            while block := os.read(ours, 1 << 16):
+                shown += block
+        except OSError:
+            pass  # on Linux the end of a terminal is an input/output error
+        os.close(ours)
+    assert process.returncode == 0, shown.decode()
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown.decode())
+    return re.split(r"[\r\n]+", text)
+
+
+def test_bars_keep_to_the_width_of_a_terminal(job: Path, tmp_path: Path) -> None:
+    train = ["train", "mein Lauf.yaml", "--run", str(tmp_path / "run")]
+    shown = on_terminal([sys.executable, "-m", "mobilenet", *train], job, 80)
+    bars = [line for line in shown if "it/s" in line or "?it" in line]
+    assert any(line.startswith("epoch 1/1: ") and "loss" in line for line in bars)
+    assert max(map(len, bars)) <= 80
+
+
+def test_helps_keep_to_the_width_of_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ("prepare", "train", "validate", "export", "predict"):
+        with pytest.raises(SystemExit):
+            door.main([command, "--help"])
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_killed_and_resumed_without_a_terminal(job: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train = ["train", "mein Lauf.yaml", "checkpoint.every_steps=1", "training.epochs=40"]
+    call = [sys.executable, "-m", "mobilenet", *train, "--run", str(run)]
+    with subprocess.Popen(call, cwd=job, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not list((run / "checkpoints").glob("step-*")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)
+        second = mobilenet(job, *train, "--run", run, "--resume")
+        assert_told(second.stderr, "two processes in one folder")
+        process.kill()
+    shutil.move(run, tmp_path / "moved")
+    with subprocess.Popen(
+        [*call[:-1], str(tmp_path / "moved"), "--resume"],
+        cwd=job,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while "step" not in (line := process.stderr.readline()) or "from step" in line:
+            assert line, "it ended before its first step"
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "\r" not in said
+    assert_told(said, "stopped by a signal")

@@ -1,0 +1,34 @@
+"""The table in docs/errors.md has a test for every row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from told import rows
+
+TESTS = [path for path in Path(__file__).parent.parent.rglob("test_*.py") if path != Path(__file__)]
+# Situations that have a test without a message, or one elsewhere.
+SHOWN_BY = {
+    "no room during a run": "test_a_full_disk_stops_the_run_and_spoils_nothing",
+    "killed": "test_killed_and_resumed_without_a_terminal",
+    "moved to another folder or machine": "test_a_run_goes_on_elsewhere",
+    "no terminal": "test_killed_and_resumed_without_a_terminal",
+    "a terminal of 80 columns": "test_bars_keep_to_the_width_of_a_terminal",
+    "the reader of a pipe has left": "test_output_that_nobody_takes",
+    "standard streams are closed": "test_closed_streams_do_not_matter",
+    "a terminal that knows ASCII alone": "test_a_bare_environment",
+    "no HOME, or the locale C": "test_a_bare_environment",
+    "spaces and any script in names": "test_the_whole_job_in_folders_of_any_name",
+}
+
+
+@pytest.mark.parametrize("situation", rows())
+def test_every_row_has_a_test(situation: str) -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in TESTS)
+    sign = f"def {SHOWN_BY[situation]}(" if situation in SHOWN_BY else f'"{situation}"'
+    assert sign in sources
+
+
+def test_nothing_is_shown_that_the_table_lacks() -> None:
+    assert set(SHOWN_BY) <= set(rows())

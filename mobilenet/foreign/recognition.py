@@ -40,7 +40,8 @@ def recognise(arrays: Mapping[str, Stored], path: Path) -> Recognised:
     Raises:
         WeightsError: They are of no known family, or some are missing or left over.
     """
-    given = {_plain(name): array for name, array in _averaged(arrays).items()}
+    stated = {_plain(name): (name, array) for name, array in _averaged(arrays).items()}
+    given = {plain: array for plain, (_, array) in stated.items()}
     tables = [(layout, dict(layout.names())) for layout in LAYOUTS]
     layout, names = max(tables, key=lambda pair: len(pair[1].keys() & given.keys()))
     if names.keys().isdisjoint(given):
@@ -49,7 +50,10 @@ def recognise(arrays: Mapping[str, Stored], path: Path) -> Recognised:
             f"{path}: no array has a name of a MobileNet v2 as written by {families}; the names"
             f" are {some(sorted(arrays)) or 'none'}"
         )
-    groups = {"missing": sorted(names.keys() - given), "left over": sorted(given.keys() - names)}
+    groups = {
+        "missing": sorted(names.keys() - given),
+        "left over": sorted(stated[plain][0] for plain in given.keys() - names),
+    }
     wrong = "; ".join(f"{kind}: {some(listed)}" for kind, listed in groups.items() if listed)
     if wrong:
         raise WeightsError(f"{path}: not the arrays of a MobileNet v2 of {layout.family}: {wrong}")

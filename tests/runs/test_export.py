@@ -397,3 +397,41 @@ def test_real_weights_give_the_recorded_logits(shared: Path, tmp_path: Path) -> 
         result = export_network(network, path, options, images=images)
         assert result.difference.relative < 1e-5
         assert np.abs(OnnxModel(path).predict(check["data"]) - check["logits"]).max() < 1e-3
+
+
+FORMS = [
+    {},
+    {"form": "zoo"},
+    {"half_weights": True},
+    {"softmax": True},
+    {"pixels": "uint8"},
+    {"pixels": "float"},
+    {"opset": 13},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_real_weights_keep_every_answer_in_every_form(shared: Path, tmp_path: Path) -> None:
+    """Half precision, which rounds the weights, may change a few of 300."""
+    weights = shared / "weights" / "mobilenetv2_1.0-imagenet.params"
+    images = shared / "data" / "imagenet-sample" / "images"
+    overrides = ["data.resolution=225", "validation.short_side=257", "model.dialect=gluoncv"]
+    overrides += [f"data.{name}=[0.5, 0.5, 0.5]" for name in ("mean", "std")]
+    (tmp_path / "net.yaml").write_text("{}")
+    model = open_model(weights, tmp_path / "net.yaml", overrides)
+    pixels = example_images(images, model.transform, 300)
+    assert len(pixels) == 300
+    expected = answers(model, pixels)
+    for chosen in FORMS:
+        options = GraphOptions(resolution=225, normalization=TENSORFLOW, **chosen)
+        again = open_model(export(model, tmp_path / "a.onnx", options).path)
+        num_same = int((answers(again, pixels) == expected).sum())
+        assert num_same >= (297 if options.half_weights else 300), chosen
+
+
+def answers(model: LoadedModel, pixels: np.ndarray) -> np.ndarray:
+    """The best class of each image, in batches of 50."""
+    normalise = model.transform.normalization
+    parts = [model.predict(normalise(part)) for part in np.split(pixels, len(pixels) // 50)]
+    return np.concatenate(parts).argmax(axis=1)

@@ -105,15 +105,16 @@ def refused(path: Path, capsys: pytest.CaptureFixture[str], output: Path | None 
 def changed(arrays: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
     arrays = dict(arrays)
     stem, bias = "features.0.0.weight", "classifier.1.bias"
+    depthwise = "features.3.conv.1.0.weight"
     changes: dict[str, Callable[[], object]] = {
         "missing": lambda: [arrays.pop(bias), arrays.pop(stem)],
         "left over": lambda: arrays.update({"../../evil\n": arrays[bias]}),
-        "of another shape": lambda: arrays.update({"features.3.conv.1.0.weight": np.ones((5, 1, 3, 3))}),
+        "of another shape": lambda: arrays.update({depthwise: np.ones((5, 1, 3, 3))}),
         "not finite": lambda: arrays.update({bias: np.array([1, 2, np.nan, np.inf])}),
         "int64": lambda: arrays.update({bias: np.arange(4)}),
         "no array has a name": lambda: [arrays.clear(), arrays.update(a=np.ones(3))],
         "never unpickled": lambda: arrays.update({bias: np.array([object()])}),
-    }  # fmt: skip
+    }
     changes[kind]()
     return arrays
 

@@ -43,7 +43,7 @@ SMOKE = """
 mobilenet --version
 python -m mobilenet --help
 mobilenet prepare --source images --output records
-mobilenet train configs/quickstart.yaml data.directory=records training.epochs=1 --run run
+mobilenet train configs/quickstart.yaml --run run data.directory=records training.epochs=2
 mobilenet validate run --json result.json
 mobilenet export run --output model.onnx
 mobilenet validate model.onnx --data records

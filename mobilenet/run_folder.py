@@ -104,7 +104,7 @@ def describe(run: Path, config: Config) -> None:
 
 def versions() -> dict[str, str]:
     """Of the package and of what decides on its results."""
-    others = {name: metadata.version(name) for name in ("mxnet", "numpy")}
+    others = {name: metadata.version(name) for name in (_mxnet_distribution(), "numpy")}
     return {"mobilenet": __version__, "python": platform.python_version(), **others}
 
 
@@ -113,6 +113,12 @@ def machine() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     return f"{len(names)} x {names[0]}" if names else platform.machine()
+
+
+def _mxnet_distribution() -> str:
+    """The name under which MXNet is installed: mxnet-cu112 brings the same module for GPUs."""
+    names = (distribution.metadata["Name"] or "" for distribution in metadata.distributions())
+    return next((name for name in names if name.startswith("mxnet-cu")), "mxnet")
 
 
 def check_changes(began: Config, given: Config, run: Path) -> list[str]:

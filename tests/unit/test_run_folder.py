@@ -149,6 +149,17 @@ def test_a_full_disk_is_one_sentence_and_other_errors_are_themselves(tmp_path: P
             raise PermissionError(errno.EACCES, "no")
 
 
+def test_the_version_of_mxnet_for_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_folder.versions()["mxnet"] == "1.9.1"
+    installed = tmp_path / "mxnet_cu112-1.9.1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: mxnet-cu112\nVersion: 1.9.1\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert run_folder.versions()["mxnet-cu112"] == "1.9.1"
+
+
 def test_the_description_reads_back(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

@@ -145,8 +145,9 @@ def _y_axis(scale: _Scale) -> list[Markup]:
 
 def _x_axis(scale: _Scale, label: str) -> list[Markup]:
     ticks = [
-        element("text", f"{value}%", x=scale.x(value / 100), y=_BOTTOM + 14, text_anchor="middle")
-        for value in range(0, 101, 20)
+        element("text", f"{value}%", x=scale.x(value / 100), y=_BOTTOM + 14, text_anchor=anchor)
+        # The first would touch the lowest of the other axis.
+        for value, anchor in zip(range(0, 101, 20), ("start", *["middle"] * 5))
     ]
     middle = (_LEFT + _RIGHT) / 2
     name = element("text", label, x=middle, y=_BOTTOM + 28, text_anchor="middle", class_="name")

@@ -166,7 +166,7 @@ def _class_row(report: Report, label: int, confusion: statistics.Confusion | Non
     return element(
         "tr",
         element("td", report.class_names[label]),
-        element("td", f"{num_correct} of {num_images}", class_="number"),
+        element("td", f"{num_correct} of {num_images}", class_="number right"),
         element("td", f"{num_correct / num_images:.0%}", class_="number"),
         element("td", element("meter", value=num_correct, max=num_images), class_="share"),
         element("td", taken),
@@ -180,7 +180,7 @@ def _times(report: Report, confusion: statistics.Confusion) -> str:
 def _table(rows: Sequence[Markup]) -> Markup:
     heads = (
         element("th", "class", scope="col"),
-        element("th", "right", scope="col", class_="number"),
+        element("th", "right", scope="col", class_="number right"),
         element("th", "accuracy", scope="col", class_="number"),
         element("th", "", class_="share"),
         element("th", "most often taken for", scope="col"),

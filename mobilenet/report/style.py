@@ -52,10 +52,11 @@ svg .second { opacity: .45; }
 svg .curve { fill: none; stroke: var(--accent); stroke-width: 2; stroke-linejoin: round; }
 .table { overflow-x: auto; padding: 0; }
 table { width: 100%; border-collapse: collapse; }
+td { overflow-wrap: anywhere; }
 th, td { padding: 7px 14px; text-align: left; border-bottom: 1px solid var(--edge); }
 tr:last-child td { border-bottom: 0; }
 th { color: var(--faint); font-size: 13px; font-weight: 600; white-space: nowrap; }
-.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; white-space: nowrap; overflow-wrap: normal; }
 .share { min-width: 90px; width: 22%; }
 meter { display: block; width: 100%; height: 8px; appearance: none; border: 0; border-radius: 4px;
   overflow: hidden; background: var(--track); }
@@ -79,8 +80,9 @@ footer { margin-top: 48px; color: var(--faint); font-size: 13px; }
   .tiles { grid-template-columns: repeat(2, 1fr); }
   .tiles b { font-size: 23px; }
   .gallery { grid-template-columns: repeat(2, 1fr); }
-  .share { display: none; }
-  th, td { padding: 7px 10px; }
+  .share, .right { display: none; }
+  table { font-size: 14px; }
+  th, td { padding: 7px 8px; white-space: normal; }
 }
 @media print { body { max-width: none; background: none; } .card { break-inside: avoid; } }
 """

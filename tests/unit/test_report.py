@@ -1,4 +1,4 @@
-"""The report: escaping, what it says, what it never asks for, and how it is drawn by a browser."""
+"""The report: escaping, what it says, and what it never asks for."""
 
 import base64
 import csv
@@ -6,40 +6,19 @@ import html
 import html.parser
 import io
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from reports import EVIL, NAMES, answers, report
 
 from mobilenet import statistics
-from mobilenet.metrics import Predictions, score
+from mobilenet.metrics import score
 from mobilenet.report.answers import answers_csv
 from mobilenet.report.charts import calibration_chart, class_chart, coverage_chart
 from mobilenet.report.markup import Markup, element
-from mobilenet.report.page import Report, page
+from mobilenet.report.page import page
 from mobilenet.report.thumbnails import thumbnail_url
-
-EVIL = '<script>alert("1 & 2")</script>'
-NAMES = (EVIL, "tabby, tabby cat", "café", "kite", "crane", "crane's jib", "a" * 90, "eel")
-
-
-def answers(num_images: int = 60) -> Predictions:
-    rng = np.random.default_rng(6)
-    labels = rng.integers(0, 8, num_images).astype(np.int32)
-    logits = rng.normal(size=(num_images, 8)) + 2 * np.eye(8)[labels]
-    return score(logits.astype(np.float32), labels)
-
-
-def encoded(colour: tuple[int, int, int], size: tuple[int, int] = (40, 60)) -> bytes:
-    return cv2.imencode(".png", np.full((*size, 3), colour, np.uint8))[1].tobytes()
-
-
-def report(predictions: Predictions) -> Report:
-    facts = {"data": f"{EVIL}.rec"}
-    return Report(f"model {EVIL}", facts, predictions, NAMES, lambda _: encoded((9, 99, 200)), 123)
 
 
 class Checker(html.parser.HTMLParser):
@@ -199,39 +178,3 @@ def test_answers_csv_is_read_back() -> None:
             assert row[f"name_{k + 1}"] == NAMES[predictions.classes[i, k]]
             wanted = pytest.approx(predictions.probabilities[i, k], rel=1e-5)
             assert float(row[f"p_{k + 1}"]) == wanted
-
-
-# Script of a page around the report: how wide the report becomes at 400 and 1280 pixels, and how
-# many of its images were drawn.
-MEASURE = """
-window.onload = () => {
-  const widths = frames => frames.map(f => f.contentDocument.documentElement.scrollWidth);
-  const images = [...document.querySelector('iframe').contentDocument.images];
-  document.title = widths([...document.querySelectorAll('iframe')]).join(' ')
-    + ' ' + images.filter(image => image.naturalWidth == 160).length + '/' + images.length;
-};
-"""
-
-
-def test_browser_draws_it_without_sideways_scrolling(document: str, tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("needs Chromium (apt-get install chromium)")
-    eager = html.escape(document.replace('loading="lazy"', ""))
-    frames = "".join(
-        f'<iframe width="{w}" height="900" srcdoc="{eager}"></iframe>' for w in (400, 1280)
-    )
-    path = tmp_path / "frames.html"
-    path.write_text(f"<!DOCTYPE html><script>{MEASURE}</script>{frames}", encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    flags.append("--hide-scrollbars")
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    result = subprocess.run(
-        [browser, *flags, profile, "--dump-dom", path.as_uri()],
-        check=False, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    title = re.search(r"<title>(\d+) (\d+) (\d+)/(\d+)</title>", result.stdout)
-    assert title, result.stderr
-    narrow, wide, drawn, images = map(int, title.groups())
-    assert (narrow, wide) == (400, 1280)
-    assert drawn == images > 10

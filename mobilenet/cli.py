@@ -12,7 +12,7 @@ import sys
 from typing import Callable, NoReturn, Sequence
 
 from mobilenet import __version__
-from mobilenet.commands import data, distributed, export, importing, training, validation
+from mobilenet.commands import data, distributed, export, importing, machine, training, validation
 from mobilenet.errors import RunStopped, UserError, VerificationError, reason
 
 _COMMANDS = (
@@ -28,6 +28,8 @@ _COMMANDS = (
     validation.add_predict,
     export.add_export,
     importing.add_import,
+    machine.add_info,
+    machine.add_bench,
     training.add_quickstart,
 )
 

@@ -32,7 +32,8 @@ ROWS = {
     "assemblies": (
         "int8 onnx.writer onnx.proof onnx.examples onnx.package expectation multilabel "
         "report.answers report.charts report.document checkpoint training_step views "
-        "data.reader data.packing data.sources data.inspection foreign.names foreign.graph"
+        "data.reader data.packing data.sources data.inspection foreign.names foreign.graph "
+        "machine"
     ),
     "joints": (
         "onnx.exporter report.page validation_set build evaluation foreign.recognition "
@@ -51,8 +52,10 @@ ROWS = {
     "several use cases": "family quickstart int8_export",
     "pictures": "pictures",
     "arguments": "commands.arguments",
-    "commands": "commands.data commands.training commands.validation commands.export "
-    "commands.importing commands.distributed",
+    "commands": (
+        "commands.data commands.training commands.validation commands.export "
+        "commands.importing commands.distributed commands.machine"
+    ),
     "door frame": "cli",
     "door": "__main__",
 }

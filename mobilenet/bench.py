@@ -1,0 +1,252 @@
+"""How fast this machine trains, infers and reads, and which of it limits.
+
+Images and labels are random: with constant ones the gradients become denormal numbers, with which
+processors are several times slower.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Iterator, NamedTuple, Union
+
+import numpy as np
+
+from mobilenet import build
+from mobilenet.config import Config, DataConfig, ModelConfig, TrainingConfig
+from mobilenet.data.reader import Batch
+from mobilenet.data.recordio import RecordWriter
+from mobilenet.data.sample import CLASSES, write_sample
+from mobilenet.initializer import initialize
+from mobilenet.learner import Learner
+from mobilenet.meter import Meter
+from mobilenet.onnx.runtime import OnnxModel
+
+_NUM_WARM_UP = 2
+_LEARNING_RATE = 0.01
+# The drawn images are about as large as ImageNet's.
+_SAMPLE_PIXELS = 400
+_NUM_DRAWN_PER_CLASS = 10
+# Those that readers have in hand at the end, and those of the warm-up.
+_NUM_SPARE_BATCHES = 8
+
+
+class Work(NamedTuple):
+    """What is measured: the size of the network and of its batches, and how often."""
+
+    batch_size: int = 32
+    resolution: int = 224
+    width_multiplier: float = 1.0
+    repeats: int = 10
+
+    def config(self, directory: Path = Path()) -> Config:
+        """The configuration of a training of this size on the records in `directory`."""
+        return Config(
+            model=ModelConfig(width_multiplier=self.width_multiplier),
+            data=DataConfig(directory=str(directory), resolution=self.resolution),
+            training=TrainingConfig(batch_size=self.batch_size),
+        )
+
+    def __str__(self) -> str:
+        return f"width {self.width_multiplier:g}, {self.resolution} px, batch {self.batch_size}"
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Images per second in each repeat of something."""
+
+    what: str
+    rates: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Images per second."""
+        return statistics.median(self.rates)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Between these the middle half of the rates is: first and third quartile."""
+        first, third = np.percentile(self.rates, (25, 75)).tolist()
+        return first, third
+
+    def summary(self) -> str:
+        """One line."""
+        low, high = self.spread
+        return (
+            f"{self.what}: {self.median:.1f} images/s, the middle half of {len(self.rates)} repeats"
+            f" from {low:.1f} to {high:.1f}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines; `peak_memory_bytes` is that of the whole process so far."""
+        return {
+            "what": self.what,
+            "images_per_second": self.median,
+            "median_seconds_per_image": 1 / self.median,
+            "spread": list(self.spread),
+            "repeats": len(self.rates),
+            "peak_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        }
+
+
+@dataclass(frozen=True)
+class EndToEnd:
+    """The speed of the data alone, of the model alone, and of both as in training."""
+
+    data: Speed
+    model: Speed
+    together: Speed
+    data_wait: float
+    """Fraction of the time of both in which the model waited for data."""
+
+    def summary(self) -> str:
+        """What limits, in two lines."""
+        limit = "data" if self.data.median < self.model.median else "model"
+        return (
+            f"data: {self.data.median:.0f} images/s, model: {self.model.median:.0f} images/s: "
+            f"the {limit} limits\n"
+            f"together: {self.together.median:.0f} images/s, "
+            f"{100 * self.data_wait:.1f} % of the time waiting for data"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        parts = {"data": self.data, "model": self.model}
+        return {
+            **self.together.as_json(),
+            "data_wait": self.data_wait,
+            **{name: speed.as_json() for name, speed in parts.items()},
+        }
+
+
+Result = Union[Speed, EndToEnd]
+
+
+def train(work: Work) -> Speed:
+    """Whole training steps of NAG on random images: forward, backward, update, metrics."""
+    learner = Learner(work.config())
+    batch = _random_batch(work)
+    return _timed(f"train, {work}", lambda step: _step(learner, batch, step), work)
+
+
+def infer(work: Work) -> Speed:
+    """Inference as validation and prediction do it, from images in memory to logits in memory."""
+    config = work.config()
+    network = build.network(config)
+    initialize(network, build.contexts(config), config.training.seed)
+    predict = build.predictor(network, build.contexts(config))
+    images = _random_batch(work).data
+    return _timed(f"infer, {work}", lambda _: predict(images), work)
+
+
+def onnx(path: Path, work: Work) -> Speed:
+    """Inference of an ONNX file by ONNX Runtime; a size that the file fixes is taken from it."""
+    model = OnnxModel(path)
+    height, width = model.resolution or (work.resolution, work.resolution)
+    size = model.batch_size or work.batch_size
+    shape = (size, 3, height, width)
+    images = np.random.default_rng(0).integers(0, 256, shape).astype(model.dtype)
+    what = f"{path.name} by ONNX Runtime, {width} x {height} px, batch {size}"
+    return _timed(what, lambda _: model.predict(images), work._replace(batch_size=size))
+
+
+def reader(directory: Path | None, work: Work) -> Speed:
+    """Reading, decoding and augmenting the training records; drawn ones if none are given.
+
+    Raises:
+        UserError: The records cannot be used.
+    """
+    with _records(directory, work) as folder:
+        passes = build.train_reader(work.config(folder))
+        rates = []
+        for epoch in range(work.repeats + 1):
+            start = time.perf_counter()
+            num_images = sum(len(batch.labels) for batch in passes.batches(epoch))
+            rates.append(num_images / (time.perf_counter() - start))
+    return Speed(f"read, {work.resolution} px, batch {work.batch_size}", tuple(rates[1:]))
+
+
+def end_to_end(directory: Path | None, work: Work) -> EndToEnd:
+    """Training from records, and its two parts alone.
+
+    Raises:
+        UserError: The records cannot be used.
+    """
+    with _records(directory, work) as folder:
+        config = work.config(folder)
+        data, model = reader(folder, work._replace(repeats=3)), train(work)
+        learner, meter = Learner(config), Meter()
+        batches = meter.timed(_epochs(config))
+        rates, waits = [], []
+        for step, batch in zip(range(work.repeats + _NUM_WARM_UP), batches):
+            _step(learner, batch, step)
+            meter.add(len(batch.labels))
+            speed = meter.read()
+            rates.append(speed.images_per_second)
+            waits.append(speed.data_wait / speed.images_per_second)
+        batches.close()
+    # A step's share of waiting weighs as much as the step takes.
+    seconds = sum(1 / rate for rate in rates[_NUM_WARM_UP:])
+    together = Speed(f"train from records, {work}", tuple(rates[_NUM_WARM_UP:]))
+    return EndToEnd(data, model, together, sum(waits[_NUM_WARM_UP:]) / seconds)
+
+
+def _epochs(config: Config) -> Iterator[Batch]:
+    passes = build.train_reader(config)
+    epoch = 0
+    while True:
+        yield from passes.batches(epoch)
+        epoch += 1
+
+
+def _step(learner: Learner, batch: Batch, step: int) -> None:
+    learner.step(batch, step, _LEARNING_RATE).read()
+
+
+def _random_batch(work: Work) -> Batch:
+    random = np.random.default_rng(0)
+    shape = (work.batch_size, 3, work.resolution, work.resolution)
+    labels = random.integers(0, work.config().model.classes, work.batch_size)
+    return Batch(
+        random.standard_normal(shape, np.float32),
+        labels.astype(np.int32),
+        np.arange(work.batch_size),
+    )
+
+
+def _timed(what: str, run: Callable[[int], object], work: Work) -> Speed:
+    rates = []
+    for number in range(work.repeats + _NUM_WARM_UP):
+        start = time.perf_counter()
+        run(number)
+        rates.append(work.batch_size / (time.perf_counter() - start))
+    return Speed(what, tuple(rates[_NUM_WARM_UP:]))
+
+
+@contextlib.contextmanager
+def _records(directory: Path | None, work: Work) -> Iterator[Path]:
+    """The folder of records that was given, or one with drawn images, enough for all repeats."""
+    if directory is not None:
+        yield directory
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        _write_records(Path(scratch), work.batch_size * (work.repeats + _NUM_SPARE_BATCHES))
+        yield Path(scratch)
+
+
+def _write_records(folder: Path, num_records: int) -> None:
+    """Writes train.rec with drawn images, each of them again and again."""
+    write_sample(folder / "drawn", _NUM_DRAWN_PER_CLASS, 1, _SAMPLE_PIXELS, seed=0)
+    images = [
+        (label, path.read_bytes())
+        for label, name in enumerate(CLASSES)
+        for path in sorted((folder / "drawn" / "train" / name).iterdir())
+    ]
+    with RecordWriter(folder / "train.rec", folder / "train.idx") as writer:
+        for key in range(num_records):
+            writer.write(key, *images[key % len(images)])

@@ -1,0 +1,107 @@
+"""`info` and `bench`: what networks cost, what this machine is, and how fast it is."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any, Callable
+
+from mobilenet.commands.arguments import Adder, add_command, count, counts, given, numbers
+from mobilenet.errors import UserError
+
+_SIZES: dict[str, tuple[str, Callable[[str], Any], str]] = {
+    "batch_size": ("--batch", count, "images per batch (32)"),
+    "resolution": ("--size", count, "height and width of the images in pixels (224)"),
+    "width_multiplier": ("--width", float, "width multiplier (1.0)"),
+    "repeats": ("--repeats", count, "repeats of which the median is told (10)"),
+}
+# What decides on the speed of each subject besides the repeats; other options would be ignored.
+_SUBJECTS = {
+    "train": ("batch_size", "resolution", "width_multiplier"),
+    "infer": ("batch_size", "resolution", "width_multiplier"),
+    "reader": ("path", "batch_size", "resolution"),
+    "end-to-end": ("path", "batch_size", "resolution", "width_multiplier"),
+    "onnx": ("path", "batch_size", "resolution"),
+}
+
+
+def add_info(adder: Adder) -> None:
+    """Adds `info`."""
+    parser = add_command(adder, "info", info)
+    add = parser.add_argument
+    add("--dialect", choices=("paper", "gluoncv", "origin"), help="form of the network (paper)")
+    add("--widths", type=numbers, metavar="W,W", help="width multipliers, e.g. 0.5,1.0")
+    add("--resolutions", type=counts, metavar="PX,PX", help="e.g. 128,224")
+    add("--machine", action="store_true", help="this machine instead, and what is set on it")
+    _add_json(parser)
+
+
+def add_bench(adder: Adder) -> None:
+    """Adds `bench`."""
+    parser = add_command(adder, "bench", bench)
+    parser.add_argument("subject", choices=_SUBJECTS, help="what is measured")
+    parser.add_argument(
+        "path", nargs="?", type=Path, metavar="PATH",
+        help="reader, end-to-end: folder of records (drawn ones); onnx: the file",
+    )  # fmt: skip
+    for name, (option, kind, text) in _SIZES.items():
+        parser.add_argument(option, dest=name, type=kind, help=text)
+    _add_json(parser)
+
+
+def _add_json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def info(arguments: Namespace) -> int:
+    """Tabulate what networks cost and how good others found them; or describe this machine."""
+    sizes = given(arguments, "dialect", "widths", "resolutions")
+    if arguments.machine:
+        if sizes:
+            raise UserError(f"--{next(iter(sizes))} has no effect with --machine")
+        from mobilenet.machine import machine
+
+        found = machine()
+        print(json.dumps(found.as_json(), indent=2) if arguments.json else found.summary())
+        return 0
+    from mobilenet import info
+
+    rows = info.sizes(**sizes)
+    as_json = json.dumps([row.as_json() for row in rows], indent=2)
+    print(as_json if arguments.json else info.table(rows))
+    return 0
+
+
+def bench(arguments: Namespace) -> int:
+    """Measure how fast this machine trains, infers or reads, and say which of it limits."""
+    _check_options(arguments)
+    from mobilenet import bench
+
+    work = bench.Work(**given(arguments, *_SIZES))
+    subject, path = arguments.subject, arguments.path
+    subjects: dict[str, Callable[[], bench.Result]] = {
+        "train": lambda: bench.train(work),
+        "infer": lambda: bench.infer(work),
+        "reader": lambda: bench.reader(path, work),
+        "end-to-end": lambda: bench.end_to_end(path, work),
+        "onnx": lambda: bench.onnx(path, work),
+    }
+    result = subjects[subject]()
+    print(json.dumps(result.as_json(), indent=2) if arguments.json else result.summary())
+    return 0
+
+
+def _check_options(arguments: Namespace) -> None:
+    """Refuses what the subject would ignore, and sizes that no network takes."""
+    subject = arguments.subject
+    for name in given(arguments, "path", *_SIZES):
+        if name not in (*_SUBJECTS[subject], "repeats"):
+            option = _SIZES[name][0] if name in _SIZES else f"'{arguments.path}'"
+            raise UserError(f"{option} has no effect on `bench {subject}`")
+    if subject == "onnx" and arguments.path is None:
+        raise UserError("`bench onnx` needs the ONNX file: mobilenet bench onnx FILE.onnx")
+    if arguments.resolution is not None and arguments.resolution < 32:
+        raise UserError(f"--size {arguments.resolution}: a network takes at least 32 pixels")
+    if arguments.width_multiplier is not None and not 0 < arguments.width_multiplier <= 10:
+        raise UserError(f"--width {arguments.width_multiplier:g} is not above 0 and at most 10")

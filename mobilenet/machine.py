@@ -1,0 +1,122 @@
+"""What a machine computes with, what decides on its speed, and who has set that."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mxnet as mx
+
+from mobilenet.compat import set_by_package
+from mobilenet.graphs import TrainingForm, training_form
+
+# What else decides on the speed, if the user has set it.
+_OTHERS = re.compile(
+    r"LD_PRELOAD|GLIBC_TUNABLES|MALLOC_.*|OMP_.*|GOMP_.*|KMP_.*|MXNET_.*|DNNL_.*|MKLDNN_.*"
+)
+# oneDNN tells which instructions it uses when it first works.
+_PROBE = """
+import mobilenet, mxnet as mx
+mx.nd.Convolution(mx.nd.ones((1, 8, 8, 8)), mx.nd.ones((8, 8, 1, 1)), kernel=(1, 1), num_filter=8,
+                  no_bias=True).wait_to_read()
+"""
+
+
+class Setting(NamedTuple):
+    """An environment variable; `origin` is who has set it: `mobilenet` or `user`."""
+
+    name: str
+    value: str
+    origin: str
+
+
+class Machine(NamedTuple):
+    """What decides on the speed of this process."""
+
+    processor: str
+    num_cores: int
+    """Those that this process may use."""
+    vector_instructions: tuple[str, ...]
+    """Of the processor, the widest last."""
+    onednn: str
+    """oneDNN's version and the instructions that it uses."""
+    allocator: str
+    settings: tuple[Setting, ...]
+    training: TrainingForm
+
+    def summary(self) -> str:
+        """A short table."""
+        rows = {
+            "processor": self.processor,
+            "cores": f"{self.num_cores}",
+            "vector instructions": ", ".join(self.vector_instructions),
+            "oneDNN": self.onednn,
+            "allocator": self.allocator,
+            "training graph": f"{self.training.name}: {self.training.reason}",
+        }
+        lines = [f"{name:22}{value}" for name, value in rows.items()]
+        lines += [f"{s.name:28}{s.value}   (set by {_WHO[s.origin]})" for s in self.settings]
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        settings = [setting._asdict() for setting in self.settings]
+        return {**self._asdict(), "settings": settings, "training": self.training._asdict()}
+
+
+_WHO = {"mobilenet": "mobilenet", "user": "the user"}
+
+
+def machine() -> Machine:
+    """This machine; takes some seconds, because oneDNN and the training graph are tried."""
+    facts = _processor_facts()
+    flags = facts.get("flags", "").split()
+    return Machine(
+        facts.get("model name", platform.processor() or "unknown"),
+        len(os.sched_getaffinity(0)),
+        tuple(
+            flag for flag in ("sse4_2", "avx", "avx2", "avx512f", "avx512_vnni") if flag in flags
+        ),
+        _onednn(),
+        _allocator(),
+        tuple(_settings()),
+        training_form([mx.cpu()]),
+    )
+
+
+def _processor_facts() -> dict[str, str]:
+    """The first processor's lines of /proc/cpuinfo."""
+    first = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _onednn() -> str:
+    environment = {**os.environ, "DNNL_VERBOSE": "1"}
+    call = [sys.executable, "-W", "ignore", "-c", _PROBE]
+    done = subprocess.run(call, check=False, capture_output=True, text=True, env=environment)
+    version = re.search(r"info,oneDNN (v[\d.]+)", done.stdout)
+    instructions = re.search(r"info,cpu,isa:(.+)", done.stdout)
+    if version is None or instructions is None:
+        return "unknown"
+    return f"{version[1]}, {instructions[1]}"
+
+
+def _allocator() -> str:
+    preloaded = os.environ.get("LD_PRELOAD", "")
+    name, version = platform.libc_ver()
+    return f"{preloaded}, preloaded" if "alloc" in preloaded else f"{name} {version}"
+
+
+def _settings() -> list[Setting]:
+    ours = set_by_package()
+    of_user = sorted(name for name in os.environ if _OTHERS.fullmatch(name) and name not in ours)
+    return [
+        Setting(name, os.environ[name], "mobilenet" if ours.get(name) else "user")
+        for name in (*ours, *of_user)
+    ]

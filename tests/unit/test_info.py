@@ -1,0 +1,66 @@
+"""The table of networks, and what is said of the machine."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mobilenet import cli, info
+
+
+def test_costs_are_the_published_ones() -> None:
+    # Parameters and multiply-adds as the authors' table has them: 3.47 M and 300 M, 1.66 M and
+    # 59.2 M, 6.06 M and 582 M (tensorflow/models, research/slim/nets/mobilenet/README.md).
+    published = {1.0: (3.47e6, 300e6), 0.35: (1.66e6, 59.2e6), 1.4: (6.06e6, 582e6)}
+    for size in info.sizes(widths=tuple(published), resolutions=(224,)):
+        parameters, multiply_adds = published[size.width_multiplier]
+        assert size.cost.num_parameters == pytest.approx(parameters, rel=0.02)
+        assert size.cost.multiply_adds == pytest.approx(multiply_adds, rel=0.01)
+
+
+def test_table_has_a_row_per_size(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(info.WIDTHS) * len(info.RESOLUTIONS)
+    (row,) = [line for line in lines if line.split()[:2] == ["1", "224"]]
+    assert "3,504,872" in row
+    assert "71.80" in row
+    assert "tensorflow/models" in row
+    (unpublished,) = [line for line in lines if line.split()[:2] == ["1.3", "96"]]
+    assert unpublished.split()[-2:] == ["-", "-"]
+
+
+def test_json_has_every_published_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        cli.main(
+            ["info", "--dialect", "origin", "--widths", "1.0", "--resolutions", "224", "--json"]
+        )
+        == 0
+    )
+    (size,) = json.loads(capsys.readouterr().out)
+    assert size["cost"]["num_parameters"] == 3_504_960
+    assert [one["top1"] for one in size["accuracies"]] == [0.7094, 0.7192]
+
+
+def test_machine_tells_whose_settings_there_are() -> None:
+    names = ("OMP_NUM_THREADS", "DNNL_MAX_CPU_ISA")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment["OMP_NUM_THREADS"] = "1"
+    call = [sys.executable, "-m", "mobilenet", "info", "--machine", "--json"]
+    done = subprocess.run(call, check=True, capture_output=True, text=True, env=environment)
+    machine = json.loads(done.stdout)
+    settings = {setting["name"]: setting for setting in machine["settings"]}
+    assert settings["OMP_NUM_THREADS"]["value"] == "1"
+    assert settings["OMP_NUM_THREADS"]["origin"] == "user"
+    assert settings["DNNL_MAX_CPU_ISA"]["origin"] == "mobilenet"
+    assert machine["num_cores"] == len(os.sched_getaffinity(0))
+    assert machine["onednn"].startswith("v2.4")
+    if "avx2" in machine["vector_instructions"]:
+        assert machine["onednn"].endswith("AVX2")
+
+
+def test_sizes_have_no_effect_on_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", "--machine", "--widths", "1.0"]) == 2
+    assert "--widths has no effect" in capsys.readouterr().err

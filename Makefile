@@ -81,8 +81,6 @@ docs: $(READY)
 # The first one makes the run that the others start from; the documents have two of the pictures.
 notebooks: $(READY)
 	$(BIN)/python notebooks/renew.py notebooks/train.ipynb notebooks/[!t]*.ipynb
-	cp runs/quickstart/run/curves.png docs/pictures/curves.png
-	cp runs/notebooks/answers.png docs/pictures/answers.png
 
 release-check:
 	$(PYTHON) .ci/release_check.py --pythons $(PYTHONS)

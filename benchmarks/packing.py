@@ -100,11 +100,13 @@ def compare(source: Path, short_side: int, repeats: int) -> None:
         name: Cost(*(statistics.median(values) for values in zip(*those)))
         for name, those in costs.items()
     }
-    seconds, work, memory = (a / b for a, b in zip(medians["im2rec"], medians["ours"]))
+    seconds, work, _ = (a / b for a, b in zip(medians["im2rec"], medians["ours"]))
+    mebibytes = {name: cost.peak_bytes / 2**20 for name, cost in medians.items()}
     title = f"short side {short_side}" if short_side else "as they are"
     print(
         f"{title}: {seconds:.2f} times im2rec's speed; im2rec takes {work:.2f} times our processor "
-        f"time and {memory:.2f} times our memory"
+        f"time; peak memory {mebibytes['ours']:.0f} MiB, im2rec's {mebibytes['im2rec']:.0f} MiB",
+        flush=True,
     )
 
 

@@ -139,6 +139,11 @@ def _mapping(lines: Sequence[str], names: Sequence[str], where: Path) -> Integer
         return np.arange(len(names))  # also where two classes have the same name
     labels = {class_id(name): label for label, name in enumerate(names)}
     absent = [line for line in lines if class_id(line) not in labels]
+    if len(absent) == len(lines) != len(names):
+        raise DataError(
+            f"{where}: has {len(lines)} classes, such as '{lines[0]}', but the model has"
+            f" {len(names)} others, such as '{names[0]}'"
+        )
     if absent:
         raise DataError(
             f"{where}: its class '{absent[0]}' is none of the model's {len(names)} classes, such as"

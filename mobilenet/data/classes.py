@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import functools
-import warnings
+import importlib.util
 from collections import Counter
+from pathlib import Path
 from typing import Collection, Iterable, NamedTuple
 
 from mobilenet.errors import DataError
+
+_TABLE = "_ILSVRC2012_Attr"  # rows of WordNet id, short name, long name
 
 
 class Classes(NamedTuple):
@@ -27,12 +31,14 @@ class Classes(NamedTuple):
 @functools.cache
 def imagenet_words() -> dict[str, str]:
     """What each of ILSVRC2012's 1000 classes is called, by WordNet id, in label order."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the age of what gluoncv imports
-        # Importing gluoncv takes seconds, which other classes need not pay.
-        from gluoncv.data.imagenet.classification import ImageNet1kAttr  # noqa: PLC0415
-    attributes = ImageNet1kAttr()
-    return dict(zip(attributes.synset, attributes.classes_long))
+    # Gluoncv has the table, but importing it takes seconds: only the file with the table is read.
+    spec = importlib.util.find_spec("gluoncv")
+    assert spec and spec.origin, "gluoncv is required"
+    file = Path(spec.origin).parent / "data" / "imagenet" / "classification.py"
+    for statement in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == _TABLE:
+            return {wordnet_id: words for wordnet_id, _, words in ast.literal_eval(statement.value)}
+    raise LookupError(f"{file} has no {_TABLE}")
 
 
 def numbered(names: Iterable[str], origin: str) -> Classes:

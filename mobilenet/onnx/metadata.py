@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
-from mobilenet.config import OWN_SHORT_SIDE
+from mobilenet.data.transforms import PREPROCESSINGS
 
 _HASH = "class_names_sha256"
 # What ONNX itself defines for inputs that are images (onnx/docs/MetadataProps.md).
@@ -115,7 +115,8 @@ def settings_of(metadata: Metadata, classes: int) -> str:
 
 def _short_side_setting(metadata: Metadata) -> tuple[str, ...]:
     # Where a transform has a short side of its own the setting would be refused.
-    return () if metadata.transform in OWN_SHORT_SIDE else ("short_side",)
+    known = PREPROCESSINGS.get(metadata.transform or "")
+    return () if known is not None and known.short_side is not None else ("short_side",)
 
 
 def _known(facts: Mapping[str, Any], *names: str) -> dict[str, Any]:

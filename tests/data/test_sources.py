@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from pathlib import Path
 from typing import Any, Optional
 
 import mini_imagenet as mini
 import pytest
 
+from mobilenet.data.classes import imagenet_words
 from mobilenet.data.sources import Request, Source, find
 from mobilenet.errors import DataError
 
@@ -76,6 +78,16 @@ def test_wordnet_ids_have_imagenets_labels_also_when_few_are_present(tmp_path: P
     source, _ = source_of(tree(tmp_path, "train/n15075141/1.jpg", "train/n02123045/1.jpg"))
     assert labels_of(source, "train") == {"n15075141/1.jpg": 999, "n02123045/1.jpg": 281}
     assert len(source.classes.lines) == 1000
+
+
+def test_names_are_those_that_gluoncv_gives() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the age of what gluoncv imports
+        from gluoncv.data.imagenet.classification import ImageNet1kAttr  # noqa: PLC0415
+    attributes = ImageNet1kAttr()
+    expected = list(zip(attributes.synset, attributes.classes_long))
+    assert list(imagenet_words().items()) == expected
+    assert len(expected) == 1000
 
 
 def test_a_smaller_synset_of_wordnet_ids_numbers_from_0_and_gets_words(tmp_path: Path) -> None:

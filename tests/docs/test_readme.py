@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import re
 import shlex
 import subprocess
@@ -16,6 +18,8 @@ from mobilenet import cli
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCRIPTS = ("train.py", "validate.py", "export.py")
+# Programs that are not ours; the horovod wheel is built, and hosts are reached, with these.
+OTHERS = ("pip", "mkdir", "printf", "ssh-copy-id")
 # What the five commands need to run in seconds: another size, and no GPU.
 SMALL = (
     "training.devices=[cpu]",
@@ -30,7 +34,8 @@ SMALL = (
 
 def commands(page: Path) -> list[str]:
     blocks = re.findall(r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+    lines = (line for block in blocks for line in block.replace("\\\n", " ").splitlines())
+    return [line for line in lines if line.strip()]
 
 
 ALL = sorted({line for page in PAGES for line in commands(page)})
@@ -38,30 +43,26 @@ ALL = sorted({line for page in PAGES for line in commands(page)})
 
 @pytest.mark.parametrize("line", ALL)
 def test_is_a_command(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    program, *arguments = shlex.split(line, comments=True)
+    words = shlex.split(line, comments=True)
+    program, *arguments = itertools.dropwhile(re.compile(r"[A-Z_]+=").match, words)
     if program == "make":
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
         assert set(arguments) <= set(targets)
+    elif program == "python" and arguments[0] == "-m":
+        assert importlib.util.find_spec(arguments[1]) is not None
     elif program == "python" and arguments[0] not in SCRIPTS:
         assert (ROOT / arguments[0]).is_file()
     elif program in ("python", "mobilenet"):
         words = [word.removesuffix(".py") if word in SCRIPTS else word for word in arguments]
         cli._parse(words)  # ends the process if it is none
     else:
-        assert program == "pip"
+        assert program in OTHERS
 
 
 def test_configurations_that_are_named_exist() -> None:
     named = {word for line in ALL for word in shlex.split(line) if word.endswith(".yaml")}
     assert all((ROOT / name).is_file() for name in named if name.startswith("configs/"))
     assert any(name.startswith("configs/imagenet/") for name in named)
-
-
-def test_quickstarts_table_has_the_rows_of_the_code() -> None:
-    (block,) = re.findall(r"^```text\n(.*?)^```", PAGES[0].read_text(), re.M | re.S)
-    code = (ROOT / "mobilenet" / "quickstart.py").read_text(encoding="utf-8")
-    names = re.findall(r'^            "([^"]+)": f"', code, re.M)
-    assert [line[:20].strip() for line in block.splitlines()] == names
 
 
 def test_every_command_has_its_row() -> None:

@@ -9,7 +9,7 @@ import re
 import shutil
 import signal
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import Any, Callable, Iterable
 
 import mxnet as mx
 import numpy as np
@@ -183,9 +183,9 @@ def test_a_stop_during_validation_repeats_it(
 ) -> None:
     """The steps of the epoch are saved; the validation is done by whoever resumes."""
 
-    def signalled(predict: Predict, batches: Iterable[Batch]) -> Counts:
+    def signalled(predict: Predict, batches: Iterable[Batch], *others: Any) -> Counts:
         os.kill(os.getpid(), signal.SIGTERM)
-        return evaluate(predict, batches)
+        return evaluate(predict, batches, *others)
 
     run, same = tmp_path / "run", config(records, "training.recalibration_batches=2")
     with monkeypatch.context() as patched:

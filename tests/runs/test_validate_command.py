@@ -145,7 +145,7 @@ def test_expectations_decide_the_exit_code(
     [
         (["--expect", "top1=71"], "'top1=71' expects no accuracy"),
         (["--expect", "published"], "are of the 50000 validation images"),
-        (["--data", "/nowhere/val.rec"], "/nowhere/val.rec: cannot read the record file"),
+        (["--data", "/nowhere/val.rec"], "/nowhere/val.rec: there is no record file"),
         (["model.classes=6"], "classifier_weight is (7,"),
         (["data.resolution=64"], "short_side"),
         (["--labels", "/nowhere/real.json"], "/nowhere/real.json: cannot be read"),

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from colours import NAMES, colour_model, painted, write_records
@@ -11,7 +12,9 @@ from mobilenet import statistics
 from mobilenet.audit import audit
 from mobilenet.comparison import compare
 from mobilenet.data.manifest import Manifest, Split
+from mobilenet.data.recordio import RecordWriter, read_index, write_index
 from mobilenet.data.synset import spoken_names
+from mobilenet.data.transforms import PREPROCESSINGS
 from mobilenet.errors import ConfigError, DataError, VerificationError
 from mobilenet.validation import Options, open_data, published_expectation, validate, write_report
 from mobilenet.validation_set import open_validation_set
@@ -231,19 +234,52 @@ def test_models_that_number_classes_differently_are_not_compared(folder: Path) -
 
 def test_audit_has_every_preprocessing_and_its_own_first(folder: Path) -> None:
     table = audit(colour_model(folder))
-    names = [row.transform.name for row in table.rows]
-    assert names == [
-        "center-crop",
-        "center-crop",
-        "squash-256",
-        "squash-224",
-        "imagenet-preprocess",
-    ]
-    assert [row.transform.short_side for row in table.rows] == [40, 37, 256, 224, 256]
+    rows = [(row.name, row.transform.short_side) for row in table.rows]
+    assert rows[0] == ("center-crop", 40)
+    free = {name for name, how in PREPROCESSINGS.items() if how.short_side is None}
+    sizes = {(name, side) for name in free for side in (37, 32)}
+    fixed = {("squash-256", 256), ("squash-224", 224), ("imagenet-preprocess", 256)}
+    assert set(rows[1:-1]) == sizes | fixed
+    assert len(rows) == 2 + len(sizes | fixed)  # none twice
+    assert rows[-1] == ("ImageRecordIter", 40)
     assert {row.predictions.counts()[:2] for row in table.rows} == {(11, 8)}
     assert {row.p_value for row in table.rows} == {1.0}
-    assert len(table.summary().splitlines()) == 7
-    assert [row["num_top1"] for row in table.as_json()["rows"]] == [8] * 5
+    assert len(table.summary().splitlines()) == len(rows) + 2
+    assert [row["num_top1"] for row in table.as_json()["rows"]] == [8] * len(rows)
+
+
+def test_audit_at_224_px_has_each_of_the_origins_once(folder: Path) -> None:
+    model = colour_model(folder)
+    object.__setattr__(model.config.data, "resolution", 224)
+    object.__setattr__(model.config.validation, "short_side", None)
+    rows = [(row.name, row.transform.short_side) for row in audit(model).rows]
+    assert ("squash", 256) in rows and ("squash", 224) in rows
+    assert not {"squash-256", "squash-224"} & {name for name, _ in rows}
+
+
+def test_audit_pairs_answers_with_images_in_whatever_order_they_are_read(folder: Path) -> None:
+    keys, offsets = read_index(folder / "val.idx")
+    order = [3, 0, 10, 7, 1, 2, 9, 4, 8, 6, 5]
+    write_index(folder / "val.idx", keys[order], offsets[order])
+    first, *_, last = audit(colour_model(folder)).rows
+    assert first.predictions.classes[:, 0].tolist() == [COLOURS[place] for place in order]
+    assert last.predictions.classes[:, 0].tolist() == first.predictions.classes[:, 0].tolist()
+    for name in ("labels", "ranks", "losses"):
+        found, expected = (getattr(row.predictions, name) for row in (last, first))
+        np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_audit_says_what_it_leaves_out(tmp_path: Path) -> None:
+    path = tmp_path / "red" / "a.png"
+    path.parent.mkdir()
+    path.write_bytes(painted(0))
+    table = audit(colour_model(tmp_path), tmp_path)
+    assert table.summary().endswith("without ImageRecordIter, which reads record files alone")
+    with RecordWriter(tmp_path / "val.rec", tmp_path / "val.idx") as writer:
+        writer.write(0, 0, cv2.imencode(".bmp", np.zeros((40, 40, 3), np.uint8))[1].tobytes())
+    table = audit(colour_model(tmp_path))
+    assert table.note == "without ImageRecordIter: record 0 is neither JPEG nor PNG"
+    assert "ImageRecordIter" not in {row.name for row in table.rows}
 
 
 def test_audit_of_resolutions_keeps_the_part_of_the_image(folder: Path) -> None:

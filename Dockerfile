@@ -7,7 +7,7 @@
 #
 # Tried: the pip commands below in an empty environment of Python 3.11, and the main job with what
 # they install; the shared libraries that MXNet and OpenCV name (by ldd); the pins, by
-# tests/docs/test_images.py. Not tried: the build itself, for want of a Docker engine.
+# tests/docs/test_container_images.py. Not tried: the build itself, for want of a Docker engine.
 
 FROM python:3.11-slim-bookworm
 

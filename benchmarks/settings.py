@@ -1,0 +1,64 @@
+"""What settings of the environment do for the speed: the choices of `mobilenet.compat`, measured.
+
+    python benchmarks/settings.py train|infer [--batch 32] [--size 224] [--rounds 5]
+
+Runs `mobilenet bench` under each setting in turns. With the package's own settings, oneDNN is kept
+to AVX2 and all processors are used; each other line changes one thing. Medians over the rounds of
+images per second, and their ratios to the package's own settings in the same round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+NUM_PROCESSORS = len(os.sched_getaffinity(0))
+KEEP_MEMORY = ":".join(
+    f"glibc.malloc.{name}={value}"
+    for name, value in {
+        "hugetlb": 1,
+        "mmap_threshold": 1 << 33,
+        "trim_threshold": 1 << 34,
+        "mmap_max": 0,
+    }.items()
+)
+SETTINGS: dict[str, dict[str, str]] = {
+    "the package's own": {},
+    "all vector instructions": {"DNNL_MAX_CPU_ISA": "ALL"},
+    "half of the processors": {"OMP_NUM_THREADS": str(max(1, NUM_PROCESSORS // 2))},
+    "glibc keeps memory": {"GLIBC_TUNABLES": KEEP_MEMORY},
+    "threads bound to processors": {"OMP_PROC_BIND": "true"},
+    "threads wait passively": {"OMP_WAIT_POLICY": "passive"},
+    "threads wait actively": {"OMP_WAIT_POLICY": "active"},
+    "large cache of primitives": {"MXNET_MKLDNN_CACHE_NUM": "1000"},
+}
+
+
+def main() -> None:
+    """Prints a line per setting."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mode", choices=("train", "infer"))
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    sizes = ["--batch", str(arguments.batch), "--size", str(arguments.size), "--repeats", "5"]
+    call = [sys.executable, "-m", "mobilenet", "bench", arguments.mode, *sizes, "--json"]
+    rates: dict[str, list[float]] = {name: [] for name in SETTINGS}
+    for _ in range(arguments.rounds):
+        for name, setting in SETTINGS.items():
+            environment = {**os.environ, **setting}
+            done = subprocess.run(call, check=True, capture_output=True, env=environment)
+            rates[name].append(json.loads(done.stdout)["images_per_second"])
+    own = rates["the package's own"]
+    for name, values in rates.items():
+        ratio = statistics.median(value / base for value, base in zip(values, own))
+        print(f"{name:28}{statistics.median(values):7.1f} images/s  x {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -50,6 +50,8 @@ _ENVIRONMENT = {
     # what that costs: more than half of the speed of training, where wider vectors alone would give
     # a fifth. Processors without AVX-512 do not notice.
     "DNNL_MAX_CPU_ISA": "AVX2",
+    # MXNet would tell at each graph that it fuses it.
+    "MXNET_SUBGRAPH_VERBOSE": "0",
     # A few damaged bytes in a JPEG's header may claim a gigapixel; OpenCV would make room for it.
     "OPENCV_IO_MAX_IMAGE_PIXELS": str(1 << 27),
 }

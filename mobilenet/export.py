@@ -55,7 +55,7 @@ def export(
     if model.network is None:
         raise WeightsError(f"{model.path} is an ONNX file already; export what it was made from")
     options = options or options_for(model.config)
-    transform = _transform_for(model.transform, options)
+    transform = transform_for(model.transform, options)
     own = dataclasses.replace(
         _description(model.config, transform), class_names=model.class_names
     ).updated(_provenance(model, transform))
@@ -138,7 +138,8 @@ def _description(config: Config, transform: EvalTransform) -> Metadata:
     )
 
 
-def _transform_for(transform: EvalTransform, options: GraphOptions) -> EvalTransform:
+def transform_for(transform: EvalTransform, options: GraphOptions) -> EvalTransform:
+    """The preprocessing for a file of these options: the model's, at the file's resolution."""
     if options.resolution in (None, transform.resolution):
         return transform
     return dataclasses.replace(transform, resolution=options.resolution, short_side=0)

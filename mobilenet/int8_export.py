@@ -14,7 +14,7 @@ import onnx
 import mobilenet
 from mobilenet.comparison import Comparison
 from mobilenet.errors import DataError, UserError, VerificationError
-from mobilenet.export import beside, export
+from mobilenet.export import beside, export, transform_for
 from mobilenet.files import replaced
 from mobilenet.loading import LoadedModel, open_model
 from mobilenet.onnx.graph import GraphOptions
@@ -89,9 +89,9 @@ def export_int8(
     output = output or beside(model.path, "-int8.onnx")
     judged = _enough(open_data(model, data))
     source = calibration or data or Path(model.config.data.directory)
+    images = calibration_images(source, transform_for(model.transform, options))
     with tempfile.TemporaryDirectory() as folder, replaced(output) as temporary:
         before = open_model(export(model, Path(folder, "single.onnx"), options).path)
-        images = calibration_images(source, before.transform)
         _write(before, images, temporary)
         models = (_called(before, model.path), _called(open_model(temporary), output))
         comparison = Comparison(*(validate(one, judged) for one in models))

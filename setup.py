@@ -27,6 +27,7 @@ EXTRAS = {
     "tensorboard": ["tensorboardX>=2.6"],
     # Built from source against the MXNet that is installed: docs/distributed.md has the variables.
     "horovod": ["horovod==0.28.1", "cloudpickle", "psutil"],
+    "serving": ["multi-model-server>=1.1.11"],
     "completion": ["argcomplete>=3"],
     "dev": [
         "argcomplete>=3",
@@ -37,6 +38,7 @@ EXTRAS = {
         "hypothesis>=6.100",
         "ipykernel>=6.29",
         "mkdocs>=1.6",
+        "multi-model-server>=1.1.11",
         "nbclient>=0.10",
         "types-PyYAML",
         "types-tqdm",

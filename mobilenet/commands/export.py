@@ -43,7 +43,12 @@ def add_export(adder: Adder) -> None:
     add("--resolutions", type=counts, default=(), metavar="PX,PX", help="of a family")
     add("--package", type=to_write, metavar="DIR", help="also pack the file as the model zoo does")
     add("--examples", type=count, help="inputs with outputs in the package (3)")
-    add("--mar", type=Path, metavar="FILE.mar", help="also make an archive for Multi-Model-Server")
+    add(
+        "--mar",
+        type=to_write,
+        metavar="FILE.mar",
+        help="also make an archive for Multi-Model-Server",
+    )
     add("--int8", action="store_true", help="8-bit integers, if they lose little on --data")
     add_calibration(parser)
     add_data(parser)

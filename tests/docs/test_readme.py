@@ -18,8 +18,9 @@ from mobilenet import cli
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCRIPTS = ("train.py", "validate.py", "export.py")
-# Programs that are not ours; the horovod wheel is built, and hosts are reached, with these.
-OTHERS = ("pip", "mkdir", "printf", "ssh-copy-id")
+# Programs that are not ours: the horovod wheel is built, hosts are reached, and models are served
+# with these.
+OTHERS = ("pip", "mkdir", "printf", "ssh-copy-id", "multi-model-server", "curl")
 # What the five commands need to run in seconds: another size, and no GPU.
 SMALL = (
     "training.devices=[cpu]",

@@ -74,7 +74,8 @@ def export_network(
 ) -> ExportResult:
     """Writes `network` to `output` and proves the file before it gets its name.
 
-    `metadata` is completed by what `options` say; the form `zoo` has none but what is given.
+    `metadata` is completed by what `options` say; without any, the form `zoo` has none, as the
+    origin's file.
     `images` `(N, 3, H, W)`, 0 to 255, are added to the random ones of the proof.
 
     Raises:
@@ -101,8 +102,8 @@ def export_network(
 
 
 def _completed(metadata: Metadata, options: GraphOptions) -> Metadata:
-    if options.form == "zoo":
-        return metadata
+    if options.form == "zoo" and metadata == _NOTHING:
+        return metadata  # the origin's file says nothing of itself
     return dataclasses.replace(
         metadata,
         mean=options.normalization.mean,

@@ -48,8 +48,14 @@ def assert_close(given: np.ndarray, expected: np.ndarray) -> None:
     assert np.ptp(expected, axis=0).max() > 1e-3 * np.abs(expected).max()  # it is not blind
 
 
-@pytest.mark.parametrize("width", ["0.25", "0.5", "0.75", "1.0"])
-@pytest.mark.parametrize("way", ["save_parameters", "export"])
+@pytest.mark.parametrize(
+    ("width", "way"),
+    [
+        *((width, "save_parameters") for width in ("0.25", "0.5", "0.75", "1.0")),
+        ("0.25", "export"),
+        pytest.param("1.0", "export", marks=pytest.mark.slow),
+    ],
+)
 def test_gluoncv(width: str, way: str, tmp_path: Path) -> None:
     theirs = gluoncv.model_zoo.get_model(f"mobilenetv2_{width}", classes=7)
     theirs.initialize(mx.init.MSRAPrelu())
@@ -100,7 +106,9 @@ def test_the_graph_beside_exported_parameters_tells_the_activation(
     ("dialect", "form"),
     [(d, f) for d in DIALECTS for f in ("portable", "zoo") if (d, f) != ("paper", "zoo")],
 )
-@pytest.mark.parametrize("width", [0.1, 0.75])
+@pytest.mark.parametrize(
+    "width", [0.1, *(pytest.param(w, marks=pytest.mark.slow) for w in (0.35, 0.75, 1.0, 1.4))]
+)
 def test_exports_come_back(dialect: str, form: str, width: float, tmp_path: Path) -> None:
     network = random_network(dialect, width)
     options = GraphOptions(form=form, resolution=64, batch=1 if form == "zoo" else None)
@@ -268,7 +276,7 @@ def test_epsilon_is_folded_exactly(paper: MobileNetV2, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_width_is_detected(dialect: str) -> None:
-    for width in [step / 20 for step in range(2, 41)] + [0.123, 3.7, 10]:
+    for width in [step / 20 for step in range(2, 41, 3)] + [0.123, 1.0, 3.7]:
         shapes = shapes_of(width, dialect)
         found = detect(shapes)
         assert (found.dialect, found.classes) == (dialect, 12)

@@ -101,6 +101,13 @@ def test_files_that_take_pixels_answer_alike(
     assert np.abs(given - expected).max() < 1e-3 * np.abs(expected).max()
 
 
+def test_the_origins_form_says_how_it_is_fed(model: LoadedModel, tmp_path: Path) -> None:
+    """Weights that take another mean than ImageNet's would answer wrongly, and nobody would see."""
+    normalization = model.transform.normalization
+    options = GraphOptions(form="zoo", resolution=48, normalization=normalization)
+    assert open_model(export(model, tmp_path / "z.onnx", options).path).transform == model.transform
+
+
 def test_another_resolution_has_another_preprocessing(model: LoadedModel, tmp_path: Path) -> None:
     options = GraphOptions(resolution=32, normalization=model.transform.normalization)
     again = open_model(export(model, tmp_path / "a.onnx", options).path)
@@ -243,6 +250,30 @@ def test_the_command_without_weights(
     capsys.readouterr()
     assert run(*arguments, "--data", folder) == 2
     assert capsys.readouterr().err == "mobilenet export: --data has no effect with --untrained\n"
+
+
+def test_mistakes_leave_nothing_behind(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    (run_folder / "config.yaml").write_text((folder / "net.yaml").read_text())
+    weights = [folder / "net.params", "--config", folder / "net.yaml"]
+    mistakes = {
+        "checkpoint": [run_folder, "--output", tmp_path / "a.onnx"],
+        "no such file": [tmp_path / "b.params", "--output", tmp_path / "a.onnx"],
+        "do not fit": [*weights, "model.classes=6", "--output", tmp_path / "a.onnx"],
+        "needs its configuration": [folder / "net.params", "--output", tmp_path / "a.onnx"],
+        "Not a directory": [*weights, "--output", run_folder / "config.yaml" / "a.onnx"],
+        "there are no images": [*weights, "--data", run_folder, "--output", tmp_path / "a.onnx"],
+    }
+    before = sorted(tmp_path.rglob("*"))
+    for message, arguments in mistakes.items():
+        assert run(*arguments) == 2
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert (captured.out, captured.err.count("\n")) == ("", 1)
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_family_of_sizes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

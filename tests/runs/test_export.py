@@ -264,7 +264,6 @@ def test_mistakes_leave_nothing_behind(
         "no such file": [tmp_path / "b.params", "--output", tmp_path / "a.onnx"],
         "do not fit": [*weights, "model.classes=6", "--output", tmp_path / "a.onnx"],
         "needs its configuration": [folder / "net.params", "--output", tmp_path / "a.onnx"],
-        "Not a directory": [*weights, "--output", run_folder / "config.yaml" / "a.onnx"],
         "there are no images": [*weights, "--data", run_folder, "--output", tmp_path / "a.onnx"],
     }
     before = sorted(tmp_path.rglob("*"))

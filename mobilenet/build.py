@@ -10,7 +10,6 @@ from typing import Callable, Mapping, Sequence
 
 import mxnet as mx
 import numpy as np
-import numpy.typing as npt
 from mxnet import gluon
 
 from mobilenet.config import Config
@@ -23,6 +22,7 @@ from mobilenet.distributed.horovod import HorovodGroup
 from mobilenet.distributed.kvstore import KVStoreGroup
 from mobilenet.errors import ConfigError, DataError
 from mobilenet.graphs import inference_block, inference_block_of, symbol_of, training_block
+from mobilenet.metrics import Images, Predict
 from mobilenet.model import DIALECTS, MobileNetV2
 from mobilenet.optimizer import Momentum, Optimizer, RMSProp, Rule, WeightDecay
 from mobilenet.schedule import (
@@ -37,9 +37,6 @@ from mobilenet.schedule import (
     steps,
 )
 from mobilenet.training_step import Objective, TrainingStep
-
-Images = npt.NDArray[np.float32]
-Predict = Callable[[Images], Images]
 
 
 # By which a process can tell that it was started as one of several.

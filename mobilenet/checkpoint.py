@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -96,7 +95,7 @@ def save(run: Path, state: State, groups: Mapping[str, Arrays]) -> Path:
             digests[path.name] = files.sha256_of(path)
         files.write_json(temporary / _STATE, _sealed({**asdict(state), "files": digests}))
         temporary.rename(final)
-        _flush(final.parent)
+        files.flush_to_disk(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return final
@@ -116,14 +115,6 @@ def _file_name(group: str) -> str:
 def _sealed(content: dict[str, Any]) -> dict[str, Any]:
     text = json.dumps(content, sort_keys=True)
     return {**content, _SHA256: hashlib.sha256(text.encode()).hexdigest()}
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -15,13 +15,14 @@ from mobilenet.config import Config
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import WeightsError
 from mobilenet.initializer import initialize
-from mobilenet.loading import CONFIG_FILE, LoadedModel
+from mobilenet.loading import LoadedModel
 from mobilenet.model import MobileNetV2
 from mobilenet.onnx.examples import example_images
 from mobilenet.onnx.exporter import ExportResult, export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.proof import network_input, random_images
+from mobilenet.run_folder import CONFIG
 
 UNTRAINED = "untrained"
 """What a file with random weights says of their source."""
@@ -111,11 +112,11 @@ def _provenance(model: LoadedModel, transform: EvalTransform) -> Metadata:
     path = model.path.resolve()
     if not path.is_dir():
         return Metadata(source=path.name)
-    is_run = (path / CONFIG_FILE).is_file()
+    is_run = (path / CONFIG).is_file()
     run = path if is_run else path.parent.parent
     record = best(run)[1] if is_run else read_checkpoint(path).state.record
     facts = Metadata(source=path.relative_to(run.parent).as_posix())
-    is_as_trained = settings.load(Config, run / CONFIG_FILE) == model.config
+    is_as_trained = settings.load(Config, run / CONFIG) == model.config
     if record is None or not is_as_trained or transform != model.transform:
         return facts
     return dataclasses.replace(

@@ -30,9 +30,9 @@ def replaced(path: Path) -> Iterator[Path]:
     try:
         temporary.chmod(0o666 & ~_umask())
         yield temporary
-        _flush_to_disk(temporary)
+        flush_to_disk(temporary)
         temporary.replace(path)
-        _flush_to_disk(path.parent)
+        flush_to_disk(path.parent)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
@@ -90,8 +90,8 @@ def _umask() -> int:
     return mask
 
 
-def _flush_to_disk(path: Path) -> None:
-    # A rename is only durable once the file and its folder have both reached the disk.
+def flush_to_disk(path: Path) -> None:
+    """Waits until the file or folder has reached the disk; a rename is durable once both have."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -17,8 +17,7 @@ from mobilenet.errors import ConfigError, WeightsError
 from mobilenet.metrics import Predict
 from mobilenet.model import MobileNetV2
 from mobilenet.onnx.runtime import OnnxModel
-
-CONFIG_FILE = "config.yaml"
+from mobilenet.run_folder import CONFIG
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,11 @@ def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) ->
     if config_path is not None:
         raise ConfigError(f"{path}: a run has its own configuration; --config would be ignored")
     folders = (path, *path.absolute().parents)[:3]
-    run = next((folder for folder in folders if (folder / CONFIG_FILE).is_file()), None)
+    run = next((folder for folder in folders if (folder / CONFIG).is_file()), None)
     if run is None:
-        raise WeightsError(f"{path}: neither a run folder nor a checkpoint: no {CONFIG_FILE}")
+        raise WeightsError(f"{path}: neither a run folder nor a checkpoint: no {CONFIG}")
     parameters = weights_file(best_checkpoint(run) if run == path else path)
-    config = settings.load(Config, run / CONFIG_FILE, overrides)
+    config = settings.load(Config, run / CONFIG, overrides)
     return _with_network(path, parameters, config, read_synset(run))
 
 

@@ -15,6 +15,7 @@ from mobilenet.data import ilsvrc, inspection
 from mobilenet.data.inspection import Walk
 from mobilenet.data.record_folder import MANIFEST, SYNSET
 from mobilenet.data.recordio import INDEX_REMEDY, write_index
+from mobilenet.data.synset import read_synset
 from mobilenet.errors import DataError, reason
 
 
@@ -78,7 +79,7 @@ def verify(path: Path, deep: bool = False, fix: bool = False) -> VerifyReport:
     if not any(record_path.is_file() for record_path in paths):
         raise DataError(f"{path}: no record file is there; `mobilenet prepare` makes them")
     folder = path if path.is_dir() else path.parent
-    manifest, classes = _read_manifest(folder / MANIFEST), _read_synset(folder / SYNSET)
+    manifest, classes = _read_manifest(folder / MANIFEST), read_synset(folder)
     findings = []
     if classes and manifest.synset_sha256 not in (None, files.sha256_of(folder / SYNSET)):
         findings = [Finding(SYNSET, "is not the one that the records were labelled by", True)]
@@ -91,7 +92,7 @@ def verify(path: Path, deep: bool = False, fix: bool = False) -> VerifyReport:
 
 
 def _verify_file(
-    path: Path, manifest: _Manifest, classes: list[str], deep: bool, fix: bool
+    path: Path, manifest: _Manifest, classes: tuple[str, ...], deep: bool, fix: bool
 ) -> list[Finding]:
     try:
         found = inspection.walk(path)
@@ -161,7 +162,7 @@ def _summary(found: Walk) -> str:
     return f"{len(found):,} records with {num_labels:,} labels, {found.path.stat().st_size:,} bytes"
 
 
-def _ilsvrc2012_notes(found: Walk, split: str, classes: list[str]) -> list[str]:
+def _ilsvrc2012_notes(found: Walk, split: str, classes: tuple[str, ...]) -> list[str]:
     """How many images of ILSVRC2012 the file has, if its classes are ILSVRC2012's."""
     total = ilsvrc.NUM_IMAGES.get(split)
     are_wnids = all(re.match(r"n\d{8}\b", line) for line in classes)
@@ -194,12 +195,3 @@ def _read_manifest(path: Path) -> _Manifest:
         AttributeError,
     ):
         raise DataError(f"{path}: is no manifest as `mobilenet prepare` writes it") from None
-
-
-def _read_synset(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"{path}: is no UTF-8 text with one class per line") from None

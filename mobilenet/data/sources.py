@@ -15,10 +15,10 @@ from mobilenet.data.classes import Classes
 from mobilenet.data.images import Image
 from mobilenet.data.layouts import Layout
 from mobilenet.data.lists import folder_names, read_list
+from mobilenet.data.record_folder import SYNSET
 from mobilenet.data.trees import DiskFolder, File, Folder, file_at, walk
 from mobilenet.errors import DataError
 
-_SYNSET = "synset.txt"
 _LIST_SUFFIX = ".lst"
 
 _Files = dict[str, list[tuple[str, File]]]  # of each class, with their paths in its folder
@@ -182,9 +182,9 @@ def _from_synset(
         content = file_at(request.synset).read()
         return class_orders.from_synset(content, str(request.synset), names)
     for folder in around:
-        if _SYNSET in folder.files:
-            where = f"{folder.path}/{_SYNSET}"
-            return class_orders.from_synset(folder.files[_SYNSET].read(), where, names)
+        if SYNSET in folder.files:
+            where = f"{folder.path}/{SYNSET}"
+            return class_orders.from_synset(folder.files[SYNSET].read(), where, names)
     return None
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Sequence
 
 from mobilenet.data import classes as class_orders
+from mobilenet.data.record_folder import SYNSET
 from mobilenet.errors import DataError
 
-FILE_NAME = "synset.txt"
+FILE_NAME = SYNSET
 _NUM_IMAGENET_CLASSES = 1000
 
 
 def read_synset(folder: Path) -> tuple[str, ...]:
-    """The lines of the folder's synset.txt; none if it has no such file.
+    """The lines of the folder's synset.txt; none if it has no such file, or an empty one.
 
     Raises:
         DataError: It is no text.
@@ -26,7 +27,7 @@ def read_synset(folder: Path) -> tuple[str, ...]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{path}: is no UTF-8 text with one class per line") from None
-    return tuple(line.strip() for line in text.rstrip().split("\n"))
+    return tuple(line.strip() for line in text.rstrip().split("\n")) if text.strip() else ()
 
 
 def names_of_classes(lines: Sequence[str], num_classes: int) -> tuple[str, ...]:

@@ -38,7 +38,6 @@ from mobilenet.schedule import (
 )
 from mobilenet.training_step import Objective, TrainingStep
 
-
 # By which a process can tell that it was started as one of several.
 _LAUNCHED = ("DMLC_NUM_WORKER", "HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 

@@ -55,6 +55,10 @@ class ValidationSet:
         """The encoded image."""
         return self.files.image(position)
 
+    def labelled_image(self, position: int) -> tuple[int, Encoded]:
+        """Both."""
+        return self.label(position), self.image(position)
+
 
 def open_validation_set(
     path: Path, model_classes: Sequence[str], num_classes: int

@@ -137,7 +137,7 @@ def image_faults(found: Walk) -> tuple[list[str], list[str]]:
     def fault(position: int) -> Optional[str]:
         start, end = int(found.offsets[position]), int(found.ends[position])
         try:
-            decode(Record(source, position, start).image(end - start))
+            decode(Record(source, position, start).labelled_image(end - start)[1])
         except DataError as error:
             return f"record {position} at byte {start}: {error}"
         return None

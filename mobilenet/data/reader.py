@@ -42,11 +42,8 @@ class Records(Protocol):
 
     def __len__(self) -> int: ...
 
-    def label(self, position: int) -> int:
-        """The class of a record."""
-
-    def image(self, position: int) -> Encoded:
-        """The encoded image of a record."""
+    def labelled_image(self, position: int) -> tuple[int, Encoded]:
+        """Class and encoded image of a record."""
 
 
 class Batch(NamedTuple):
@@ -132,9 +129,9 @@ def _read(
     records: Records, position: int, transform: Callable[[Encoded], Pixels]
 ) -> tuple[Pixels, int]:
     """The transformed image of a record, and its label."""
-    image = records.image(position)
+    label, image = records.labelled_image(position)
     try:
-        return transform(image), records.label(position)
+        return transform(image), label
     except (DataError, cv2.error) as error:
         raise DataError(f"{records.path}: record {position}: {error}") from error
 

@@ -133,13 +133,13 @@ class Record:
         key, label, _ = self._header(payload, length)
         return Entry(self._offset, end, key, label)
 
-    def image(self, expected_bytes: int) -> memoryview:
-        """The encoded image; one read, if the record is no larger than `expected_bytes`."""
+    def labelled_image(self, expected_bytes: int) -> tuple[int, memoryview]:
+        """Label and encoded image; one read, if the record is no larger than `expected_bytes`."""
         payload, length, _ = self._payload(expected_bytes)
         if len(payload) < length:
             payload, length, _ = self._payload(length)
-        _, _, start = self._header(payload, length)
-        return payload[start:]
+        _, label, start = self._header(payload, length)
+        return label, payload[start:]
 
     def _corrupt(self, problem: str) -> CorruptRecord:
         return CorruptRecord(self._source.path, self._position, self._offset, problem)

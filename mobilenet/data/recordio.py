@@ -125,7 +125,11 @@ class RecordFile:
 
     def image(self, position: int) -> memoryview:
         """The encoded image of a record; raises as `label`."""
-        return self._record(position).image(int(self._read_ahead[position]))
+        return self.labelled_image(position)[1]
+
+    def labelled_image(self, position: int) -> tuple[int, memoryview]:
+        """Class and encoded image of a record, in one read; raises as `label`."""
+        return self._record(position).labelled_image(int(self._read_ahead[position]))
 
     def close(self) -> None:
         """Closes the record file; reading from it is an error from now on."""

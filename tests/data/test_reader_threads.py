@@ -44,12 +44,9 @@ class Faulty:
     def __len__(self) -> int:
         return len(self._records)
 
-    def label(self, position: int) -> int:
-        return self._records.label(position)
-
-    def image(self, position: int) -> memoryview:
+    def labelled_image(self, position: int) -> tuple[int, memoryview]:
         self._before(position)
-        return self._records.image(position)
+        return self._records.labelled_image(position)
 
 
 def reader_threads() -> list[threading.Thread]:

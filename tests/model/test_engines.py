@@ -116,7 +116,7 @@ def test_plain_gluon_gives_the_same(
     assert_equal(found, first(reference, 100))
 
 
-@pytest.mark.parametrize("size", [1, NUM_IMAGES])
+@pytest.mark.parametrize("size", [1, 7, 64, NUM_IMAGES])
 def test_onnx_runtime_gives_the_same(
     onnx_path: Path, inputs: np.ndarray, reference: Predictions, size: int
 ) -> None:

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from mobilenet import statistics
+from mobilenet.metrics import score
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,43 @@ def test_an_empty_calibration_bin_has_no_accuracy() -> None:
     result = statistics.calibration(np.array([0.9]), np.array([True]), 2)
     assert result.bins[0].num_images == 0
     assert math.isnan(result.bins[0].accuracy) and math.isnan(result.bins[0].confidence)
+
+
+def test_confusions_and_classes_are_scikit_learns() -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn")
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 6, 400)
+    predicted = np.where(rng.uniform(size=400) < 0.6, labels, rng.integers(0, 6, 400))
+    expected = metrics.confusion_matrix(labels, predicted)
+    for label, taken, number in statistics.confusions(labels, predicted):
+        assert expected[label, taken] == number
+    counts = statistics.class_counts(labels, labels == predicted, 6)
+    assert counts.num_correct.tolist() == np.diag(expected).tolist()
+    recall = metrics.recall_score(labels, predicted, average=None)
+    assert counts.num_correct / counts.num_images == pytest.approx(recall)
+
+
+def test_calibration_bins_are_scikit_learns() -> None:
+    calibration = pytest.importorskip("sklearn.calibration", reason="needs scikit-learn")
+    rng = np.random.default_rng(4)
+    confidence = rng.uniform(0.001, 0.999, 3000)
+    correct = rng.uniform(size=3000) < confidence**1.5
+    accuracy, mean = calibration.calibration_curve(correct, confidence, n_bins=15)
+    bins = statistics.calibration(confidence, correct).bins
+    assert [item.accuracy for item in bins] == pytest.approx(accuracy.tolist())
+    assert [item.confidence for item in bins] == pytest.approx(mean.tolist())
+
+
+def test_top_counts_and_loss_are_scikit_learns() -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn")
+    rng = np.random.default_rng(5)
+    logits, labels = rng.normal(size=(300, 12)).astype(np.float32), rng.integers(0, 12, 300)
+    counts = score(logits, labels.astype(np.int32)).counts()
+    for k, number in ((1, counts.num_top1), (5, counts.num_top5)):
+        expected = metrics.top_k_accuracy_score(labels, logits, k=k, normalize=False)
+        assert number == expected
+    probabilities = special.softmax(logits.astype(np.float64), axis=1)
+    assert counts.loss == pytest.approx(metrics.log_loss(labels, probabilities, labels=range(12)))
 
 
 def test_coverage_is_the_accuracy_above_each_threshold() -> None:

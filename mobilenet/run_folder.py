@@ -135,9 +135,11 @@ def check_changes(began: Config, given: Config, run: Path) -> list[str]:
     free = _FREE + (("training.epochs",) if given.schedule.name in _OPEN_ENDED else ())
     for name in changed:
         if not name.startswith((*free, *_FREE_WITH_EFFECT)):
+            shape = given.schedule.name
+            why = f" (the '{shape}' schedule ends with them)" if name == "training.epochs" else ""
             raise ConfigError(
                 f"{run}: the run began with {name} = {before[name]} and cannot continue with"
-                f" {after[name]}: give the old value, or start another run"
+                f" {after[name]}{why}: give the old value, or start another run"
             )
     return [
         f"{name}: {before[name]} -> {after[name]}"

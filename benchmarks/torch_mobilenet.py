@@ -1,4 +1,4 @@
-"""MobileNet v2 1.0 and its input in PyTorch, for `benchmarks/validation.py`; needs no MXNet."""
+"""MobileNet v2 1.0 and its input in PyTorch, the peer of other benchmarks; needs no MXNet."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Block(nn.Module):
         return images + outputs if self.is_residual else outputs
 
 
-def load_network(arrays: Mapping[str, np.ndarray]) -> nn.Module:
-    """The network with the arrays as its parameters, which are in the same order."""
+def new_network() -> nn.Module:
+    """The network with random weights."""
     layers, channels = convolution(3, 32, 3, 2), 32
     for expansion, out, repeats, stride in ROWS:
         for number in range(repeats):
@@ -57,7 +57,12 @@ def load_network(arrays: Mapping[str, np.ndarray]) -> nn.Module:
             channels = out
     layers += [*convolution(channels, 1280), nn.AdaptiveAvgPool2d(1)]
     layers += [nn.Conv2d(1280, 1000, 1, bias=False), nn.Flatten()]
-    network = nn.Sequential(*layers)
+    return nn.Sequential(*layers)
+
+
+def load_network(arrays: Mapping[str, np.ndarray]) -> nn.Module:
+    """The network with the arrays as its parameters, which are in the same order."""
+    network = new_network()
     places = [
         tensor
         for name, tensor in network.state_dict().items()

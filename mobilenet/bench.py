@@ -25,6 +25,7 @@ from mobilenet.data.sample import CLASSES, write_sample
 from mobilenet.initializer import initialize
 from mobilenet.learner import Learner
 from mobilenet.meter import Meter
+from mobilenet.metrics import Predict
 from mobilenet.onnx.runtime import OnnxModel
 
 _NUM_WARM_UP = 2
@@ -130,18 +131,23 @@ Result = Union[Speed, EndToEnd]
 def train(work: Work) -> Speed:
     """Whole training steps of NAG on random images: forward, backward, update, metrics."""
     learner = Learner(work.config())
-    batch = _random_batch(work)
-    return _timed(f"train, {work}", lambda step: _step(learner, batch, step), work)
+    batch = random_batch(work)
+    return _timed(f"train, {work}", lambda step: take_step(learner, batch, step), work)
 
 
 def infer(work: Work) -> Speed:
     """Inference as validation and prediction do it, from images in memory to logits in memory."""
+    predict = untrained_predictor(work)
+    images = random_batch(work).data
+    return _timed(f"infer, {work}", lambda _: predict(images), work)
+
+
+def untrained_predictor(work: Work) -> Predict:
+    """What gives the logits of a network with random weights."""
     config = work.config()
     network = build.network(config)
     initialize(network, build.contexts(config), config.training.seed)
-    predict = build.predictor(network, build.contexts(config))
-    images = _random_batch(work).data
-    return _timed(f"infer, {work}", lambda _: predict(images), work)
+    return build.predictor(network, build.contexts(config))
 
 
 def onnx(path: Path, work: Work) -> Speed:
@@ -184,7 +190,7 @@ def end_to_end(directory: Path | None, work: Work) -> EndToEnd:
         batches = meter.timed(_epochs(config))
         rates, waits = [], []
         for step, batch in zip(range(work.repeats + _NUM_WARM_UP), batches):
-            _step(learner, batch, step)
+            take_step(learner, batch, step)
             meter.add(len(batch.labels))
             speed = meter.read()
             rates.append(speed.images_per_second)
@@ -204,11 +210,13 @@ def _epochs(config: Config) -> Iterator[Batch]:
         epoch += 1
 
 
-def _step(learner: Learner, batch: Batch, step: int) -> None:
+def take_step(learner: Learner, batch: Batch, step: int) -> None:
+    """Takes a training step and waits for it."""
     learner.step(batch, step, _LEARNING_RATE).read()
 
 
-def _random_batch(work: Work) -> Batch:
+def random_batch(work: Work) -> Batch:
+    """Normal images with labels among 1000."""
     random = np.random.default_rng(0)
     shape = (work.batch_size, 3, work.resolution, work.resolution)
     labels = random.integers(0, work.config().model.classes, work.batch_size)

@@ -78,7 +78,7 @@ docs: $(READY)
 	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
-# The first one makes the run that the others start from; the documents have two of the pictures.
+# The first one makes the run that the others start from.
 notebooks: $(READY)
 	$(BIN)/python notebooks/renew.py notebooks/train.ipynb notebooks/[!t]*.ipynb
 

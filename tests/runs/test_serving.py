@@ -135,11 +135,13 @@ def test_the_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         ((source, "--mar", tmp_path / "c.mar", "--opset", 9), "graph options have no effect"),
         ((source, "--mar", tmp_path / "c.mar", "--json", tmp_path / "c"), "--json has no effect"),
         ((tmp_path / "no.onnx", "--mar", tmp_path / "c.mar"), "no.onnx: no such file"),
-        ((source, "--mar", tmp_path / "b.onnx" / "c.mar"), "b.onnx: File exists"),
         ((tmp_path / "a.mar", "--mar", tmp_path / "c.mar"), "needs its configuration"),
     ):
         assert run(*arguments) == 2
         assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        run(source, "--mar", tmp_path / "b.onnx" / "c.mar")
+    assert "cannot be written there" in capsys.readouterr().err
     assert not list(tmp_path.glob("c*"))
 
 

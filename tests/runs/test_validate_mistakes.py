@@ -111,7 +111,7 @@ DATA: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: write_bytes(folder / "a" / "b.txt", b"").parent,
         "has neither val.rec nor a folder of images per class",
     ),
-    "nothing": (lambda folder: folder / "absent", "absent: cannot read the record file"),
+    "nothing": (lambda folder: folder / "absent", "absent: there is no record file"),
 }
 
 

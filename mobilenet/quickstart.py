@@ -20,7 +20,7 @@ from mobilenet.validation import Validation, open_data, validate
 
 _NUM_TRAIN_PER_CLASS = 800
 _NUM_VAL_PER_CLASS = 100
-_SIZE = 96
+_SIZE = 64
 _SEED = 1
 _TARGET_TOP1 = 0.95
 
@@ -87,7 +87,7 @@ def sample_images(
     num_train_per_class: int = _NUM_TRAIN_PER_CLASS,
     num_val_per_class: int = _NUM_VAL_PER_CLASS,
 ) -> Path:
-    """The embedded sample of 96 x 96 px in `folder`, drawn unless it is there; gives `folder`."""
+    """The embedded sample of 64 x 64 px in `folder`, drawn unless it is there; gives `folder`."""
     if not folder.exists():
         write_sample(folder, num_train_per_class, num_val_per_class, size=_SIZE, seed=_SEED)
     return folder

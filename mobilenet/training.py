@@ -110,5 +110,7 @@ def _parts(config: Config, group: Group) -> Parts:
     own = run_folder.flat(config)
     for name in _OF_EACH_HOST:
         del own[name]
-    check_agreement(group, {**own, **run_folder.versions(), **parts.data_digests})
+    versions = {f"{name} version": text for name, text in run_folder.versions().items()}
+    records = {f"{split}.rec": digest for split, digest in parts.data_digests.items()}
+    check_agreement(group, {**own, **versions, **records})
     return parts

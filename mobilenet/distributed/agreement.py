@@ -11,14 +11,22 @@ from mobilenet.distributed.group import Group
 from mobilenet.errors import ConfigError
 
 _DIGEST_BYTES = 6  # what a float64 holds exactly
+_VERSION = "mobilenet version"
 
 
 def check_agreement(group: Group, facts: Mapping[str, object]) -> None:
-    """Compares the facts of all ranks, whose names are the same everywhere, by their digests.
+    """Compares the facts of all ranks by their digests.
 
     Raises:
-        ConfigError: A rank has another fact; every rank says so.
+        ConfigError: A rank has another fact, or facts of other names; every rank says so.
     """
+    # First as many on every rank: another version may have other settings, and arrays of different
+    # shapes end MXNet's servers and are waited for in vain by Horovod.
+    _compare(group, {_VERSION: facts.get(_VERSION), "list of settings and records": sorted(facts)})
+    _compare(group, {name: facts[name] for name in sorted(facts)})
+
+
+def _compare(group: Group, facts: Mapping[str, object]) -> None:
     table = group.gather([_digest(fact) for fact in facts.values()])
     for name, values in zip(facts, table.T):
         others = np.flatnonzero(values != values[0])

@@ -10,6 +10,7 @@ import mobilenet  # noqa: F401  makes MXNet importable
 
 import mxnet as mx
 import numpy as np
+import pytest
 
 from mobilenet import build, settings
 from mobilenet.config import Config
@@ -48,13 +49,17 @@ def exercise(engine: str, num_workers: int) -> None:
         for n, array in enumerate(flying):
             assert array[0].asscalar() == sum(range(size)) + n * size
 
-        check_agreement(group, {"version": "1", "training.seed": 0})
-        try:
-            check_agreement(group, {"version": "1", "training.seed": int(rank == size - 1)})
-        except ConfigError as error:
-            assert f"rank {size - 1} of {size} has another training.seed than rank 0" in str(error)
-        else:
-            raise AssertionError("a difference was not noticed")
+        same, last = {"mobilenet version": "1", "training.seed": 0}, rank == size - 1
+        check_agreement(group, same)
+        for what, facts in (
+            ("training.seed", {**same, "training.seed": int(last)}),
+            # Another number of facts on one of the ranks, with its reason or without.
+            ("mobilenet version", {"mobilenet version": "2"} if last else same),
+            ("list of settings and records", {**same, "val.rec": "x"} if last else same),
+        ):
+            sentence = f"rank {size - 1} of {size} has another {what} than rank 0"
+            with pytest.raises(ConfigError, match=sentence):
+                check_agreement(group, facts)
         sys.stdout.write(f"fine {rank}\n")
 
 

@@ -72,6 +72,16 @@ def set_by_package() -> dict[str, bool]:
     return {name: name in _set_by_us for name in _ENVIRONMENT}
 
 
+def unset_environment() -> None:
+    """Takes back what `set_environment` has set, before other processes inherit it as the user's.
+
+    They know better how many processors they have, perhaps on another machine, and share.
+    """
+    for name in _set_by_us:
+        os.environ.pop(name, None)
+    _set_by_us.clear()
+
+
 def allow_all_instructions() -> None:
     """Takes back the limit on instructions, if it is ours, before MXNet computes anything.
 

@@ -31,6 +31,7 @@ def add_launch(adder: Adder) -> None:
 
 def launch(arguments: Namespace) -> int:
     """Start a run of several processes, here or on other hosts, and watch them."""
+    from mobilenet import compat
     from mobilenet.distributed import cluster
     from mobilenet.distributed.launcher import launch
     from mobilenet.errors import UserError
@@ -47,6 +48,7 @@ def launch(arguments: Namespace) -> int:
     members = cluster.members(hosts, arguments.servers or len(hosts))
     environments = cluster.environments(members, arguments.port or cluster.free_port())
     ssh = shlex.split(arguments.ssh)
+    compat.unset_environment()
     return launch(
         members,
         [

@@ -6,6 +6,12 @@ next to a current NumPy for a Horovod without Gloo.
 
 from __future__ import annotations
 
+from mobilenet.compat import unset_environment
+
+# Also in the processes that Horovod spawns between this one and the workers.
+if __name__ in ("__main__", "__mp_main__"):
+    unset_environment()
+
 if __name__ == "__main__":
     from horovod.runner.launch import run_commandline
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from several import (
     run,
     watched_train,
 )
-from tiny_run import config, write_records
+from tiny_run import ENVIRONMENT, config, write_records
 
 from mobilenet.learner import Learner
 
+SEVEN = {"OMP_NUM_THREADS": "7"}
 MANY = pytest.param(4, marks=pytest.mark.slow)
 
 
@@ -81,3 +83,23 @@ def test_one_of_several_without_an_engine_is_refused(folder: Path) -> None:
     assert done.returncode == 2
     assert "distributed.engine: 'none', but this is one of 2 processes" in done.stderr
     assert not (folder / "engineless").exists()
+
+
+THREADS = """
+import mobilenet, os, sys
+sys.stdout.write(f"threads {os.environ['OMP_NUM_THREADS']} of {len(os.sched_getaffinity(0))}\\n")
+"""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_workers_share_the_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """What the launcher takes for itself is not handed on as if the user had set it."""
+    (tmp_path / "threads.py").write_text(THREADS)
+    monkeypatch.delitem(ENVIRONMENT, "OMP_NUM_THREADS")
+    command = [*launcher(engine, 2), "threads.py"]
+    for given, share in (({}, max(1, len(os.sched_getaffinity(0)) // 2)), (SEVEN, 7)):
+        done = run(tmp_path, command, given)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count(f"threads {share} of") == 2, done.stdout

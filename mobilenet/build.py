@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from pathlib import Path
 from typing import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
+from mobilenet.compat import launcher_number
 from mobilenet.config import Config
 from mobilenet.data.augment import TrainTransform
 from mobilenet.data.reader import EvalReader, TrainReader
@@ -39,7 +39,13 @@ from mobilenet.schedule import (
 from mobilenet.training_step import Objective, TrainingStep
 
 # By which a process can tell that it was started as one of several.
-_LAUNCHED = ("DMLC_NUM_WORKER", "HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+_LAUNCHED = (
+    "DMLC_NUM_WORKER",
+    "HOROVOD_SIZE",
+    "OMPI_COMM_WORLD_SIZE",
+    "PMI_SIZE",
+    "SLURM_STEP_NUM_TASKS",
+)
 
 
 def group(config: Config) -> Group:
@@ -51,12 +57,14 @@ def group(config: Config) -> Group:
     settings = config.distributed
     engines = {"none": Group, "kvstore": KVStoreGroup, "horovod": HorovodGroup}
     joined = engines[settings.engine]()
-    launched = [name for name in _LAUNCHED if int(os.environ.get(name, "1")) > 1]
-    if settings.engine == "none" and launched:
-        raise ConfigError(
-            f"distributed.engine: 'none', but this is one of {os.environ[launched[0]]} processes"
-            f" ({launched[0]}): each would train a network of its own"
-        )
+    for name in _LAUNCHED:
+        # A launcher of one process may have started the launcher of the others.
+        if launcher_number(name) not in (0, 1, joined.size):
+            raise ConfigError(
+                f"distributed.engine: '{settings.engine}' makes a group of {joined.size}, but this"
+                f" is one of {launcher_number(name)} processes ({name}): each would train a network"
+                " of its own"
+            )
     if settings.workers not in (None, joined.size):
         raise ConfigError(
             f"distributed.workers: there are {joined.size} processes instead of {settings.workers}"

@@ -33,12 +33,18 @@ def repair_numpy() -> None:
 
 
 # In which launchers say how many processes of a run share this machine.
-_LOCAL_SIZES = ("MOBILENET_LOCAL_SIZE", "HOROVOD_LOCAL_SIZE")
+_LOCAL_SIZES = ("MOBILENET_LOCAL_SIZE", "HOROVOD_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")
+
+
+def launcher_number(name: str) -> int:
+    """The number that a launcher has put into a variable, 0 for none."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isdecimal() else 0
 
 
 def num_processors() -> int:
     """This process's share of the processors that it may run on, at least 1."""
-    num_sharing = next((int(os.environ[name]) for name in _LOCAL_SIZES if name in os.environ), 1)
+    num_sharing = next(filter(None, map(launcher_number, _LOCAL_SIZES)), 1)
     return max(1, len(os.sched_getaffinity(0)) // num_sharing)
 
 

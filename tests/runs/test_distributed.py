@@ -81,7 +81,10 @@ def test_what_ranks_tell_each_other(tmp_path: Path, engine: str, num_workers: in
 def test_one_of_several_without_an_engine_is_refused(folder: Path) -> None:
     done = run(folder, [*launcher("kvstore", 2), TRAIN, "tiny.yaml", "--run", "engineless"])
     assert done.returncode == 2
-    assert "distributed.engine: 'none', but this is one of 2 processes" in done.stderr
+    assert (
+        "distributed.engine: 'none' makes a group of 1, but this is one of 2 processes"
+        in done.stderr
+    )
     assert not (folder / "engineless").exists()
 
 

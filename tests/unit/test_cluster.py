@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mobilenet import compat, settings
+from mobilenet import build, compat, settings
 from mobilenet.cli import main
 from mobilenet.config import Config
 from mobilenet.distributed.cluster import (
@@ -20,6 +20,7 @@ from mobilenet.distributed.cluster import (
     read_hosts,
     start_command,
 )
+from mobilenet.distributed.group import Group
 from mobilenet.errors import ConfigError, UserError
 
 
@@ -94,11 +95,39 @@ def test_what_workers_run_must_be_there(
 
 def test_processes_of_one_machine_share_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compat.os, "sched_getaffinity", lambda _: set(range(8)))
-    for name, number in (("MOBILENET_LOCAL_SIZE", 4), ("HOROVOD_LOCAL_SIZE", 16)):
-        monkeypatch.setenv(name, str(number))
-        assert compat.num_processors() == max(1, 8 // number)
+    for name, number, share in (
+        ("MOBILENET_LOCAL_SIZE", "4", 2),
+        ("HOROVOD_LOCAL_SIZE", "16", 1),
+        ("OMPI_COMM_WORLD_LOCAL_SIZE", "2", 4),
+        ("OMPI_COMM_WORLD_LOCAL_SIZE", "x", 8),
+        ("OMPI_COMM_WORLD_LOCAL_SIZE", "0", 8),
+    ):
+        monkeypatch.setenv(name, number)
+        assert compat.num_processors() == share
         monkeypatch.delenv(name)
     assert compat.num_processors() == 8
+
+
+class _GroupOfTwo(Group):
+    size = 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["DMLC_NUM_WORKER", "HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"],
+)
+def test_no_engine_overlooks_processes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one whose own launcher was not that of the processes."""
+    monkeypatch.setattr(build, "HorovodGroup", _GroupOfTwo)
+    for engine, size in (("none", 1), ("horovod", 2)):
+        config = settings.loads(Config, "", "x", [f"distributed.engine={engine}"])
+        for fine in (str(size), "1", "x", ""):
+            monkeypatch.setenv(name, fine)
+            assert build.group(config).size == size
+        monkeypatch.setenv(name, "4")
+        sentence = rf"'{engine}' makes a group of {size}, but this is one of 4 processes \({name}\)"
+        with pytest.raises(ConfigError, match=sentence):
+            build.group(config)
 
 
 def test_an_engine_that_mxnet_would_silently_replace_is_refused() -> None:

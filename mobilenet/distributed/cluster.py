@@ -9,7 +9,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Collection, Mapping, Sequence
 
 from mobilenet.errors import ConfigError, UserError
 
@@ -88,7 +88,12 @@ def members(hosts: Sequence[Host], num_servers: int) -> list[Member]:
 
 
 def environments(cluster: Sequence[Member], port: int) -> list[dict[str, str]]:
-    """What MXNet's parameter server reads, for each process."""
+    """What MXNet's parameter server reads, for each process.
+
+    Raises:
+        UserError: A host has no address, or one of several an address within itself.
+    """
+    _check_reachable({member.host for member in cluster})
     roles = [member.role for member in cluster]
     common = {
         "DMLC_PS_ROOT_URI": cluster[0].host.address,
@@ -106,6 +111,16 @@ def environments(cluster: Sequence[Member], port: int) -> list[dict[str, str]]:
         }
         for member in cluster
     ]
+
+
+def _check_reachable(hosts: Collection[Host]) -> None:
+    for host in hosts:
+        # Debian's /etc/hosts gives a machine's own name 127.0.1.1.
+        if len(hosts) > 1 and host.address.startswith("127."):
+            raise UserError(
+                f"host '{host.name}' has the address {host.address}, by which no other host reaches"
+                " it: name it by its address in their network"
+            )
 
 
 def start_command(

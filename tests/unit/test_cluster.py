@@ -12,6 +12,7 @@ import pytest
 from mobilenet import build, compat, settings
 from mobilenet.cli import main
 from mobilenet.config import Config
+from mobilenet.distributed import cluster
 from mobilenet.distributed.cluster import (
     Host,
     Member,
@@ -54,8 +55,8 @@ def test_workers_are_numbered_in_the_order_of_the_hosts() -> None:
 
 
 def test_the_environment_holds_addresses_and_numbers() -> None:
-    cluster = members([Host("127.0.0.2", 2)], num_servers=1)
-    scheduler, server, _, last = environments(cluster, port=7)
+    processes = members([Host("127.0.0.2", 2)], num_servers=1)
+    scheduler, server, _, last = environments(processes, port=7)
     assert scheduler["DMLC_PS_ROOT_URI"] == last["DMLC_NODE_HOST"] == "127.0.0.2"
     assert server["DMLC_ROLE"] == "server"
     assert last == {
@@ -70,6 +71,17 @@ def test_the_environment_holds_addresses_and_numbers() -> None:
 def test_a_host_without_an_address_is_named() -> None:
     with pytest.raises(UserError, match=r"host 'nowhere.invalid': no address"):
         environments(members([Host("nowhere.invalid", 1)], 1), port=7)
+
+
+def test_one_of_several_hosts_that_others_cannot_reach_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    addresses = {"here": "127.0.1.1", "there": "10.0.0.2"}
+    monkeypatch.setattr(cluster.socket, "gethostbyname", addresses.__getitem__)
+    here, there = Host("here", 2), Host("there", 1)
+    environments(members([here], 1), port=7)
+    with pytest.raises(UserError, match=r"host 'here' has the address 127\.0\.1\.1, by which no"):
+        environments(members([there, here], 1), port=7)
 
 
 def test_a_command_survives_ssh(monkeypatch: pytest.MonkeyPatch) -> None:

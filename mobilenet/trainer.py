@@ -182,7 +182,9 @@ class Trainer:
         predict = build.predictor_of(self._config, arrays)
         batches = self._until(stop, self._parts.eval_reader.batches())
         counts = evaluate(predict, batches, self._group)
-        assert counts.num_images == len(self._parts.eval_reader.records), "each counts once"
+        wanted = len(self._parts.eval_reader.records)  # each counts once
+        if counts.num_images != wanted:
+            raise VerificationError(f"validation took {counts.num_images} images, not {wanted}")
         record = self._record(counts)
         self._progress.history.append(record)
         self._progress.epoch_metrics = Metrics()

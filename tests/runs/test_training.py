@@ -200,6 +200,18 @@ def test_a_stop_during_validation_repeats_it(
     assert digests(run) == digests(finished)
 
 
+def test_a_validation_that_misses_an_image_ends_the_run(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(predict: Predict, batches: Iterable[Batch], *others: Any) -> Counts:
+        counts = evaluate(predict, batches, *others)
+        return counts._replace(num_images=counts.num_images - 1)
+
+    monkeypatch.setattr(trainer, "evaluate", short)
+    with pytest.raises(VerificationError, match="validation took 19 images, not 20"):
+        train(config(records), tmp_path / "run", resume=False)
+
+
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     """Makes the images of a step go bad in memory, the first few times that the run comes to it."""

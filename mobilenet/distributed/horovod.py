@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
 
 import mxnet as mx
@@ -39,13 +40,15 @@ class HorovodGroup(Group):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Explains Horovod's own errors.
+        """Explains the errors of queued sums.
 
         Raises:
-            VerificationError: A rank is lost.
+            VerificationError: A rank is lost, or the engine fails.
         """
-        if isinstance(error, mx.MXNetError) and "Horovod has been shut down" in str(error):
+        # Horovod, Gloo and NCCL each have their own words for a rank that is lost.
+        if isinstance(error, mx.MXNetError) and self.size > 1:
+            cause = re.split(r"\.\s|\n", str(error).removeprefix("MXNetError: "))[0]
             raise VerificationError(
-                f"rank {self.rank} of {self.size}: another rank has ended, and the run with it;"
-                " continue it with --resume"
+                f"rank {self.rank} of {self.size}: another rank has ended, or this one cannot go on"
+                f" ({cause}); continue the run with --resume"
             ) from error

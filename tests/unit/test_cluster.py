@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mxnet as mx
 import pytest
 
 from mobilenet import build, compat, settings
@@ -22,7 +23,8 @@ from mobilenet.distributed.cluster import (
     start_command,
 )
 from mobilenet.distributed.group import Group
-from mobilenet.errors import ConfigError, UserError
+from mobilenet.distributed.horovod import HorovodGroup
+from mobilenet.errors import ConfigError, UserError, VerificationError
 
 
 def hosts_of(tmp_path: Path, text: str) -> list[Host]:
@@ -148,3 +150,26 @@ def test_an_engine_that_mxnet_would_silently_replace_is_refused() -> None:
             settings.loads(Config, "", "x", [f"distributed.engine={name}"])
     with pytest.raises(ConfigError, match=r"distributed.workers.*no effect"):
         settings.loads(Config, "", "x", ["distributed.workers=2"])
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (
+            "MXNetError: Horovod has been shut down. This was caused by",
+            "Horovod has been shut down",
+        ),
+        ("[/gloo/pair.cc:589] Read error [10.0.0.2]:34020: reset\nStack trace:", "34020: reset"),
+    ],
+)
+def test_whatever_a_lost_rank_does_to_horovod_is_one_sentence(text: str, cause: str) -> None:
+    group = object.__new__(HorovodGroup)  # without Horovod
+    group.size = 2
+    with (
+        pytest.raises(VerificationError, match=rf"rank 0 of 2: another .*{cause}\); continue"),
+        group,
+    ):
+        raise mx.MXNetError(text)
+    group.size = 1
+    with pytest.raises(mx.MXNetError), group:
+        raise mx.MXNetError(text)

@@ -94,14 +94,16 @@ def launch(cluster: Sequence[Member], commands: Sequence[Sequence[str]]) -> int:
 def _watch(processes: list[_Process], signals: list[int]) -> int:
     workers = [process for process in processes if process.member.role == "worker"]
     last_heartbeat = 0.0
+    handed_on: set[int] = set()
     while any(process.exit_code != 0 for process in workers):
         failed = next((process for process in processes if _has_failed(process)), None)
         if failed is not None:
-            return _give_up(failed, processes)
+            return _give_up(failed, processes, handed_on)
         while signals:
+            number = signals.pop(0)
             for process in workers:
-                process.tell(signals[0])
-            del signals[0]
+                process.tell(number)
+            handed_on.add(number)
         if time.monotonic() > last_heartbeat + _HEARTBEAT_SECONDS:
             for process in processes:
                 process.tell(0)
@@ -114,11 +116,11 @@ def _has_failed(process: _Process) -> bool:
     return process.exit_code not in (None, 0)
 
 
-def _give_up(failed: _Process, processes: Iterable[_Process]) -> int:
+def _give_up(failed: _Process, processes: Iterable[_Process], handed_on: set[int]) -> int:
     """Says who failed, and gives the others a moment to end by themselves."""
     code = failed.exit_code
     assert code, "it has failed"
-    _say(f"{failed.member.name} {_manner(code)}; the others are stopped")
+    _say(_ending(failed.member.name, code, handed_on))
     deadline = time.monotonic() + _GRACE_SECONDS
     while time.monotonic() < deadline and any(
         process.exit_code is None for process in processes if process.member.role == "worker"
@@ -127,10 +129,16 @@ def _give_up(failed: _Process, processes: Iterable[_Process]) -> int:
     return code
 
 
-def _manner(code: int) -> str:
-    if code > 128 and code - 128 in {number.value for number in signal.Signals}:
-        return f"was ended by {signal.Signals(code - 128).name}"
-    return f"ended with exit code {code}"
+def _ending(name: str, code: int, handed_on: set[int]) -> str:
+    number = code - 128
+    if number not in {number.value for number in signal.Signals}:
+        return f"{name} ended with exit code {code}; the others are stopped"
+    signal_name = signal.Signals(number).name
+    if number in handed_on:
+        return f"stopped by {signal_name}; continue the run with --resume"
+    return (
+        f"{name} was ended by {signal_name}; the others are stopped; continue the run with --resume"
+    )
 
 
 def _say(text: str) -> None:

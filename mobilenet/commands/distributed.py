@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from argparse import REMAINDER, Namespace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def add_launch(adder: Adder) -> None:
         help="what runs a command on a host (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "command_line", nargs=REMAINDER, metavar="-- SCRIPT.py ...",
+        "command_line", nargs=REMAINDER, metavar="-- SCRIPT ...",
         help="what each worker runs, e.g. -- train.py CONFIG distributed.engine=kvstore",
     )  # fmt: skip
 
@@ -41,8 +42,12 @@ def launch(arguments: Namespace) -> int:
         if arguments.command_line[:1] == ["--"]
         else arguments.command_line
     )
-    if not script or not Path(script[0]).is_file():
-        raise UserError("what each worker runs must be a Python script: ... -- train.py CONFIG")
+    path = _python_script(script[0]) if script else None
+    if path is None:
+        raise UserError(
+            "what each worker runs must be a Python script, or a command that is one:"
+            " ... -- train.py CONFIG"
+        )
     local = [cluster.Host(None, arguments.local or 0)]
     hosts = cluster.read_hosts(arguments.hosts) if arguments.hosts else local
     members = cluster.members(hosts, arguments.servers or len(hosts))
@@ -52,7 +57,19 @@ def launch(arguments: Namespace) -> int:
     return launch(
         members,
         [
-            cluster.start_command(member, environment, script, ssh)
+            cluster.start_command(member, environment, [path, *script[1:]], ssh)
             for member, environment in zip(members, environments)
         ],
     )
+
+
+def _python_script(name: str) -> str | None:
+    """The path of a script, as `train.py`, or of such a command as `mobilenet`."""
+    if Path(name).is_file():
+        return name
+    command = shutil.which(name)
+    if command is None:
+        return None
+    with Path(command).open("rb") as file:
+        begin = file.read(512)
+    return command if begin.startswith(b"#!") and b"python" in begin else None

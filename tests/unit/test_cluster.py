@@ -13,7 +13,7 @@ import pytest
 from mobilenet import build, compat, settings
 from mobilenet.cli import main
 from mobilenet.config import Config
-from mobilenet.distributed import cluster
+from mobilenet.distributed import cluster, launcher
 from mobilenet.distributed.cluster import (
     Host,
     Member,
@@ -99,12 +99,25 @@ def test_a_command_survives_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.stdout == f"a 'b' worker {Path.cwd()}\n"
 
 
-@pytest.mark.parametrize("script", [[], ["--", "nowhere.py"]])
+@pytest.mark.parametrize("script", [[], ["--"], ["--", "nowhere.py"], ["--", "env", "train.py"]])
 def test_what_workers_run_must_be_there(
     script: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["launch", "--local", "2", *script]) == 2
     assert "what each worker runs must be a Python script" in capsys.readouterr().err
+
+
+def test_workers_run_a_command_that_is_a_python_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = tmp_path / "mobilenet-like"
+    command.write_text("#!/opt/a folder/python3\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    started: list[list[str]] = []
+    monkeypatch.setattr(launcher, "launch", lambda _, commands: started.extend(commands) or 0)
+    assert main(["launch", "--local", "1", "--", command.name, "train", "x.yaml"]) == 0
+    assert started[-1][-3:] == [str(command), "train", "x.yaml"]
 
 
 def test_processes_of_one_machine_share_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:

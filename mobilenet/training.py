@@ -111,6 +111,9 @@ def _parts(config: Config, group: Group) -> Parts:
     for name in _OF_EACH_HOST:
         del own[name]
     versions = {f"{name} version": text for name, text in run_folder.versions().items()}
-    records = {f"{split}.rec": digest for split, digest in parts.data_digests.items()}
+    records: dict[str, object] = {}
+    for split, digest in parts.data_digests.items():
+        records[f"{split}.rec"], *of_manifest = digest.split()
+        records[f"manifest.json of {split}.rec"] = of_manifest
     check_agreement(group, {**own, **versions, **records})
     return parts

@@ -140,6 +140,25 @@ def test_records_are_told_apart(tmp_path: Path) -> None:
         run_folder.check_data({"train": first}, {"train": first, "minival": second})
 
 
+def test_records_of_the_same_sizes_are_told_apart_by_their_manifests(tmp_path: Path) -> None:
+    rec, manifest = tmp_path / "train.rec", tmp_path / "manifest.json"
+    rec.write_bytes(b"12345678")
+    rec.with_suffix(".idx").write_text("0\t0\n1\t4\n")
+    without = run_folder.records_digest(rec)
+    for damaged in ("", "[]", "{}", '{"splits": {"train": 1}}'):
+        manifest.write_text(damaged)
+        assert run_folder.records_digest(rec) == without
+    manifest.write_text('{"splits": {"train": {"sha256": "ab"}}}')
+    first = run_folder.records_digest(rec)
+    manifest.write_text('{"splits": {"train": {"sha256": "cd"}}}')
+    second = run_folder.records_digest(rec)
+    with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
+        run_folder.check_data({"train": first}, {"train": second})
+    for digest in (first, second):  # a run that began before there was one goes on, and without it
+        run_folder.check_data({"train": without}, {"train": digest})
+        run_folder.check_data({"train": digest}, {"train": without})
+
+
 def test_a_full_disk_is_one_sentence_and_other_errors_are_themselves(tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match=r"No space left .* make room and continue"):  # noqa: SIM117
         with run_folder.full_disk_explained(tmp_path):

@@ -48,7 +48,8 @@ class DataConfig:
     num_workers: CountOrZero = 0
     """Threads that decode images; 0 for one per processor."""
     max_bad_records: CountOrZero = 0
-    """Corrupt training records per epoch that are replaced and reported before training stops."""
+    """Corrupt training records per epoch, of each process, that are replaced and reported before
+    training stops."""
 
 
 @dataclass(frozen=True)

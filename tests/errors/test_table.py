@@ -13,6 +13,8 @@ SHOWN_BY = {
     "no room during a run": "test_a_full_disk_stops_the_run_and_spoils_nothing",
     "killed": "test_killed_and_resumed_without_a_terminal",
     "moved to another folder or machine": "test_a_run_goes_on_elsewhere",
+    "a process dies": "test_a_killed_worker_ends_all_and_others_go_on",
+    "a process of Horovod dies": "test_a_lost_rank_of_horovod_is_one_sentence",
     "no terminal": "test_killed_and_resumed_without_a_terminal",
     "a terminal of 80 columns": "test_bars_keep_to_the_width_of_a_terminal",
     "the reader of a pipe has left": "test_output_that_nobody_takes",

@@ -4,7 +4,7 @@
 CANDIDATES := python3 python3.12 python3.11 python3.10 python3.9
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c '$(SUITABLE)' 2>/dev/null && echo $(p))))
-# Where `make release-check` looks for the Pythons that a release has to run on.
+# The Pythons that a release has to run on, for `make release-check`.
 PYTHONS ?= python3.9 python3.10 python3.11 python3.12
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -20,7 +20,7 @@ help:
 	@echo "make docs        renew what the documents have from the code, and build the site"
 	@echo "make notebooks   run the notebooks and store their outputs"
 	@echo "make release-check"
-	@echo "                 all that a new user does, from a clean clone, on every PYTHONS found"
+	@echo "                 all that a new user does, from a clean clone, and on each of PYTHONS"
 	@echo "make setup       only set up $(VENV)"
 	@echo "make setup-horovod  build Horovod with Gloo for MXNet into $(VENV) (needs CMake and g++; minutes)"
 	@echo "make lock        renew requirements.lock from setup.py"

@@ -1,54 +1,46 @@
 #!/usr/bin/env python3
 """Does what a new user does, from a clean clone, and writes down what happened.
 
-Needs Python, git and make, and nothing else. In temporary folders it runs `make quickstart`,
-`make test` and the commands of the README; it builds the source distribution and, from that, the
-wheel; and it installs the wheel in an empty environment of every supported Python that it finds,
-where a short main job runs outside of the repository.
+Needs Python, git and make, and nothing else. In temporary folders it builds the source distribution
+and, from that, the wheel; installs the wheel in an empty environment of every Python that is asked
+for, where the README's job runs outside of the repository; and in the clone it runs `make
+quickstart`, `make test`, `make notebooks` and the commands of the README. That job is done on an
+ILSVRC2012 of a few images.
 
     .ci/release_check.py [--pythons python3.9 /opt/python3.12/bin/python ...] [--log FILE]
+
+The log has a line for every step; what the steps said is in a second file beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
-import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Iterable, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
-MINORS = range(9, 13)
+sys.path.insert(0, str(ROOT / "tests" / "docs"))
 
-# What makes the README's commands short: the sample in place of ImageNet, and one epoch of it.
-REPLACED = {"DIR_OR_TAR": "images"}
-SMALLER = (
-    "model.classes=10 data.resolution=32 validation.short_side=32 training.batch_size=20"
-    " training.epochs=1 schedule.warmup_epochs=0"
-)
-OWN_STEPS = ("make ", "pip install", "git clone", "cd ")
+import readme_commands as readme  # noqa: E402
 
-DRAW_SAMPLE = """
+SUITABLE = "import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))"
+TARS = """
+import sys
 from pathlib import Path
-from mobilenet.data.sample import write_sample
-write_sample(Path("images"), 12, 7, size=32, seed=3)
+sys.path.insert(0, sys.argv[1])
+import mini_imagenet
+mini_imagenet.official_tars(Path("ILSVRC2012"))
 """
-SMOKE = """
-mobilenet --version
-python -m mobilenet --help
-mobilenet prepare --source images --output records
-mobilenet train configs/quickstart.yaml --run run data.directory=records training.epochs=2
-mobilenet validate run --json result.json
-mobilenet export run --output model.onnx
-mobilenet validate model.onnx --data records
-mobilenet predict model.onnx images/val/blue-cross
-"""
+VALIDATE_EXPORTED = "mobilenet validate mobilenetv2.onnx --data data/imagenet"
+
+Step = tuple[str, Sequence[str]]
+"""A name and a command."""
 
 
 class Check:
@@ -56,132 +48,110 @@ class Check:
 
     def __init__(self, log: Path) -> None:
         self._log = log
+        self.details = log.with_name(f"{log.stem}-details{log.suffix}")
         self.num_failed = 0
         log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("")
+        for path in (log, self.details):
+            path.write_text("", encoding="utf-8")
 
     def say(self, line: str) -> None:
         """Writes a line for people and to the log."""
         print(line, flush=True)
-        with self._log.open("a") as file:
-            file.write(f"{line}\n")
+        for path in (self._log, self.details):
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
 
-    def run(self, name: str, command: Sequence[str], folder: Path, path: str = "") -> bool:
-        """Runs a command in `folder`, programs of `path` first; says whether it ended well."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "PYTHON"))}
-        environment["PATH"] = os.pathsep.join(filter(None, (path, environment["PATH"])))
-        environment.pop("MFLAGS", None)
+    def run(self, steps: Iterable[Step], folder: Path, programs: str = "") -> bool:
+        """Runs commands in `folder`, programs of `programs` first, up to one that fails."""
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MAKE", "MFLAGS", "PYTHON"))
+        }
+        environment["PATH"] = os.pathsep.join(filter(None, (programs, environment["PATH"])))
+        return all(self._step(name, command, folder, environment) for name, command in steps)
+
+    def _step(
+        self, name: str, command: Sequence[str], folder: Path, environment: dict[str, str]
+    ) -> bool:
         start = time.monotonic()
-        done = subprocess.run(
-            command, cwd=folder, env=environment, text=True, check=False,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        seconds = time.monotonic() - start
-        self.say(f"{'ok    ' if done.returncode == 0 else 'FAILED'} {seconds:6.0f} s  {name}")
-        if done.returncode:
-            self.num_failed += 1
-            self.say(f"exit code {done.returncode}:\n{done.stdout[-3000:]}")
-        elif name in ("make quickstart", "make test"):
-            self.say("\n".join(f"                 {x}" for x in done.stdout.splitlines()[-8:]))
+        with self.details.open("a", encoding="utf-8") as output:
+            # env looks for the program in the PATH that it is given.
+            done = subprocess.run(
+                ["env", *command], cwd=folder, env=environment, check=False,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        self.num_failed += done.returncode != 0
+        verdict = "FAILED" if done.returncode else "ok    "
+        self.say(f"{verdict} {time.monotonic() - start:6.0f} s  {name}")
         return done.returncode == 0
-
-
-def readme_commands(text: str) -> Iterator[str]:
-    """Every line of the README's console blocks that is no step of its own here."""
-    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            command = line.split("  #")[0].removeprefix("$ ").strip()
-            if command and not command.startswith(OWN_STEPS):
-                yield command
-
-
-def made_small(command: str) -> str:
-    """The command as it is printed, with the sample's sizes after it where it trains."""
-    for printed, given in REPLACED.items():
-        command = command.replace(printed, given)
-    trains = "train.py" in command or "mobilenet train" in command
-    return f"{command} {SMALLER}" if trains else command
-
-
-def check_clone(check: Check, clone: Path) -> None:
-    """The commands of the README in a clean clone, as a new user gives them."""
-    python = f"PYTHON={sys.executable}"
-    check.run("make quickstart", ["make", python, "quickstart"], clone)
-    check.run("make test", ["make", python, "test"], clone)
-    programs = str(clone / ".venv" / "bin")
-    check.run("the sample", [f"{programs}/python", "-c", DRAW_SAMPLE], clone)
-    for command in readme_commands((clone / "README.md").read_text(encoding="utf-8")):
-        check.run(f"README: {command}", ["sh", "-c", made_small(command)], clone, programs)
 
 
 def build(check: Check, clone: Path, folder: Path) -> Path | None:
     """The wheel, built from the source distribution."""
-    environment = folder / "build"
-    check.run("environment to build in", [sys.executable, "-m", "venv", str(environment)], folder)
+    environment, dist = folder / "build", folder / "dist"
     python = str(environment / "bin" / "python")
-    check.run("pip install build", [python, "-m", "pip", "install", "-q", "build"], folder)
-    dist = str(folder / "dist")
-    check.run("sdist and wheel", [python, "-m", "build", "--outdir", dist, str(clone)], folder)
-    return next(Path(dist).glob("*.whl"), None)
+    steps: list[Step] = [
+        ("environment to build in", [sys.executable, "-m", "venv", str(environment)]),
+        ("pip install build", [python, "-m", "pip", "install", "-q", "build"]),
+        ("sdist, and the wheel from it", [python, "-m", "build", "-o", str(dist), str(clone)]),
+    ]
+    return next(dist.glob("*.whl")) if check.run(steps, folder) else None
 
 
 def check_wheel(check: Check, wheel: Path, python: str, folder: Path) -> None:
-    """Installs the wheel in an empty environment and runs a small main job outside of the clone."""
+    """Installs the wheel in an empty environment and does the README's job outside of the clone."""
     folder.mkdir()
     environment = folder / "environment"
     programs = str(environment / "bin")
-    label = f"Python {folder.name}"
-    steps = [
-        (f"{label}: empty environment", [python, "-m", "venv", str(environment)]),
-        (f"{label}: pip install {wheel.name}", [f"{programs}/pip", "install", "-q", str(wheel)]),
-        (f"{label}: the sample", [f"{programs}/python", "-c", DRAW_SAMPLE]),
-        *((f"{label}: {line}", shlex.split(line)) for line in SMOKE.strip().splitlines()),
+    small = [readme.as_installed(readme.made_small(x)) for x in readme.imagenet_commands()]
+    job = [["mobilenet", "--version"], ["mobilenet", "--help"], *small, VALIDATE_EXPORTED.split()]
+    steps: list[Step] = [
+        ("empty environment", [python, "-m", "venv", str(environment)]),
+        (f"pip install {wheel.name}", ["pip", "install", "-q", str(wheel)]),
+        ("the miniature tars", ["python", "-c", TARS, str(ROOT / "tests" / "data")]),
+        *((" ".join(words), words) for words in job),
     ]
-    for name, command in steps:
-        program = shutil.which(command[0], path=programs) or command[0]
-        if not check.run(name, [program, *command[1:]], folder, programs):
-            break
+    check.run(((f"{python}: {name}", command) for name, command in steps), folder, programs)
     shutil.rmtree(folder)
 
 
-def supported(candidates: Sequence[str]) -> dict[str, str]:
-    """The interpreters that run, by version such as 3.11; the first of each version."""
-    program = "import sys; print('%d.%d' % sys.version_info[:2])"
-    found: dict[str, str] = {}
-    for candidate in candidates:
-        path = shutil.which(candidate)
-        call = [path or candidate, "-c", program]
-        done = subprocess.run(call, capture_output=True, text=True, check=False) if path else None
-        version = done.stdout.strip() if done and done.returncode == 0 else ""
-        if path and version in {f"3.{minor}" for minor in MINORS}:
-            found.setdefault(version, path)
-    return dict(sorted(found.items(), key=lambda entry: int(entry[0].split(".")[1])))
+def check_clone(check: Check, clone: Path) -> None:
+    """What the README says, in a clean clone, and the notebooks."""
+    make = ["make", f"PYTHON={sys.executable}"]
+    for target in ("quickstart", "test", "notebooks"):
+        check.run([(f"make {target}", [*make, target])], clone)
+    steps: list[Step] = [("the miniature tars", ["python", "-c", TARS, "tests/data"])]
+    steps += [(f"README: {x}", readme.made_small(x)) for x in readme.imagenet_commands()]
+    check.run(steps, clone, str(clone / ".venv" / "bin"))
+
+
+def suitable(check: Check, candidates: Sequence[str]) -> list[str]:
+    """The Pythons that the package can run on; each of the others is a step that failed."""
+    return [x for x in candidates if check.run([(f"{x} is there", [x, "-c", SUITABLE])], ROOT)]
 
 
 def main() -> int:
     """Everything; exit code 1 if a step failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    names = [f"python3.{minor}" for minor in MINORS]
-    parser.add_argument("--pythons", nargs="+", default=[*names, sys.executable])
+    names = [f"python3.{minor}" for minor in range(9, 13)]
+    parser.add_argument("--pythons", nargs="+", default=names)
     parser.add_argument("--log", type=Path, default=ROOT / "build" / "release-check.log")
     arguments = parser.parse_args()
     check = Check(arguments.log)
     describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     commit = subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
-    pythons = supported(arguments.pythons)
-    check.say(f"commit {commit}, {time.strftime('%Y-%m-%d')}, Python {', '.join(pythons)}")
+    check.say(f"commit {commit}, {time.strftime('%Y-%m-%d')}, details in {check.details}")
+    pythons = suitable(check, arguments.pythons)
     with tempfile.TemporaryDirectory(prefix="release-check-") as name:
         folder = Path(name)
         clone = folder / "clone"
         call = ["git", "clone", "--quiet", "--no-local", str(ROOT), str(clone)]
-        if check.run("git clone", call, folder):
+        if check.run([("git clone", call)], folder):
             wheel = build(check, clone, folder)
-            for version, python in pythons.items() if wheel else ():
-                check_wheel(check, wheel, python, folder / version)
+            for number, python in enumerate(pythons if wheel else ()):
+                check_wheel(check, wheel, python, folder / str(number))
             check_clone(check, clone)
-    missing = {f"3.{minor}" for minor in MINORS} - set(pythons)
-    if missing:
-        check.say(f"not found, so not checked: Python {', '.join(sorted(missing))}")
     check.say(f"{check.num_failed} steps failed")
     return 1 if check.num_failed else 0
 

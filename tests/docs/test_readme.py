@@ -12,32 +12,14 @@ from pathlib import Path
 
 import mini_imagenet as mini
 import pytest
+from readme_commands import ROOT, SCRIPTS, commands, imagenet_commands, made_small
 
 from mobilenet import cli
 
-ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SCRIPTS = ("train.py", "validate.py", "export.py")
 # Programs that are not ours: the horovod wheel is built, hosts are reached, and models are served
 # with these.
 OTHERS = ("pip", "mkdir", "printf", "ssh-copy-id", "multi-model-server", "curl")
-# What the five commands need to run in seconds: another size, and no GPU.
-SMALL = (
-    "training.devices=[cpu]",
-    "training.batch_size=9",
-    "training.epochs=1",
-    "schedule.warmup_epochs=0",
-    "model.width_multiplier=0.1",
-    "data.resolution=64",
-    "schedule.learning_rate=0.001",
-)
-
-
-def commands(page: Path) -> list[str]:
-    blocks = re.findall(r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
-    lines = (line for block in blocks for line in block.replace("\\\n", " ").splitlines())
-    return [line for line in lines if line.strip()]
-
 
 ALL = sorted({line for page in PAGES for line in commands(page)})
 
@@ -73,23 +55,17 @@ def test_every_command_has_its_row() -> None:
     assert named == set(commands.choices)
 
 
-def five_commands() -> list[str]:
-    lines = commands(ROOT / "README.md")
-    start = next(i for i, line in enumerate(lines) if line.startswith("mobilenet prepare"))
-    return lines[start : start + 5]
-
-
 def test_from_the_tars_to_the_package(tmp_path: Path) -> None:
     """The five commands as printed but for the size, on a tiny ILSVRC2012 as it is given out."""
     mini.official_tars(tmp_path / "ILSVRC2012")
     for name in ("configs", *SCRIPTS):
         (tmp_path / name).symlink_to(ROOT / name)
-    for line in five_commands():
-        words = [word for word in shlex.split(line) if word not in ("--expect", "published")]
+    lines = imagenet_commands()
+    assert len(lines) == 5
+    for line in lines:
+        words = made_small(line)
         if words[0] == "mobilenet":
             words[:1] = ["python", "-m", "mobilenet"]
-        if words[1] == "train.py":
-            words += SMALL
         call = [sys.executable, *words[1:]]
         done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}: {done.stderr}"

@@ -93,4 +93,4 @@ lock:
 	sed -i '1i # Exact versions for Python 3.9 to 3.12 on Linux; made by `make lock`.' requirements.lock
 
 clean:
-	rm -rf $(VENV) work build dist *.egg-info
+	rm -rf $(VENV) runs/quickstart build dist *.egg-info

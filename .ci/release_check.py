@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 from typing import Iterable, Sequence
@@ -83,7 +84,8 @@ class Check:
             )  # fmt: skip
         self.num_failed += done.returncode != 0
         verdict = "FAILED" if done.returncode else "ok    "
-        self.say(f"{verdict} {time.monotonic() - start:6.0f} s  {name}")
+        shown = textwrap.shorten(name, 110, placeholder=" ...")
+        self.say(f"{verdict} {time.monotonic() - start:6.0f} s  {shown}")
         return done.returncode == 0
 
 

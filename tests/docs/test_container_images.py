@@ -61,3 +61,11 @@ def test_conda_installs_the_lock_file_and_the_package() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     (by_pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
     assert by_pip == ["-r requirements.lock", "-e ."]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/troubleshooting.md"])
+def test_a_page_exchanges_mxnet_as_the_image_does(page: str) -> None:
+    steps = re.search(r"&& (pip uninstall.*)&& (pip install.*)", code(DOCKERFILES[1]))
+    assert steps
+    for step in steps.groups():
+        assert f"`{step.strip().replace('--no-cache-dir ', '')}`" in (ROOT / page).read_text()

@@ -76,6 +76,12 @@ def test_settings_exist(name: str) -> None:
     assert set(quoted) - files <= keys
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_devices_are_quoted_for_the_shell(name: str) -> None:
+    """Its parentheses are syntax: unquoted, the command is refused by bash."""
+    assert not re.search(r"(?<!')training\.devices=\[gpu", text_of(name))
+
+
 def test_tests_that_are_named_exist() -> None:
     file = ""
     named = re.findall(r"`(tests/[\w/]+\.py)?::(test_\w+)`", text_of("docs/reliability.md"))

@@ -21,6 +21,23 @@ from told import ROOT, assert_told, mobilenet
 from mobilenet import __main__ as door
 
 
+def refused_by_make(*words: str, **variables: str) -> str:
+    """The one line that make's target says before make's own."""
+    # As from a terminal, also when these tests are run by make themselves.
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
+    make = shutil.which("make") or "make"
+    call = [make, "-s", "-C", str(ROOT), *words]
+    done = subprocess.run(
+        call, env={**env, **variables}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    message, of_make = done.stderr.splitlines()
+    assert re.match(r"(\S*/)?make: \*\*\*", of_make)
+    return message
+
+
 @pytest.mark.parametrize(
     ("python", "situation"),
     [("", "no Python that MXNet runs on"), ("false", "make with another Python")],
@@ -29,17 +46,19 @@ from mobilenet import __main__ as door
 def test_make_says_which_python_it_needs(
     python: str, situation: str, target: str, tmp_path: Path
 ) -> None:
-    call = ["make", "-s", "-C", str(ROOT), f"PYTHON={python}", f"VENV={tmp_path}/venv", target]
-    # As from a terminal, also when these tests are run by make themselves.
-    env = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
-    }
-    done = subprocess.run(call, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    message, of_make = done.stderr.splitlines()
-    assert_told(message, situation)
-    assert of_make.startswith("make: ***")
+    assert_told(refused_by_make(target, f"PYTHON={python}", f"VENV={tmp_path}/venv"), situation)
     assert not list(tmp_path.iterdir())
+
+
+def test_horovod_without_a_compiler(tmp_path: Path) -> None:
+    (tmp_path / ".ready").touch()  # of an environment that is set up
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    call = ("setup-horovod", f"PYTHON={sys.executable}", f"VENV={tmp_path}")
+    assert_told(refused_by_make(*call, PATH=str(programs)), "no compiler")
+    (programs / "cmake").symlink_to(sys.executable)
+    assert_told(refused_by_make(*call, PATH=str(programs)), "no compiler")
+    assert {path.name for path in tmp_path.iterdir()} == {".ready", "programs"}
 
 
 @pytest.mark.parametrize("version", [(3, 8, 20), (3, 13, 0)])

@@ -17,7 +17,7 @@ import inspect
 import math
 import textwrap
 from pathlib import Path
-from typing import Any, Iterator, Sequence, TypeVar
+from typing import Annotated, Any, Iterator, Sequence, TypeVar
 
 import yaml
 
@@ -43,6 +43,12 @@ from mobilenet.settings_text import (
 )
 
 __all__ = ["Range", "SettingDoc", "SettingError", "documentation", "dump", "load", "loads"]
+
+Fraction = Annotated[float, Range(at_least=0, at_most=1)]
+Positive = Annotated[float, Range(above=0)]
+NotNegative = Annotated[float, Range(at_least=0)]
+Count = Annotated[int, Range(at_least=1)]
+CountOrZero = Annotated[int, Range(at_least=0)]
 
 T = TypeVar("T")
 

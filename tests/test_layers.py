@@ -1,4 +1,7 @@
-"""Who may import whom: a module imports only from rows above its own, and never a sibling."""
+"""Who may import whom: a module imports only from rows above its own, and never a sibling.
+
+And how long files and functions may be.
+"""
 
 import ast
 from pathlib import Path
@@ -9,8 +12,8 @@ PACKAGE = Path(__file__).parent.parent / "mobilenet"
 
 ROWS = {
     "foundation": (
-        "__init__ errors files compat settings_text settings_decode settings config runlog "
-        "run_state run_folder signals meter reporting progress"
+        "__init__ errors files compat settings_text settings_decode settings config_learning "
+        "config runlog run_state run_folder signals meter reporting progress"
     ),
     "pixels": "arrays data.transforms distributed.group",
     "formats": (
@@ -97,3 +100,13 @@ def test_imports_only_from_rows_above(module: str) -> None:
         assert above, f"{module} imports {other}, which is not in a row above it"
     if RANK[module] == list(ROWS).index(MXNET_FREE):
         assert not any(name.split(".")[0] == "mxnet" for name in names), f"{module} imports mxnet"
+
+
+@pytest.mark.parametrize("module", ["__init__", *MODULES])
+def test_files_and_functions_are_short(module: str) -> None:
+    text = (PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < 40, f"{node.name} is longer than 40 lines"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,18 @@ def test_an_unfinished_line_is_never_run(tmp_path: Path) -> None:
     done = ask("mobilenet quickstart", tmp_path, "import sys; sys.modules['argcomplete'] = None")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
     assert not list(tmp_path.iterdir())
+
+
+def test_bash_completes_after_what_the_readme_says() -> None:
+    readme = Path(__file__).parent.parent.parent / "README.md"
+    (switch,) = re.findall(r"`(eval .*?)`", readme.read_text(encoding="utf-8"))
+    # As bash asks when Tab is pressed after `mobilenet quick`.
+    asks = "COMP_LINE='mobilenet quick'; COMP_POINT=15; COMP_TYPE=9; COMP_WORDS=(mobilenet quick)"
+    function = "$(complete -p mobilenet | sed 's/.*-F \\([^ ]*\\).*/\\1/')"
+    program = f"{switch}; {asks}; COMP_CWORD=1; {function} mobilenet; echo ${{COMPREPLY[@]}}"
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    done = subprocess.run(
+        ["bash", "-c", program],
+        env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == "quickstart", done.stderr

@@ -1,4 +1,4 @@
-"""Exports one file per width multiplier and resolution, and tells what each one costs."""
+"""One network per width multiplier and resolution: trains, exports, tells what each one costs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from mobilenet.loading import LoadedModel
 from mobilenet.onnx.exporter import ExportResult, export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.published import target
+from mobilenet.training import train
 
 _NUM_TIMED = 15
 _COLUMNS = ("File", "Bytes", "Parameters", "Multiply-adds", "Latency (ms)", "Top-1 (%)")
@@ -63,6 +65,34 @@ def export_untrained_family(
             describe_untrained(member),
         )
         yield _member(result, member)
+
+
+def published_family(sizes: Sequence[tuple[float, int]], folder: Path) -> Iterator[Member]:
+    """Exports the paper's untrained networks, each with the accuracy that is published for it.
+
+    They cost what trained ones do. Files are named as by `export_untrained_family`.
+
+    Raises:
+        ConfigError: Nothing is published for a pair of width and resolution.
+    """
+    config = Config()
+    for member in export_untrained_family(config, sizes, folder, GraphOptions()):
+        row = target(config.model.dialect, member.width_multiplier, member.resolution)
+        yield dataclasses.replace(member, top1_accuracy=row.top1)
+
+
+def train_family(config: Config, widths: Sequence[float], folder: Path) -> list[Path]:
+    """Trains the configured network once per width; gives the runs, `folder`/width-WIDTH.
+
+    A run that is there goes on from its newest checkpoint; one that is finished stays as it is.
+
+    Raises:
+        UserError, VerificationError, RunStopped: As for `mobilenet.training.train`.
+    """
+    runs = [folder / f"width-{width}" for width in widths]
+    for width, run in zip(widths, runs):
+        train(_with_width(config, width), run, resume=run.exists())
+    return runs
 
 
 def export_family(
@@ -115,10 +145,14 @@ def _row(member: Member) -> tuple[str, ...]:
     )
 
 
+def _with_width(config: Config, width: float) -> Config:
+    model = dataclasses.replace(config.model, width_multiplier=width)
+    return dataclasses.replace(config, model=model)
+
+
 def _resized(config: Config, width: float, resolution: int) -> Config:
     return dataclasses.replace(
-        config,
-        model=dataclasses.replace(config.model, width_multiplier=width),
+        _with_width(config, width),
         data=dataclasses.replace(config.data, resolution=resolution),
         # That of the configuration fits one resolution only.
         validation=dataclasses.replace(config.validation, short_side=None),

@@ -23,7 +23,7 @@ from mobilenet.config import Config
 from mobilenet.data.transforms import TENSORFLOW, EvalTransform
 from mobilenet.errors import DataError, UserError, VerificationError
 from mobilenet.export import export, untrained_network
-from mobilenet.family import export_family
+from mobilenet.family import export_family, published_family
 from mobilenet.loading import LoadedModel, open_model
 from mobilenet.model import DIALECTS, MobileNetV2
 from mobilenet.onnx.examples import example_images
@@ -303,6 +303,15 @@ def test_family_of_models(folder: Path, model: LoadedModel, tmp_path: Path) -> N
     members = list(export_family([model], (32, 64), tmp_path, GraphOptions()))
     assert [member.result.path.name for member in members] == ["net-32.onnx", "net-64.onnx"]
     assert [OnnxModel(member.result.path).resolution for member in members] == [(32, 32), (64, 64)]
+
+
+def test_family_of_published_networks(tmp_path: Path) -> None:
+    (member,) = published_family([(0.35, 96)], tmp_path)
+    assert (member.width_multiplier, member.resolution) == (0.35, 96)
+    assert member.top1_accuracy == 0.455
+    assert OnnxModel(member.result.path).metadata.source == "untrained"
+    with pytest.raises(UserError, match="no accuracy is published"):
+        list(published_family([(0.36, 96)], tmp_path))
 
 
 @pytest.fixture(scope="module")

@@ -67,6 +67,14 @@ def test_the_site_builds(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.py"))
 
 
+def test_every_page_is_in_both_tables_of_contents() -> None:
+    pages = {path.name for path in DOCS.glob("*.md")}
+    listed = re.findall(r"^  - (\S+\.md)$", text_of("mkdocs.yml"), re.M)
+    linked = re.findall(r"^\| \[.+?\]\((\S+\.md)\) \|", text_of("docs/index.md"), re.M)
+    assert sorted(listed) == sorted(pages)
+    assert sorted(linked) == sorted(pages - {"index.md"})
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_settings_exist(name: str) -> None:
     keys = {setting.key for setting in settings.documentation(Config)}

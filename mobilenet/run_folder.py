@@ -52,12 +52,16 @@ def check(run: Path, resume: bool) -> None:
     """
     if resume and not (run / CONFIG).is_file():
         raise UserError(f"{run}: no run to resume (no {CONFIG}); start it without --resume")
-    is_new = not run.exists() or (run.is_dir() and all(p.name == _LOCK for p in run.iterdir()))
-    if not resume and not is_new:
+    if not resume and run.exists() and not (run.is_dir() and _is_empty(run)):
         raise UserError(
             f"{run}: exists already; continue the run with --resume or choose another folder"
             " with --run"
         )
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether there is at most what a process left that was killed before it began the run."""
+    return all(path.name.startswith(".") for path in folder.iterdir())
 
 
 @contextlib.contextmanager

@@ -69,7 +69,10 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
         parts.load_initial_weights()
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.claimed(run))
+        run_folder.check(run, resume)  # another process may have been quicker
         stack.enter_context(run_folder.full_disk_explained(run))
+        if not resume:  # before all else: what a kill leaves is no run, or one to be resumed
+            run_folder.describe(run, config)
         board = run / run_folder.TENSORBOARD if config.log.tensorboard else None
         log = stack.enter_context(contextlib.closing(RunLog(run / run_folder.LOG, board)))
         stop = stack.enter_context(stop_requests())

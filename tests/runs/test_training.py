@@ -24,12 +24,13 @@ from tiny_run import (
     write_records,
 )
 
-from mobilenet import build, checkpoint, settings, trainer
+from mobilenet import build, checkpoint, run_folder, settings, trainer, training
 from mobilenet.averaging import average_checkpoints
 from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
 from mobilenet.config import Config
 from mobilenet.data.reader import Batch
 from mobilenet.data.recordio import RecordFile
+from mobilenet.distributed.group import Group
 from mobilenet.errors import (
     ConfigError,
     DataError,
@@ -43,6 +44,7 @@ from mobilenet.learner import Learner
 from mobilenet.loading import open_model
 from mobilenet.metrics import Counts, Predict
 from mobilenet.run_comparison import compare_runs
+from mobilenet.run_parts import Parts
 from mobilenet.training import train
 from mobilenet.training_step import PendingOutcome
 from mobilenet.validation import validate
@@ -169,6 +171,37 @@ def test_a_mistake_leaves_no_folder(records: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError):
             train(mistaken, run, resume=False)
         assert not run.exists()
+
+
+def test_a_run_killed_before_its_log_can_be_resumed(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    run, short = tmp_path / "run", config(records, "training.epochs=1")
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "RunLog", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(short, run, resume=False)
+    with pytest.raises(UserError, match="continue the run with --resume"):
+        train(short, run, resume=False)
+    assert train(short, run, resume=True) is not None
+
+
+def test_a_folder_that_another_process_took_meanwhile_is_left_alone(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, mine = tmp_path / "run", config(records)
+
+    def parts_while_another_begins(config: Config, group: Group) -> Parts:
+        run_folder.describe(run, Config())
+        return Parts(config, group)
+
+    monkeypatch.setattr(training, "_parts", parts_while_another_begins)
+    with pytest.raises(UserError, match="exists already"):
+        train(mine, run, resume=False)
+    assert settings.load(Config, run / "config.yaml") == Config()
 
 
 def test_minival_is_what_epochs_are_compared_on(tmp_path: Path) -> None:

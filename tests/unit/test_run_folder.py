@@ -26,6 +26,9 @@ def changed(name: str, value: Any, config: Config = Config()) -> Config:  # noqa
 def test_a_new_run_wants_a_new_folder(tmp_path: Path) -> None:
     run_folder.check(tmp_path / "new", resume=False)
     run_folder.check(tmp_path, resume=False)  # empty
+    (tmp_path / ".lock").touch()
+    (tmp_path / f".{run_folder.CONFIG}.x7.yaml").touch()  # a kill came before its final name
+    run_folder.check(tmp_path, resume=False)
     (tmp_path / "log.jsonl").touch()
     with pytest.raises(UserError, match=r"exists already; continue the run with --resume"):
         run_folder.check(tmp_path, resume=False)

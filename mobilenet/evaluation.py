@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from typing import Iterable
 
 from mobilenet.data.reader import Batch
 from mobilenet.distributed.group import ALONE, Group
 from mobilenet.errors import DataError
-from mobilenet.metrics import Counts, Predict, Predictions, joined, score
+from mobilenet.metrics import Counts, NotFiniteError, Predict, Predictions, joined, score
 
 
 def evaluate(predict: Predict, batches: Iterable[Batch], group: Group = ALONE) -> Counts:
     """The counts over all `batches` of all ranks of `group`.
 
     Raises:
-        VerificationError: A logit is not finite.
+        NotFiniteError: A logit is not finite, of whatever rank: all of them raise it.
     """
     total = Counts()
     for batch in batches:
         if not len(batch.labels):  # of the last batch there may be nothing left for this process
             continue
-        total = total.plus(score(predict(batch.data), batch.labels).counts())
+        try:
+            counts = score(predict(batch.data), batch.labels).counts()
+        except NotFiniteError:  # the other ranks still want this one for their batches
+            counts = Counts(len(batch.labels), loss_sum=math.nan)
+        total = total.plus(counts)
     num_images, num_top1, num_top5, loss_sum = group.total(total)
+    if not math.isfinite(loss_sum):
+        raise NotFiniteError
     return Counts(int(num_images), int(num_top1), int(num_top5), loss_sum)
 
 
@@ -29,7 +36,7 @@ def collect(predict: Predict, batches: Iterable[Batch]) -> Predictions:
     """The answer to every image of `batches`, in their order.
 
     Raises:
-        VerificationError: A logit is not finite.
+        NotFiniteError: A logit is not finite.
         DataError: There is no image.
     """
     parts = [score(predict(batch.data), batch.labels) for batch in batches]

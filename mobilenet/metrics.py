@@ -20,6 +20,13 @@ Floats = npt.NDArray[np.float64]
 _NUM_KEPT = 5
 
 
+class NotFiniteError(VerificationError):
+    """A logit is infinite or not a number, so that no answer could be trusted."""
+
+    def __init__(self) -> None:
+        super().__init__("the network's output is not finite: its weights have diverged")
+
+
 class Counts(NamedTuple):
     """Sums over images; fractions and means are taken from them at the very end."""
 
@@ -98,10 +105,10 @@ def score(logits: Logits, labels: Labels) -> Predictions:
     """The answers that the logits `(N, classes)` are; among equal logits the lower class is first.
 
     Raises:
-        VerificationError: A logit is not finite, so that no answer could be trusted.
+        NotFiniteError: A logit is not finite.
     """
     if not np.isfinite(logits).all():
-        raise VerificationError("the network's output is not finite: its weights have diverged")
+        raise NotFiniteError
     columns = labels.astype(np.int64)[:, None]
     best = _best(logits, min(_NUM_KEPT, logits.shape[1]))
     log_probabilities = log_softmax(logits)

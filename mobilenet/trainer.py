@@ -26,7 +26,7 @@ from mobilenet.errors import RunStopped, VerificationError
 from mobilenet.evaluation import evaluate
 from mobilenet.graphs import training_form
 from mobilenet.learner import Learner, is_finite
-from mobilenet.metrics import Counts
+from mobilenet.metrics import Counts, NotFiniteError
 from mobilenet.reporting import Plan, Reporter, StepReport
 from mobilenet.run_parts import Parts
 from mobilenet.run_state import EpochRecord, Metrics, Progress
@@ -168,7 +168,7 @@ class Trainer:
         outcome, self._in_flight = self._in_flight.read(), None
         step = self._progress.step - 1
         if not outcome.is_finite:
-            raise self._not_finite("the loss or its gradient is", step)
+            raise self._not_finite("the loss or its gradient is")
         self._progress.epoch_metrics = self._progress.epoch_metrics.plus(outcome.metrics)
         self._reporter.step_done(
             StepReport(step + 1, *outcome, learning_rate=self._learning_rate(step))
@@ -179,9 +179,14 @@ class Trainer:
         """Validates, and keeps what was reached."""
         deployed = self._recalibrated()
         arrays = deployed or self._parts.learner.groups()[self._parts.learner.trained]
+        if not is_finite(arrays):  # no later loss has seen the epoch's last update
+            raise self._not_finite("a parameter is")
         predict = build.predictor_of(self._config, arrays)
         batches = self._until(stop, self._parts.eval_reader.batches())
-        counts = evaluate(predict, batches, self._group)
+        try:
+            counts = evaluate(predict, batches, self._group)
+        except NotFiniteError as error:
+            raise self._not_finite("the network's output is") from error
         wanted = len(self._parts.eval_reader.records)  # each counts once
         if counts.num_images != wanted:
             raise VerificationError(f"validation took {counts.num_images} images, not {wanted}")
@@ -234,7 +239,7 @@ class Trainer:
         learner, keep = self._parts.learner, self._config.checkpoint
         groups = {**learner.groups(), **deployed}
         if not all(map(is_finite, groups.values())):
-            raise self._not_finite("a parameter is", self._progress.step - 1)
+            raise self._not_finite("a parameter is")
         state = State(
             self._progress,
             settings.dump(self._config),
@@ -249,7 +254,8 @@ class Trainer:
         self._log.record("checkpoint", step=self._progress.step, path=path.name)
         return path
 
-    def _not_finite(self, what: str, step: int) -> _NotFiniteError:
+    def _not_finite(self, what: str) -> _NotFiniteError:
+        step = self._progress.step - 1
         paths = checkpoint.checkpoint_paths(self._run)
         last = f"the last good checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
         epoch = step // self._steps_per_epoch + 1

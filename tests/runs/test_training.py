@@ -310,6 +310,34 @@ def test_more_faults_than_rollbacks_end_the_run(
         train(config(records, "training.rollbacks=1"), tmp_path / "run", resume=False)
 
 
+@pytest.mark.parametrize(
+    ("value", "what"), [(np.inf, "a parameter is"), (1e16, "the network's output is")]
+)
+def test_the_last_update_of_an_epoch_is_looked_at_like_the_others(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float, what: str
+) -> None:
+    """No loss of the epoch has seen it; its validation is the first that could go wrong."""
+    step_of_learner, faults_left = Learner.step, iter(range(2))
+
+    def step(self: Learner, batch: Batch, number: int, rate: float) -> PendingOutcome:
+        outcome = step_of_learner(self, batch, number, rate)
+        if number == STEPS_PER_EPOCH - 1 and next(faults_left, None) is not None:
+            for name, array in self.groups()["parameters"].items():
+                if name.endswith("gamma"):
+                    array[:] = value
+        return outcome
+
+    monkeypatch.setattr(Learner, "step", step)
+    short = ("training.epochs=1", "training.ema_decay=null", "model.activation=relu")
+    with pytest.raises(VerificationError) as caught:
+        train(config(records, *short), tmp_path / "stopped", resume=False)
+    assert str(caught.value).startswith(f"{what} no longer finite at step 7 (epoch 1, learning")
+    assert "step-00000006; try a lower schedule.learning_rate" in str(caught.value)
+    train(config(records, *short, "training.rollbacks=1"), tmp_path / "run", resume=False)
+    (rollback,) = (e for e in events(tmp_path / "run") if e["event"] == "rollback")
+    assert rollback["step"] == 6
+
+
 def test_fine_tuning_with_other_classes(finished: Path, records: Path, tmp_path: Path) -> None:
     start = checkpoint.weights_file(checkpoint.best_checkpoint(finished))
     settings_ = (

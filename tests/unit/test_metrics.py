@@ -1,10 +1,13 @@
 """Answers and counts against their definitions, written out for one image at a time."""
 
+from typing import Sequence
+
 import numpy as np
 import pytest
 from scipy import special
 
 from mobilenet.data.reader import Batch
+from mobilenet.distributed.group import Group
 from mobilenet.errors import DataError, VerificationError
 from mobilenet.evaluation import collect, evaluate
 from mobilenet.metrics import Counts, log_softmax, score
@@ -66,6 +69,24 @@ def test_a_model_of_three_classes_has_three_answers() -> None:
 def test_a_logit_that_is_not_finite_ends_the_validation(wrong: float) -> None:
     with pytest.raises(VerificationError, match="not finite"):
         score(np.array([[0, wrong]], np.float32), np.array([0], np.int32))
+
+
+def test_all_ranks_learn_of_a_logit_that_is_not_finite() -> None:
+    """Also the ones whose own are, and none before the last batch, for which the others wait."""
+
+    class Asked(Group):
+        def total(self, values: Sequence[float]) -> list[float]:
+            totals.append(list(values))
+            return list(values)
+
+    totals: list[list[float]] = []
+    logits, labels = random_answers()
+    logits[0, 0] = np.inf
+    with pytest.raises(VerificationError, match="not finite"):
+        evaluate(lambda data: data, batches(logits, labels, 7), Asked())
+    ((num_images, *_, loss_sum),) = totals
+    assert num_images == len(labels)
+    assert np.isnan(loss_sum)
 
 
 def test_log_softmax_of_large_logits() -> None:

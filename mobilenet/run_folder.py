@@ -40,8 +40,9 @@ _FREE = (
 # ... or only how the same batch is computed, as when a device is lost: BatchNorm then sees other
 # parts of it, so that the run goes on, but no longer bit for bit.
 _FREE_WITH_EFFECT = ("training.devices", "training.accumulation", "distributed.")
-# These schedules do not depend on where the run ends; others would have been different all along.
-_OPEN_ENDED = ("step", "exponential", "constant")
+# Whether the length of the run is of the former or of the latter depends on the schedule: these end
+# with the run, so that they would have been different all along.
+_ENDS_WITH_RUN = ("cosine", "polynomial")
 
 
 def check(run: Path, resume: bool) -> None:
@@ -138,19 +139,19 @@ def check_changes(began: Config, given: Config, run: Path) -> list[str]:
     """
     before, after = flat(began), flat(given)
     changed = [name for name in before if before[name] != after[name]]
-    free = _FREE + (("training.epochs",) if given.schedule.name in _OPEN_ENDED else ())
+    epochs, is_bound = ("training.epochs",), given.schedule.name in _ENDS_WITH_RUN
+    free = _FREE if is_bound else _FREE + epochs
+    with_effect = _FREE_WITH_EFFECT + epochs if is_bound else _FREE_WITH_EFFECT
     for name in changed:
-        if not name.startswith((*free, *_FREE_WITH_EFFECT)):
-            shape = given.schedule.name
-            why = f" (the '{shape}' schedule ends with them)" if name == "training.epochs" else ""
+        if not name.startswith((*free, *with_effect)):
             raise ConfigError(
                 f"{run}: the run began with {name} = {before[name]} and cannot continue with"
-                f" {after[name]}{why}: give the old value, or start another run"
+                f" {after[name]}: give the old value, or start another run"
             )
     return [
         f"{name}: {before[name]} -> {after[name]}"
         for name in changed
-        if name.startswith(_FREE_WITH_EFFECT)
+        if name.startswith(with_effect)
     ]
 
 

@@ -146,6 +146,23 @@ def test_resuming_with_another_setting_names_it(finished: Path, records: Path) -
         train(other, finished, resume=True)
 
 
+def test_a_finished_run_is_prolonged(finished: Path, records: Path, tmp_path: Path) -> None:
+    """From where it was, at the rates of the longer schedule; that it is another one is said."""
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    longer = config(records, "training.recalibration_batches=2", "training.epochs=3")
+    result = train(longer, run, resume=True)
+    assert result is not None
+    assert read_checkpoint(checkpoint_paths(run)[-1]).state.progress.step == 3 * STEPS_PER_EPOCH
+    assert [e["text"] for e in events(run) if e["event"] == "warning"] == [
+        "no longer bit for bit the run that it was: training.epochs: 2 -> 3"
+    ]
+    rates = {e["step"]: e["learning_rate"] for e in events(run) if e["event"] == "progress"}
+    schedule = build.schedule(longer, STEPS_PER_EPOCH)
+    for step in range(2 * STEPS_PER_EPOCH + 1, 3 * STEPS_PER_EPOCH + 1):
+        assert rates[step] == pytest.approx(schedule(step - 1))
+
+
 def test_resuming_on_other_records_is_refused(
     finished: Path, records: Path, tmp_path: Path
 ) -> None:

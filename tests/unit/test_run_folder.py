@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mobilenet import run_folder, settings
-from mobilenet.config import Config
+from mobilenet.config import Config, ScheduleConfig
 from mobilenet.errors import ConfigError, DataError, UserError, VerificationError
 
 
@@ -94,7 +94,6 @@ def test_changes_without_effect_are_free(name: str, value: Any) -> None:
         ("schedule.learning_rate", 0.1),
         ("training.seed", 1),
         ("training.batch_size", 512),
-        ("training.epochs", 200),
         ("training.ema_decay", 0.999),
     ],
 )
@@ -103,11 +102,24 @@ def test_changes_that_make_another_run_are_refused_by_name(name: str, value: Any
         run_folder.check_changes(Config(), changed(name, value), Path("run"))
 
 
-@pytest.mark.parametrize("schedule", ["constant", "exponential"])
-def test_a_schedule_without_end_may_be_prolonged(schedule: str) -> None:
-    began = changed("schedule.name", schedule)
+@pytest.mark.parametrize(
+    ("schedule", "changes"),
+    [
+        ("constant", []),
+        ("exponential", []),
+        ("step", []),
+        ("cosine", ["training.epochs: 150 -> 300"]),
+        ("polynomial", ["training.epochs: 150 -> 300"]),
+    ],
+)
+def test_a_run_may_be_prolonged_which_some_schedules_notice(
+    schedule: str, changes: list[str]
+) -> None:
+    milestones = (50.0,) if schedule == "step" else ()
+    shape = ScheduleConfig(name=schedule, milestones=milestones)  # type: ignore[arg-type]
+    began = dataclasses.replace(Config(), schedule=shape)
     longer = changed("training.epochs", 300, began)
-    assert run_folder.check_changes(began, longer, Path("run")) == []
+    assert run_folder.check_changes(began, longer, Path("run")) == changes
 
 
 def test_a_lost_device_is_no_obstacle_but_is_named() -> None:

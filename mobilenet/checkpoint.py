@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
@@ -44,6 +44,7 @@ class State:
         data: Digests of the record files by split.
         weights: The group of arrays that is validated and exported.
         package_version: That wrote the checkpoint.
+        arithmetic: What else the last bits of the arrays depend on, by name.
     """
 
     progress: Progress
@@ -51,6 +52,7 @@ class State:
     data: dict[str, str]
     weights: str
     package_version: str = __version__
+    arithmetic: dict[str, str] = field(default_factory=dict)
 
     @property
     def record(self) -> EpochRecord | None:

@@ -148,11 +148,13 @@ def check_changes(began: Config, given: Config, run: Path) -> list[str]:
                 f"{run}: the run began with {name} = {before[name]} and cannot continue with"
                 f" {after[name]}: give the old value, or start another run"
             )
-    return [
-        f"{name}: {before[name]} -> {after[name]}"
-        for name in changed
-        if name.startswith(with_effect)
-    ]
+    noticed = {name: before[name] for name in changed if name.startswith(with_effect)}
+    return differences(noticed, after)
+
+
+def differences(began: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """The values of `began` that are others in `given`, each with both."""
+    return [f"{name}: {old} -> {given[name]}" for name, old in began.items() if old != given[name]]
 
 
 def flat(config: Config) -> dict[str, Any]:

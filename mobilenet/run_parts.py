@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 from mobilenet import build, run_folder
 from mobilenet.config import Config
 from mobilenet.distributed.group import Group
+from mobilenet.graphs import training_form
 from mobilenet.learner import Learner
 
 
 class Parts:
-    """What a run is made of."""
+    """What a run is made of.
+
+    Attributes:
+        arithmetic: What the last bits depend on besides the settings, by name.
+    """
 
     def __init__(self, config: Config, group: Group) -> None:
         self.group = group
@@ -18,6 +25,10 @@ class Parts:
         self.eval_reader = build.eval_reader(config, self.split, group)
         self.schedule = build.schedule(config, self.reader.steps_per_epoch)
         self.learner = Learner(config, group)
+        self.arithmetic = {
+            "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"],
+            "training graph": training_form(build.contexts(config)).name,
+        }
         self.data_digests = {
             split: run_folder.records_digest(reader.records.path)
             for split, reader in (("train", self.reader), (self.split, self.eval_reader))

@@ -72,7 +72,10 @@ class Trainer:
             began = settings.load(Config, self._run / run_folder.CONFIG)
         else:
             began = settings.loads(Config, saved.state.config, str(saved.path))
-        for change in run_folder.check_changes(began, self._config, self._run):
+        changes = run_folder.check_changes(began, self._config, self._run)
+        if saved is not None:
+            changes += run_folder.differences(saved.state.arithmetic, self._parts.arithmetic)
+        for change in changes:
             self._log.warn(f"no longer bit for bit the run that it was: {change}")
         self._go_back_to(saved)
 
@@ -245,6 +248,7 @@ class Trainer:
             settings.dump(self._config),
             self._parts.data_digests,
             weights=next(iter(deployed), learner.trained),
+            arithmetic=self._parts.arithmetic,
         )
         path = checkpoint.path_of(self._run, state)
         if self._keeps_files:

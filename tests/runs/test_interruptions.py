@@ -26,6 +26,7 @@ from tiny_run import (
 from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
 
 NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
+STEP_SECONDS = 0.3
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +39,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def kill_when(child: subprocess.Popen[str], is_time: Callable[[], bool]) -> bool:
-    """Kills the process when it is time; whether it was still running."""
+def kill_when(
+    child: subprocess.Popen[str], is_time: Callable[[], bool], delay_seconds: float = 0
+) -> bool:
+    """Kills the process so long after it is time; whether it was still running."""
     while child.poll() is None and not is_time():
         time.sleep(0.001)
+    time.sleep(delay_seconds)
     child.kill()
     child.communicate()
     return child.returncode == -signal.SIGKILL
 
 
-def finish(folder: Path, run: str) -> None:
+def finish(folder: Path, run: str, whole: str = "whole", num_threads: int = 1) -> None:
     """Resumes until the end, which has to be that of the whole run."""
     resume = ["--resume"] if (folder / run / "config.yaml").exists() else []
-    done = train(folder, run, *resume)
+    done = train(folder, run, *resume, num_threads=num_threads)
     assert done.returncode == 0, done.stderr
-    assert digests(folder / run) == digests(folder / "whole")
+    assert digests(folder / run) == digests(folder / whole)
 
 
 def resumed(folder: Path, run: str) -> subprocess.Popen[str]:
@@ -61,12 +65,16 @@ def resumed(folder: Path, run: str) -> subprocess.Popen[str]:
 
 
 def kill_at_random(folder: Path, run: str, num_kills: int, seed: int) -> None:
-    """Kills a run again and again, a random time after it has reached a random step."""
+    """Kills a run again and again, a random part of a step after it has reached a random step.
+
+    What it does then is to compute, to read, to log or to save.
+    """
     generator = random.Random(seed)
     for _ in range(num_kills):
         after = last_step(folder / run) + generator.randrange(3)
         child = resumed(folder, run)
-        kill_when(child, lambda after=after: last_step(folder / run) > after)
+        delay_seconds = generator.uniform(0, STEP_SECONDS)
+        kill_when(child, lambda after=after: last_step(folder / run) > after, delay_seconds)
         if last_step(folder / run) >= NUM_STEPS:
             shutil.rmtree(folder / run)  # it was too quick: begin again
 
@@ -80,6 +88,26 @@ def test_killed_at_random_moments(folder: Path) -> None:
 def test_killed_thirty_times(folder: Path) -> None:
     kill_at_random(folder, "killed30", num_kills=30, seed=1)
     finish(folder, "killed30")
+
+
+def test_killed_with_two_threads(folder: Path) -> None:
+    """Who adds what is as fixed as with one thread."""
+    whole = train(folder, "whole2", num_threads=2)
+    assert whole.returncode == 0, whole.stderr
+    child = start(folder, "killed2", num_threads=2)
+    assert kill_when(child, lambda: last_step(folder / "killed2") > 4, STEP_SECONDS / 2)
+    finish(folder, "killed2", "whole2", num_threads=2)
+
+
+def test_another_number_of_threads_is_told(folder: Path) -> None:
+    run = folder / "threads"
+    shutil.copytree(folder / "whole", run)
+    done = train(folder, "threads", "--resume", num_threads=2)
+    assert done.returncode == 0, done.stderr
+    (warning,) = (line for line in done.stderr.splitlines() if line.startswith("warning"))
+    assert warning == (
+        "warning: no longer bit for bit the run that it was: OMP_NUM_THREADS: 1 -> 2"
+    )
 
 
 def test_killed_while_it_saves(folder: Path) -> None:
@@ -116,8 +144,7 @@ def test_stopped_by_signal(folder: Path, number: signal.Signals, exit_code: int)
     )
     assert read_checkpoint(newest).state.progress.step == last_step(folder / run) < NUM_STEPS
     assert events(folder / run)[-1]["event"] == "stop"
-    if number == signal.SIGTERM:  # a minute saved: after Ctrl-C the checkpoint is of the same kind
-        finish(folder, run)
+    finish(folder, run)
 
 
 def test_a_damaged_newest_checkpoint_costs_only_time(folder: Path) -> None:

@@ -64,13 +64,13 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def train(
-    folder: Path, run: str, *arguments: str, **options: Any
+    folder: Path, run: str, *arguments: str, num_threads: int = 1, **options: Any
 ) -> subprocess.CompletedProcess[str]:
     """Trains in a process of its own."""
     return subprocess.run(
         command(folder, run, *arguments),
         cwd=folder,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "OMP_NUM_THREADS": str(num_threads)},
         capture_output=True,
         text=True,
         check=False,
@@ -78,12 +78,12 @@ def train(
     )
 
 
-def start(folder: Path, run: str, *arguments: str) -> subprocess.Popen[str]:
+def start(folder: Path, run: str, *arguments: str, num_threads: int = 1) -> subprocess.Popen[str]:
     """Starts training in a process of its own."""
     return subprocess.Popen(
         command(folder, run, *arguments),
         cwd=folder,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "OMP_NUM_THREADS": str(num_threads)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

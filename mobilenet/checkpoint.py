@@ -226,6 +226,17 @@ def weights_file(path: Path) -> Path:
     return path / _file_name(read_checkpoint(path).state.weights)
 
 
+def parameters_at(path: Path) -> Path:
+    """The file of parameters that `path` stands for: that file, a checkpoint, or a run's best one.
+
+    Raises:
+        WeightsError: The folder is neither a checkpoint nor a run with one that was validated.
+    """
+    if not path.is_dir():
+        return path
+    return weights_file(path if (path / _STATE).is_file() else best_checkpoint(path))
+
+
 def prune(run: Path, keep_last: int, keep_every_epochs: int | None) -> None:
     """Deletes all checkpoints but some.
 

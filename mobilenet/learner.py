@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenet import build, freezing, initializer, norm_statistics, unfolding, weights
-from mobilenet.checkpoint import Arrays, Checkpoint
+from mobilenet.checkpoint import Arrays, Checkpoint, parameters_at
 from mobilenet.config import Config
 from mobilenet.data.reader import Batch
 from mobilenet.distributed.group import ALONE, Group
@@ -64,11 +64,11 @@ class Learner:
         BatchNorm was folded into the weights it gets the statistics of `batches`, a few of them.
 
         Raises:
-            WeightsError: The file cannot be read or does not fit the network.
+            WeightsError: They cannot be read or do not fit the network.
         """
         if self._config.training.initial_weights is None:
             return
-        path = Path(self._config.training.initial_weights)
+        path = parameters_at(Path(self._config.training.initial_weights))
         arrays = weights.read_parameters(path)
         own, given = _classifier(self._arrays), _classifier(arrays)
         if {n: a.shape for n, a in own.items()} != {n: a.shape for n, a in given.items()}:

@@ -117,12 +117,13 @@ class Trainer:
             run_folder.describe(self._run, self._config)
         parts = self._parts
         form = training_form(build.contexts(self._config))
+        at_random = "; the classifier starts at random" if parts.learner.random_start else ""
         self._log.write(
             "start",
             f"{self._run}: from step {self._progress.step} of"
             f" {self._config.training.epochs * self._steps_per_epoch},"
             f" {self._steps_per_epoch} to an epoch; validation on {parts.split}.rec;"
-            f" {form.name} graph: {form.reason}",
+            f" {form.name} graph: {form.reason}{at_random}",
             step=self._progress.step,
             steps_per_epoch=self._steps_per_epoch,
             num_train_records=len(parts.reader.records),

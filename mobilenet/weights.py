@@ -81,7 +81,9 @@ def read_arrays(path: Path) -> dict[str, mx.nd.NDArray]:
         with path.open("rb") as file:
             magic = file.read(len(_MAGIC))
         if magic != _MAGIC:
-            raise WeightsError(f"{path}: not a file of MXNet parameters (.params)")
+            is_other = path.suffix != ".params"
+            advice = "; `mobilenet import` makes one of other programs' weights" if is_other else ""
+            raise WeightsError(f"{path}: not a file of MXNet parameters (.params){advice}")
         arrays = mx.nd.load(str(path))
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error

@@ -355,7 +355,9 @@ def test_the_last_update_of_an_epoch_is_looked_at_like_the_others(
     assert rollback["step"] == 6
 
 
-def test_fine_tuning_with_other_classes(finished: Path, records: Path, tmp_path: Path) -> None:
+def test_fine_tuning_with_other_classes(
+    finished: Path, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     start = checkpoint.weights_file(checkpoint.best_checkpoint(finished))
     settings_ = (
         f"training.initial_weights={start}",
@@ -375,10 +377,11 @@ def test_fine_tuning_with_other_classes(finished: Path, records: Path, tmp_path:
     assert tuned["classifier_weight"].shape[0] == 12
     first = events(tmp_path / "tuned")[0]
     assert first["random_start"] == ["classifier_bias", "classifier_weight"]
+    assert "; the classifier starts at random\n" in capsys.readouterr().err
 
 
 def test_fine_tuning_takes_a_classifier_that_fits(
-    finished: Path, records: Path, tmp_path: Path
+    finished: Path, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = checkpoint.weights_file(checkpoint.best_checkpoint(finished))
     tuned = config(
@@ -386,6 +389,32 @@ def test_fine_tuning_takes_a_classifier_that_fits(
     )
     train(tuned, tmp_path / "run", resume=False)
     assert events(tmp_path / "run")[0]["random_start"] == []
+    assert "at random" not in capsys.readouterr().err
+
+
+def test_weights_to_start_from_may_be_a_run_or_a_checkpoint(
+    finished: Path, records: Path, tmp_path: Path
+) -> None:
+    best = checkpoint.best_checkpoint(finished)
+    other = next(path for path in checkpoint_paths(finished) if path != best)
+    for start, expected in ((finished, best), (best, best), (other, other)):
+        learner = Learner(config(records, f"training.initial_weights={start}"))
+        learner.load_initial_weights(iter(()))
+        weights = mx.nd.load(str(checkpoint.weights_file(expected)))
+        for name, array in learner.groups()["parameters"].items():
+            assert (array.asnumpy() == weights[name].asnumpy()).all(), name
+
+
+def test_weights_to_start_from_that_are_none(records: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "weights.npz"
+    foreign.write_bytes(b"PK of another program")
+    messages = {
+        tmp_path: "has no checkpoint that was validated yet",
+        foreign: r"\(.params\); `mobilenet import` makes one of other programs' weights",
+    }
+    for start, message in messages.items():
+        with pytest.raises(WeightsError, match=message):
+            Learner(config(records, f"training.initial_weights={start}")).load_initial_weights(())
 
 
 def test_initial_weights_of_another_width_are_refused(

@@ -78,7 +78,7 @@ class AugmentationConfig:
     pca_noise: NotNegative = 0.0
     """Standard deviation of the colour shift along ImageNet's principal components (AlexNet)."""
     random_erasing: Fraction = 0.0
-    """Probability that a random rectangle is overwritten with noise."""
+    """Probability that a random rectangle is painted over with the mean colour."""
     mixup: NotNegative = 0.0
     """Alpha of the Beta distribution that blends pairs of images; 0 for none."""
     cutmix: NotNegative = 0.0

@@ -34,6 +34,13 @@ class StepReport(NamedTuple):
     learning_rate: float
 
 
+def _short_times(epoch_left: float, run_left: float) -> str:
+    """Both in hours and minutes, which a run of hours needs, or in minutes and seconds."""
+    unit, sign = (3600, "h") if run_left >= 3600 else (60, "")
+    pairs = (divmod(int(seconds * 60 / unit), 60) for seconds in (epoch_left, run_left))
+    return "/".join(f"{large}:{small:02}" for large, small in pairs) + sign
+
+
 class Reporter:
     """Follows the epochs of a run and writes `progress` and `epoch` events to its log."""
 
@@ -81,6 +88,10 @@ class Reporter:
             f" rate {report.learning_rate:.3g}, {speed.images_per_second:.0f} images/s,"
             f" waits for data {100 * speed.data_wait:.0f} %,"
             f" left {tqdm.format_interval(epoch_left)} of {tqdm.format_interval(run_left)}",
+            # With its bar this has to fit into 80 columns.
+            f"{window.loss:.3f} {100 * window.top1:.1f}% lr{report.learning_rate:.2g}"
+            f" {speed.images_per_second:.0f}/s wait{100 * speed.data_wait:.0f}%"
+            f" {_short_times(epoch_left, run_left)}",
             step=report.step,
             loss=window.loss,
             top1=window.top1,

@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from mobilenet.errors import UserError
 
-# Without tqdm's own speed and time left, which `progress` tells better, a terminal has room for it.
-_BAR_FORMAT = "{desc}: |{bar:10}| {n_fmt}/{total_fmt}{postfix}"
+# Without tqdm's own speed and time left, which `progress` tells better, a terminal has room for it;
+# the bar takes what is left of the width.
+_BAR_FORMAT = "{desc}: |{bar}| {n_fmt}/{total_fmt}{postfix}"
 
 
 class RunLog:
@@ -58,11 +59,11 @@ class RunLog:
         """Records a `warning`."""
         self.write("warning", f"warning: {text}", text=text)
 
-    def progress(self, line: str, **values: Any) -> None:
-        """Records a `progress` event; people see `line`, beside the bar if there is one."""
+    def progress(self, line: str, short: str, **values: Any) -> None:
+        """Records a `progress` event; people see `line`, or `short` beside a bar."""
         self.record("progress", **values)
         if self._bar is not None and not self._bar.disable:
-            self._bar.set_postfix_str(line)
+            self._bar.set_postfix_str(short)
         else:
             tqdm.write(f"{self._label}: {line}", file=self._stream)
 

@@ -148,7 +148,9 @@ def test_bars_keep_to_the_width_of_a_terminal(job: Path, tmp_path: Path) -> None
     train = ["train", "mein Lauf.yaml", "--run", str(tmp_path / "run")]
     shown = on_terminal([sys.executable, "-m", "mobilenet", *train], job, 80)
     bars = [line for line in shown if re.search(r": +\|.*\| \d+/\d+", line)]
-    assert any(line.startswith("epoch 1/1: ") and "loss" in line for line in bars)
+    # Loss, top-1, rate, images per second, waiting and times left, all of it.
+    whole = r"epoch 1/1: \|.+\| 5/5, \d+\.\d{3} \d+\.\d% lr0\.02 \d+/s wait\d+% 0:00/0:00 *"
+    assert any(re.fullmatch(whole, line) for line in bars), bars
     assert max(map(len, bars)) <= 80
 
 

@@ -66,6 +66,36 @@ def test_progress_and_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("steps_per_epoch", "num_epochs", "told"),
+    [
+        (5004, 150, "10.500 100.0% lr4.9e-05 10/s wait20% 2:46/416:59h"),
+        (4, 3, "10.500 100.0% lr4.9e-05 10/s wait20% 0:04/0:20"),
+    ],
+)
+def test_the_bar_tells_all_within_80_columns(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    steps_per_epoch: int,
+    num_epochs: int,
+    told: str,
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(reporting, "Meter", FakeMeter)
+    stream = Terminal()
+    log = RunLog(tmp_path / "log.jsonl", stream=stream)
+    reporter = Reporter(log, Plan(num_epochs, steps_per_epoch, every_steps=2))
+    reporter.start_epoch(1, num_done=1)
+    reporter.step_done(StepReport(2, Metrics(20, 210.0, 20), 1.5, 4.9e-5))
+    shown = stream.getvalue().split("\r")[-1]
+    log.close()
+    assert shown.rstrip().endswith(f"| 2/{steps_per_epoch}, {told}")
+    assert len(shown.replace(" " * 10, "")) < 80  # the bar itself takes what is left
+
+
 def test_curves_are_a_picture_of_every_run(tmp_path: Path) -> None:
     history = [record(epoch, 0.1 * epoch) for epoch in range(1, 5)]
     sizes = []

@@ -39,7 +39,7 @@ def test_progress_is_a_line_where_there_is_no_terminal(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "log.jsonl", stream=stream)
     log.start_bar("epoch 1/2", total=10, done=0)
     log.advance_bar()
-    log.progress("loss 1.5", step=1)
+    log.progress("loss 1.5", "1.5", step=1)
     log.close()
     assert stream.getvalue() == "epoch 1/2: loss 1.5\n"
 
@@ -49,11 +49,12 @@ def test_progress_moves_a_bar_on_a_terminal(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "log.jsonl", stream=stream)
     log.start_bar("epoch 1/2", total=10, done=4)
     log.advance_bar()
-    log.progress("loss 1.5", step=5)
+    log.progress("loss 1.5", "1.5%", step=5)
     log.close()
     assert "epoch 1/2" in stream.getvalue()
     assert "5/10" in stream.getvalue()
-    assert "loss 1.5" in stream.getvalue()
+    assert "1.5%" in stream.getvalue()
+    assert "loss" not in stream.getvalue()
     assert records(tmp_path / "log.jsonl")[0]["event"] == "progress"
 
 

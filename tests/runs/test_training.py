@@ -119,10 +119,13 @@ def test_what_was_validated_is_what_is_deployed(finished: Path) -> None:
         assert (values == averaged[name]).all() == ("running" not in name), name
 
 
-def test_weights_without_recalibration_are_the_averages(finished: Path, records: Path) -> None:
-    step = next(p for p in checkpoint_paths(finished) if p.name.endswith("-epoch-0002"))
-    averaged, trained = arrays(step, "average"), arrays(step)
+def test_weights_without_recalibration_are_the_averages(records: Path, tmp_path: Path) -> None:
+    result = train(config(records, "training.epochs=1"), tmp_path / "run", resume=False)
+    assert checkpoint.weights_file(result.best) == result.best / "average.params"
+    assert not (result.best / "deployed.params").exists()
+    averaged, trained = arrays(result.best, "average"), arrays(result.best)
     assert (averaged["head_conv_weight"] != trained["head_conv_weight"]).any()
+    assert validate(open_model(tmp_path / "run")).counts.top1 == result.record.top1
 
 
 def test_a_new_run_is_refused_where_one_is(finished: Path, records: Path) -> None:

@@ -4,12 +4,15 @@ import itertools
 import re
 from pathlib import Path
 
+import mxnet as mx
 import pytest
 
 from mobilenet import build, settings
 from mobilenet.complexity import complexity
 from mobilenet.config import Config
+from mobilenet.data.ilsvrc import NUM_IMAGES
 from mobilenet.graphs import symbol_of
+from mobilenet.initializer import initialize
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 # Trainable parameters and multiply-adds at the configured resolution.
@@ -43,6 +46,11 @@ def test_configuration(path: Path) -> None:
     assert (cost.num_parameters, cost.multiply_adds) == GOLDEN[name]
     build.eval_transform(config)
     build.train_transform(config)
+    rates = build.schedule(config, steps_per_epoch=10)
+    assert all(rates(step) >= 0 for step in range(10 * config.training.epochs))
+    network = build.network(config)
+    initialize(network, [mx.cpu()], seed=0, form=config.training.initializer)
+    build.optimizer(config, network)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
@@ -51,25 +59,45 @@ def test_first_line_is_the_command(path: Path) -> None:
     assert first.startswith(("# python train.py", "# python validate.py", "# make "))
 
 
-RECIPES = [
+TRAININGS = [
     path
-    for path in sorted((CONFIGS / "imagenet").glob("*.yaml"))
-    if path.read_text(encoding="utf-8").startswith("# python train.py")
+    for path in sorted(CONFIGS.rglob("*.yaml"))
+    if not path.read_text(encoding="utf-8").startswith("# python validate.py")
 ]
+RECIPES = [path for path in TRAININGS if path.parent.name == "imagenet"]
+
+
+def comment(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return list(itertools.takewhile(lambda line: line.startswith("#"), lines))
+
+
+@pytest.mark.parametrize("path", TRAININGS, ids=lambda path: path.stem)
+def test_trainings_say_what_they_need_follow_and_aim_at(path: Path) -> None:
+    name, lines = path.relative_to(CONFIGS).as_posix(), comment(path)
+    command = f"# python train.py configs/{name} data.directory=data/"
+    assert lines[0].startswith(command) or lines[0] == f"# make {path.stem}"
+    for words in ("Hardware", "Source", "(Aim|Published top-1 / top-5)"):
+        assert sum(bool(re.match(f"# {words}: .", line)) for line in lines) == 1, words
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipes_say_what_they_need_and_aim_at(path: Path) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    comment = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
-    command = f"# python train.py configs/imagenet/{path.name} data.directory=data/imagenet"
-    assert comment[0] == command
-    assert comment[1].startswith("# Hardware: training.devices, ")
-    assert sum(line.startswith("# Source: ") for line in comment) == 1
-    (aim,) = [line for line in comment if line.startswith("# Published top-1 / top-5: ")]
+def test_recipes_are_of_published_figures(path: Path) -> None:
+    lines = comment(path)
+    assert lines[0].endswith(" data.directory=data/imagenet")
+    assert lines[1].startswith("# Hardware: training.devices, ")
+    (aim,) = [line for line in lines if line.startswith("# Published top-1 / top-5: ")]
     assert re.search(r": \d\d\.\d+ / \d\d\.\d+[.,]", aim)
     config = settings.load(Config, path)
-    assert f"{len(config.training.devices)} GPUs" in comment[1]
+    assert f"{len(config.training.devices)} GPUs" in lines[1]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_kill_costs_half_an_epoch_of_imagenet_at_most(path: Path) -> None:
+    config = settings.load(Config, path)
+    every_steps = config.checkpoint.every_steps
+    assert every_steps is not None
+    assert every_steps * config.training.batch_size <= NUM_IMAGES["train"] / 2
 
 
 def test_there_is_a_recipe_for_every_published_width_and_resolution() -> None:

@@ -226,6 +226,21 @@ def weights_file(path: Path) -> Path:
     return path / _file_name(read_checkpoint(path).state.weights)
 
 
+def best_weights(run: Path) -> Path:
+    """The file of parameters of a run's best checkpoint.
+
+    Raises:
+        WeightsError: The run has none that was validated, or it is damaged; names another one.
+    """
+    path = best_checkpoint(run)
+    try:
+        return weights_file(path)
+    except WeightsError as error:
+        others = [other for other in checkpoint_paths(run) if other != path]
+        advice = f"; the run's best is lost, but there is {others[-1]}" if others else ""
+        raise WeightsError(f"{error}{advice}") from error
+
+
 def parameters_at(path: Path) -> Path:
     """The file of parameters that `path` stands for: that file, a checkpoint, or a run's best one.
 
@@ -234,7 +249,7 @@ def parameters_at(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    return weights_file(path if (path / _STATE).is_file() else best_checkpoint(path))
+    return weights_file(path) if (path / _STATE).is_file() else best_weights(path)
 
 
 def prune(run: Path, keep_last: int, keep_every_epochs: int | None) -> None:

@@ -9,7 +9,7 @@ from typing import Sequence
 import mxnet as mx
 
 from mobilenet import build, settings, weights
-from mobilenet.checkpoint import best_checkpoint, weights_file
+from mobilenet.checkpoint import best_weights, weights_file
 from mobilenet.config import Config
 from mobilenet.data.synset import read_synset
 from mobilenet.data.transforms import EvalTransform
@@ -76,7 +76,7 @@ def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) ->
     run = next((folder for folder in folders if (folder / CONFIG).is_file()), None)
     if run is None:
         raise WeightsError(f"{path}: neither a run folder nor a checkpoint: no {CONFIG}")
-    parameters = weights_file(best_checkpoint(run) if run == path else path)
+    parameters = best_weights(run) if run == path else weights_file(path)
     config = settings.load(Config, run / CONFIG, overrides)
     return _with_network(path, parameters, config, read_synset(run))
 

@@ -41,6 +41,18 @@ def save_epochs(run: Path, top1s: tuple[float, ...]) -> list[Path]:
     ]
 
 
+def test_a_damaged_best_one_names_another(tmp_path: Path) -> None:
+    _, best, last = save_epochs(tmp_path, (0.1, 0.5, 0.4))
+    (best / "parameters.params").write_bytes(b"")
+    with pytest.raises(WeightsError) as caught:
+        checkpoint.best_weights(tmp_path)
+    assert str(caught.value) == (
+        f"{best}: damaged checkpoint: parameters.params is not as it was written;"
+        f" the run's best is lost, but there is {last}"
+    )
+    assert checkpoint.weights_file(last) == last / "parameters.params"
+
+
 def names(run: Path) -> list[str]:
     return [path.name for path in checkpoint.checkpoint_paths(run)]
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Callable
 
 import mobilenet  # noqa: F401  repairs NumPy for MXNet
@@ -69,13 +71,19 @@ def memory_peak() -> float:
 
 def operator_seconds(step: Callable[[], None]) -> Counter[str]:
     """Seconds of each operator in a step."""
-    mx.profiler.set_config(profile_imperative=True, profile_symbolic=True, aggregate_stats=True)
-    mx.profiler.set_state("run")
-    for _ in range(NUM_STEPS):
-        step()
-    mx.nd.waitall()
-    mx.profiler.set_state("stop")
-    tables = json.loads(mx.profiler.dumps(reset=True, format="json"))["Time"]["operator"]
+    with tempfile.TemporaryDirectory() as scratch:
+        mx.profiler.set_config(
+            profile_imperative=True,
+            profile_symbolic=True,
+            aggregate_stats=True,
+            filename=str(Path(scratch) / "profile.json"),  # else in the current folder
+        )
+        mx.profiler.set_state("run")
+        for _ in range(NUM_STEPS):
+            step()
+        mx.nd.waitall()
+        mx.profiler.set_state("stop")
+        tables = json.loads(mx.profiler.dumps(reset=True, format="json"))["Time"]["operator"]
     total: Counter[str] = Counter()
     for name, row in tables.items():
         total[name] += row["Total"] / 1e3 / NUM_STEPS

@@ -1,11 +1,14 @@
 """Compares `mobilenet prepare` with MXNet's im2rec, side by side: speed and peak memory.
 
     python benchmarks/packing.py FOLDER [--copies 20] [--repeats 5] [--short-sides 480 256]
+    python benchmarks/packing.py FOLDER --short-sides 32
 
-FOLDER holds class folders of JPEGs; every image is packed `copies` times. Both work on all
-processors, as whole commands from their start to their end (im2rec's two: list, then pack), in
-turns; the medians of the repeats are compared. im2rec stores bytes without looking at them, ours
-decodes every image in both modes.
+The first is for images of full size, as ImageNet's, the second for those of 64 px, as Tiny
+ImageNet's. FOLDER holds JPEGs in class folders, by themselves or below `train` and the like. Every
+image is packed `copies` times, and a tenth as often, which shows whether the memory grows with the
+data. Both work on all processors, as whole commands from their start to their end (im2rec's two:
+list, then pack), in turns; the medians of the repeats are compared. im2rec stores bytes without
+looking at them, ours decodes every image in both modes.
 
 It also measures what the decoding that checks an image costs (`conversion._CHECK_FLAGS`).
 """
@@ -51,18 +54,35 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--short-sides", type=int, nargs="*", default=[480, 256])
     arguments = parser.parse_args()
-    images = sorted(path for path in arguments.folder.glob("*/*") if path.is_file())
-    compare_checks(images[:300], arguments.repeats)
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        source = Path(folder) / "source"
-        for image in images:
-            (source / image.parent.name).mkdir(parents=True, exist_ok=True)
-            content = image.read_bytes()
-            for copy in range(arguments.copies):
-                (source / image.parent.name / f"{copy}_{image.name}").write_bytes(content)
-        print(f"{len(images) * arguments.copies} images, {NUM_PROCESSORS} processors")
-        for short_side in (0, *arguments.short_sides):
-            compare(source, short_side, arguments.repeats)
+    compare_checks(jpegs(arguments.folder)[:300], arguments.repeats)
+    for copies in sorted({max(1, arguments.copies // 10), arguments.copies}):
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
+            source = Path(scratch) / "source"
+            num_images = copy_images(arguments.folder, source, copies)
+            print(f"{num_images} images, {NUM_PROCESSORS} processors")
+            for short_side in (0, *arguments.short_sides):
+                compare(source, short_side, arguments.repeats)
+
+
+def jpegs(folder: Path) -> list[Path]:
+    """The JPEG files below `folder`."""
+    images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpeg", ".jpg"))
+    if not images:
+        raise SystemExit(f"{folder}: no JPEG files in it")
+    return images
+
+
+def copy_images(folder: Path, source: Path, copies: int) -> int:
+    """Makes class folders in `source` of all images below `folder`; gives how many images."""
+    images = jpegs(folder)
+    for image in images:
+        # One folder for each of train/n01440764, val/n01440764, so that no name comes twice.
+        target = source / "_".join(image.parent.relative_to(folder).parts)
+        target.mkdir(parents=True, exist_ok=True)
+        content = image.read_bytes()
+        for copy in range(copies):
+            (target / f"{copy}_{image.name}").write_bytes(content)
+    return len(images) * copies
 
 
 def compare_checks(images: list[Path], repeats: int) -> None:

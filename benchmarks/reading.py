@@ -1,10 +1,13 @@
 """Reading and preprocessing of images: this package's readers against MXNet's ImageRecordIter.
 
-    python benchmarks/reading.py FOLDER [--resolution 224] [--short-side 256] [--rounds 5]
+    python benchmarks/reading.py FOLDER [--rounds 5]
+    python benchmarks/reading.py FOLDER --resolution 64 --short-side 64 --num-records 10000
 
-FOLDER holds JPEG files at any depth; they are packed into a temporary record file, often enough
-for a pass of some seconds. Each system runs in a process of its own and the two take turns, so
-that whatever else the machine does falls on both; medians over the rounds are printed.
+The first is for images of full size, as ImageNet's, the second for small ones, as Tiny ImageNet's.
+FOLDER holds JPEG files at any depth, `train/CLASS/` for instance; they are packed into a temporary
+record file, often enough for a pass of some seconds. Each system runs in a process of its own and
+the two take turns, so that whatever else the machine does falls on both; medians over the rounds
+are printed.
 ImageRecordIter runs at its best: on all processors, which it only does for ctx='cpu' and with
 OMP_NUM_THREADS set (the package sets it), with its own decoder, augmentation and normalisation.
 """

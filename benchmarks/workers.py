@@ -9,8 +9,8 @@ step sends over the loopback interface, all processes together. Medians; everyth
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Callable
@@ -74,4 +74,7 @@ def main(engine: str) -> None:
             )
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("engine", choices=("kvstore", "horovod"))
+    main(parser.parse_args().engine)

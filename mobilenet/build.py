@@ -1,4 +1,4 @@
-"""From the configuration to parts: the only module that reads sections of a Config."""
+"""From the configuration to parts, which take plain values and never see a Config."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from mxnet import gluon
 from mobilenet.compat import launcher_number
 from mobilenet.config import Config
 from mobilenet.data.augment import TrainTransform
+from mobilenet.data.manifest import Manifest
 from mobilenet.data.reader import EvalReader, TrainReader
+from mobilenet.data.record_folder import MANIFEST
 from mobilenet.data.recordio import RecordFile
 from mobilenet.data.transforms import EvalTransform, Normalization
 from mobilenet.distributed.group import ALONE, Group
@@ -123,22 +125,40 @@ def train_transform(config: Config) -> TrainTransform:
     return TrainTransform(config.data.resolution, normalization=normalization(config), **settings)
 
 
-def records(config: Config, split: str) -> RecordFile:
-    """The records of a split (`train`, `val`, `minival`) in the configured directory.
+def train_records(config: Config) -> RecordFile:
+    """The training records in the configured directory.
+
+    Their labels are not read, which of 140 GB would take minutes and end at any damaged record,
+    however many may be replaced: the manifest tells of too many classes, and else the first batch.
+
+    Raises:
+        DataError: The file or its index is missing, or there are more classes than the model has.
+    """
+    folder, classes = Path(config.data.directory), config.model.classes
+    num_classes = _num_classes(folder / MANIFEST)
+    if num_classes > classes:
+        raise DataError(
+            f"{folder / MANIFEST}: the records have {num_classes} classes, but the model has"
+            f" {classes}: model.classes must be that of the records"
+        )
+    return RecordFile(folder / "train.rec")
+
+
+def _num_classes(manifest: Path) -> int:
+    """Of a manifest; 0 without one, and of one that others made."""
+    try:
+        return Manifest.read(manifest).num_classes
+    except DataError:
+        return 0
+
+
+def eval_records(config: Config, split: str) -> RecordFile:
+    """The records of `val` or `minival`, with their labels held against the number of classes.
 
     Raises:
         DataError: The file or its index is missing, or a label is not one of the classes.
     """
-    path = Path(config.data.directory) / f"{split}.rec"
-    return checked_records(path, config.model.classes)
-
-
-def checked_records(path: Path, classes: int) -> RecordFile:
-    """The record file at `path` with its labels held against the number of classes.
-
-    Raises:
-        DataError: The file or its index is missing or empty, or a label is not below `classes`.
-    """
+    path, classes = Path(config.data.directory) / f"{split}.rec", config.model.classes
     opened = RecordFile(path)
     labels = opened.labels()
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
@@ -165,7 +185,7 @@ def train_reader(config: Config, group: Group = ALONE) -> TrainReader:
             f" workers, {len(training.devices)} devices each, in {training.accumulation} parts"
         )
     return TrainReader(
-        records(config, "train"),
+        train_records(config),
         train_transform(config),
         training.batch_size // group.size,
         training.seed,
@@ -185,7 +205,7 @@ def eval_split(config: Config) -> str:
 def eval_reader(config: Config, split: str, group: Group = ALONE) -> EvalReader:
     """Every record of a split once, or this rank's share of them."""
     return EvalReader(
-        records(config, split),
+        eval_records(config, split),
         eval_transform(config),
         config.validation.batch_size,
         config.data.num_workers,

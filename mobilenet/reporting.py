@@ -116,10 +116,11 @@ class Reporter:
         self._speed = self._epoch_meter.read()
         self._validation_start = time.monotonic()
 
-    def epoch_done(self, record: EpochRecord) -> None:
+    def epoch_done(self, record: EpochRecord, num_bad_records: int = 0) -> None:
         """Tells of an epoch that was trained, partly by an earlier process perhaps, and validated.
 
-        Its speed is that of the steps of this process.
+        Its speed is that of the steps of this process, and `num_bad_records` are the training
+        records that were replaced since this process and those with it were started.
         """
         self._validation_seconds = time.monotonic() - self._validation_start
         speed = self._speed
@@ -132,4 +133,5 @@ class Reporter:
             **asdict(record),
             **speed._asdict(),
             validation_seconds=self._validation_seconds,
+            num_bad_records=num_bad_records,
         )

@@ -22,7 +22,7 @@ from mobilenet.checkpoint import Arrays, Checkpoint, State
 from mobilenet.config import Config
 from mobilenet.curves import draw_curves
 from mobilenet.data.reader import Batch
-from mobilenet.errors import RunStopped, VerificationError
+from mobilenet.errors import DataError, RunStopped, VerificationError
 from mobilenet.evaluation import evaluate
 from mobilenet.graphs import training_form
 from mobilenet.learner import Learner, is_finite
@@ -35,6 +35,7 @@ from mobilenet.signals import StopRequest
 from mobilenet.training_step import PendingOutcome
 
 _DEPLOYED = "deployed"
+_UNREADABLE = 1 << 10  # above the numbers of signals, with which the ranks agree on it
 _WHAT_TO_TRY = (
     "try a lower schedule.learning_rate, a longer schedule.warmup_epochs, optimizer.clip_norm or"
     " training.rollbacks"
@@ -47,6 +48,10 @@ class _NotFiniteError(VerificationError):
 
 class _StopRequestedError(Exception):
     """A signal was noted; no step is half done."""
+
+
+class _UnreadableError(Exception):
+    """A rank cannot read its data, as all of them know; no step is half done."""
 
 
 class Trainer:
@@ -111,6 +116,8 @@ class Trainer:
             self._roll_back(error)
         except _StopRequestedError:
             raise self._stopped(stop) from None
+        except _UnreadableError as error:
+            raise DataError(f"{error}; saved {self._save({})}; continue with --resume") from error
 
     def _begin(self) -> None:
         if self._keeps_files:
@@ -197,11 +204,14 @@ class Trainer:
         record = self._record(counts)
         self._progress.history.append(record)
         self._progress.epoch_metrics = Metrics()
-        self._reporter.epoch_done(record)
+        self._reporter.epoch_done(record, self._num_bad_records())
         if self._is_checkpoint_due(record):
             self._save({_DEPLOYED: deployed} if deployed else {})
         if self._keeps_files:
             draw_curves({"": self._progress.history}, self._run / run_folder.CURVES)
+
+    def _num_bad_records(self) -> int:
+        return int(self._group.total([len(self._parts.reader.bad_records)])[0])
 
     def _recalibrated(self) -> Arrays | None:
         num_batches = self._config.training.recalibration_batches
@@ -303,9 +313,17 @@ class Trainer:
 
         Raises:
             _StopRequestedError: It was.
+            _UnreadableError: A rank cannot read its next batch.
         """
-        for batch in batches:
-            if number := int(self._group.highest(stop.number or 0)):
-                stop.number = number
-                raise _StopRequestedError
-            yield batch
+        try:
+            for batch in batches:
+                number = int(self._group.highest(stop.number or 0))
+                if number == _UNREADABLE:
+                    raise _UnreadableError("another process cannot read its records")
+                if number:
+                    stop.number = number
+                    raise _StopRequestedError
+                yield batch
+        except DataError as error:
+            self._group.highest(_UNREADABLE)
+            raise _UnreadableError(error) from error

@@ -25,6 +25,7 @@ from several import (
 from tiny_run import NUM_EPOCHS, STEPS_PER_EPOCH, last_step, train, write_records
 
 from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
+from mobilenet.data.recordio import RecordFile
 
 NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
 LIMIT_SECONDS = 60
@@ -80,6 +81,22 @@ def test_a_killed_worker_ends_all_and_others_go_on(folder: Path) -> None:
     kill_one(folder, "killed", "worker 1", lambda: last_step(folder / "killed") >= 4)
     assert 3 <= read_checkpoint(checkpoint_paths(folder / "killed")[-1]).state.progress.step < 14
     finish(folder, "killed")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_unreadable_image_ends_all_and_the_run_is_saved(engine: str, tmp_path: Path) -> None:
+    write_records(tmp_path / "records")
+    path = tmp_path / "records" / "val.rec"
+    content, image = path.read_bytes(), bytes(RecordFile(path).image(5))  # of the second rank
+    path.write_bytes(content.replace(image, bytes(len(image))))
+    ended = run(tmp_path, training(engine, 2, "run"))
+    assert ended.returncode != 0
+    assert "record 5: " in ended.stderr
+    (newest,) = checkpoint_paths(tmp_path / "run")[-1:]
+    assert read_checkpoint(newest).state.progress.step == STEPS_PER_EPOCH
+    assert f"saved {Path('run', *newest.parts[-2:])}; continue with --resume" in ended.stderr
+    path.write_bytes(content)
+    finish(tmp_path, "run")
 
 
 @pytest.mark.slow

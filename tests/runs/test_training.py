@@ -28,8 +28,9 @@ from mobilenet import build, checkpoint, run_folder, settings, trainer, training
 from mobilenet.averaging import average_checkpoints
 from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
 from mobilenet.config import Config
+from mobilenet.data.manifest import Manifest
 from mobilenet.data.reader import Batch
-from mobilenet.data.recordio import RecordFile
+from mobilenet.data.recordio import RecordFile, RecordWriter
 from mobilenet.distributed.group import Group
 from mobilenet.errors import (
     ConfigError,
@@ -429,23 +430,70 @@ def test_initial_weights_of_another_width_are_refused(
         train(other, tmp_path / "run", resume=False)
 
 
-def test_corrupt_records_are_replaced_and_named(records: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "records"
-    shutil.copytree(records, copy)
-    opened = RecordFile(copy / "train.rec")
-    content = bytearray((copy / "train.rec").read_bytes())
-    image = bytes(opened.image(4))
-    start = content.index(image)
-    content[start : start + len(image)] = bytes(len(image))
-    (copy / "train.rec").write_bytes(content)
+def spoil(path: Path, start: int, size: int) -> None:
+    """Puts zeros in the place of some bytes of a file."""
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(size))
 
+
+def damaged(records: Path, copy: Path, split: str, what: str) -> Path:
+    """A copy of the records in which record 4 of a split has no image or no header."""
+    shutil.copytree(records, copy)
+    path = copy / f"{split}.rec"
+    opened = RecordFile(path)
+    image = bytes(opened.image(4))
+    places = {
+        "image": (path.read_bytes().index(image), len(image)),
+        "header": (int(opened.offsets[4]), 4),
+    }
+    spoil(path, *places[what])
+    return copy
+
+
+@pytest.mark.parametrize("what", ["image", "header"])
+def test_corrupt_records_are_replaced_and_named(what: str, records: Path, tmp_path: Path) -> None:
+    copy = damaged(records, tmp_path / "records", "train", what)
     with pytest.raises(DataError, match="record 4"):
         train(config(copy, "training.epochs=1"), tmp_path / "strict", resume=False)
     lenient = config(copy, "training.epochs=1", "data.max_bad_records=1")
     train(lenient, tmp_path / "lenient", resume=False)
-    warnings = [e["text"] for e in events(tmp_path / "lenient") if e["event"] == "warning"]
-    assert len(warnings) <= 1  # the few records of an epoch that fill no batch are not read
-    assert all("record 4" in text for text in warnings)
+    found = events(tmp_path / "lenient")
+    (warning,) = [e["text"] for e in found if e["event"] == "warning"]
+    assert "record 4" in warning
+    assert [e["num_bad_records"] for e in found if e["event"] == "epoch"] == [1]
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_an_unreadable_image_costs_no_step(split: str, records: Path, tmp_path: Path) -> None:
+    copy, run = damaged(records, tmp_path / "records", split, "image"), tmp_path / "run"
+    once = config(copy, "training.epochs=1", "checkpoint.every_steps=null")
+    with pytest.raises(DataError, match=r"record 4: .*; saved .*step-\d+; continue with --resume"):
+        train(once, run, resume=False)
+    (saved,) = checkpoint_paths(run)
+    num_done = read_checkpoint(saved).state.progress.step
+    assert num_done == STEPS_PER_EPOCH if split == "val" else num_done < STEPS_PER_EPOCH
+    shutil.copy(records / f"{split}.rec", copy)
+    train(once, run, resume=True)
+    whole = tmp_path / "whole"
+    train(config(records, "training.epochs=1", "checkpoint.every_steps=null"), whole, resume=False)
+    assert digests(run) == digests(whole)
+
+
+def test_training_labels_beyond_the_classes_are_refused(records: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "records"
+    shutil.copytree(records, copy)
+    opened = RecordFile(records / "val.rec")
+    with RecordWriter(copy / "val.rec", copy / "val.idx") as writer:
+        writer.write(0, 0, bytes(opened.image(0)))  # in validation there is no such label
+    fewer = config(copy, "model.classes=9")
+    with pytest.raises(DataError, match=r"labels from \d to 9, but the network has 9"):
+        train(fewer, tmp_path / "late", resume=False)
+    manifest = Manifest("", {}, {}, {}, "", 10, "", {}, [], [])
+    (copy / "manifest.json").write_text(manifest.to_json())
+    with pytest.raises(DataError, match="have 10 classes, but the model has 9"):
+        train(fewer, tmp_path / "early", resume=False)
+    assert not (tmp_path / "early").exists()
 
 
 def test_two_devices_leave_one_set_of_statistics(records: Path, tmp_path: Path) -> None:

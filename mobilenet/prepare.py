@@ -64,7 +64,7 @@ class PrepareOptions:
     def __post_init__(self) -> None:
         ranges = {
             "quality": (self.quality, 1, 100),
-            "short_side": (self.short_side or 1, 1, 65_500),
+            "short_side": (1 if self.short_side is None else self.short_side, 1, 65_500),
             "minival": (self.minival, 0, 1 << 32),
             "seed": (self.seed, 0, (1 << 64) - 1),
             "workers": (self.workers, 0, 4096),

@@ -102,6 +102,9 @@ def _decode(image: bytes, header: Header, flags: int) -> npt.NDArray[np.uint8]:
 
 def _oddities(name: str, header: Header) -> tuple[str, ...]:
     suffix = PurePosixPath(name).suffix.lower()
-    if header.format is None or suffix in SUFFIXES[header.format]:
-        return header.oddities
-    return (f"{header.format} named {suffix or 'without a suffix'}", *header.oddities)
+    oddities = list(header.oddities)
+    if header.format is not None and header.format not in _KEPT_FORMATS:
+        oddities.insert(0, f"{header.format} encoded anew as JPEG")
+    if header.format is not None and suffix not in SUFFIXES[header.format]:
+        oddities.insert(0, f"{header.format} named {suffix or 'without a suffix'}")
+    return tuple(oddities)

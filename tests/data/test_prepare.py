@@ -241,6 +241,7 @@ def test_tars_may_be_named_one_by_one(tmp_path: Path, reference: dict[str, bytes
     ("options", "message"),
     [
         ({"quality": 0}, "quality is 0; it must be from 1 to 100"),
+        ({"short_side": 0}, "short_side is 0; it must be from 1 to 65500"),
         ({"short_side": -1}, "short_side is -1"),
         ({"minival": -1}, "minival is -1"),
         ({"seed": -1}, "seed is -1"),

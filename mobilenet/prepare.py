@@ -138,7 +138,8 @@ def _prepare(options: PrepareOptions, identity: _Identity) -> Manifest:
         source = sources.find(request)
         say(f"layout: {source.layout}; labels from {source.classes.origin}")
         _tell_ignored(source.ignored)
-        _warn_of_counts(source)
+        for warning in sources.odd_counts(source):
+            say(f"warning: {warning}")
         images = arranged(source.splits, options.seed, options.minival)
         _check_space(images, options)
         if options.checksum:
@@ -161,22 +162,6 @@ def _tell_ignored(ignored: list[str]) -> None:
     if ignored:
         more = ", ..." if len(ignored) > 5 else ""
         say(f"ignored, for they are no images: {', '.join(ignored[:5])}{more} ({len(ignored):,})")
-
-
-def _warn_of_counts(source: Source) -> None:
-    """Says how a source that is meant to be all of ILSVRC2012 differs from it."""
-    for split, images in source.splits.items():
-        num_classes = len({image.label for image in images})
-        is_whole = source.layout in ("ilsvrc-tars", "kaggle") or (
-            num_classes == ilsvrc.NUM_CLASSES and source.classes.lines[0].startswith("n01440764")
-        )
-        found = (len(images), num_classes)
-        expected = (ilsvrc.NUM_IMAGES[split], ilsvrc.NUM_CLASSES)
-        if is_whole and found != expected:
-            say(
-                f"warning: {split} has {found[0]:,} images of {found[1]:,} classes, "
-                f"but ILSVRC2012 has {expected[0]:,} of {expected[1]:,}"
-            )
 
 
 def _check_space(images: dict[str, list[Image]], options: PrepareOptions) -> None:
@@ -245,6 +230,7 @@ def _write(
                 for name, problem in tally.skipped
             ],
             ignored=source.ignored,
+            warnings=sources.odd_counts(source),
         )
         paths[MANIFEST].write_text(manifest.to_json(), encoding="utf-8")
     return manifest

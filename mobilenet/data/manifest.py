@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Manifest:
         oddities: Number of images of each unusual kind; `oddities.tsv` names them.
         skipped: Split, name and problem of each image that was left out.
         ignored: What was in the source but no image, or in no split.
+        warnings: How a source that is meant to be all of ILSVRC2012 differs from it.
     """
 
     package_version: str
@@ -59,6 +60,7 @@ class Manifest:
     oddities: dict[str, int]
     skipped: list[dict[str, str]]
     ignored: list[str]
+    warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
         """The content of the file."""

@@ -14,6 +14,7 @@ import pytest
 from preparing import contents, records, run
 
 from mobilenet.data import ilsvrc
+from mobilenet.data.classes import imagenet_words
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.recordio import RecordFile
 from mobilenet.errors import ConfigError, DataError
@@ -207,10 +208,40 @@ def test_a_tree_without_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_counts_that_are_not_ilsvrc2012s(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(mini.official_tars(tmp_path / "source"), tmp_path / "output")
+    manifest = run(mini.official_tars(tmp_path / "source"), tmp_path / "output")
+    warnings = [
+        "train has 18 images of 3 classes, but ILSVRC2012 has 1,281,167 of 1,000",
+        "val has 5 images of 3 classes, but ILSVRC2012 has 50,000 of 1,000",
+    ]
     said = capsys.readouterr().err
-    assert "train has 18 images of 3 classes, but ILSVRC2012 has 1,281,167 of 1,000" in said
-    assert "val has 5 images of 3 classes, but ILSVRC2012 has 50,000 of 1,000" in said
+    assert all(f"warning: {warning}\n" in said for warning in warnings)
+    assert manifest.warnings == warnings
+    assert Manifest.read(tmp_path / "output" / "manifest.json").warnings == warnings
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "warnings"),
+    [
+        (500, []),
+        (501, ["train has 501 images of 501 classes, but ILSVRC2012 has 1,281,167 of 1,000"]),
+        (999, ["train has 999 images of 999 classes, but ILSVRC2012 has 1,281,167 of 1,000"]),
+    ],
+)
+def test_class_folders_of_which_some_are_missing(
+    num_classes: int, warnings: list[str], tmp_path: Path
+) -> None:
+    names, image = list(imagenet_words())[-num_classes:], mini.jpeg(0)
+    tree = mini.write_files(tmp_path / "train", {f"{name}/1.JPEG": image for name in names})
+    assert run(tree, tmp_path / "output").warnings == warnings
+
+
+def test_a_manifest_from_before_there_were_warnings(tmp_path: Path) -> None:
+    run(mini.split_folders(tmp_path / "source"), tmp_path / "output")
+    path = tmp_path / "output" / "manifest.json"
+    content = json.loads(path.read_text())
+    del content["warnings"]
+    path.write_text(json.dumps(content))
+    assert Manifest.read(path).warnings == []
 
 
 def test_checksum(tmp_path: Path) -> None:

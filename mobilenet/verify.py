@@ -72,17 +72,15 @@ def verify(path: Path, deep: bool = False, fix: bool = False) -> VerifyReport:
         fix: Writes an index that is missing or wrong anew, unless the records are damaged.
 
     Raises:
-        DataError: There is no record file at `path`, the manifest or the classes beside it cannot
-            be read, or a new index cannot be written.
+        DataError: There is no record file at `path`, or a new index cannot be written.
     """
     paths = sorted(path.glob("*.rec")) if path.is_dir() else [path]
     if not any(record_path.is_file() for record_path in paths):
         raise DataError(f"{path}: no record file is there; `mobilenet prepare` makes them")
     folder = path if path.is_dir() else path.parent
-    manifest, classes = _read_manifest(folder / MANIFEST), read_synset(folder)
-    findings = []
+    manifest, classes, findings = _read_beside(folder)
     if classes and manifest.synset_sha256 not in (None, files.sha256_of(folder / SYNSET)):
-        findings = [Finding(SYNSET, "is not the one that the records were labelled by", True)]
+        findings.append(Finding(SYNSET, "is not the one that the records were labelled by", True))
     if path.is_dir():
         absent = sorted(manifest.splits.keys() - {record_path.name for record_path in paths})
         findings += [Finding(name, "is missing; the manifest has it", True) for name in absent]
@@ -91,13 +89,33 @@ def verify(path: Path, deep: bool = False, fix: bool = False) -> VerifyReport:
     return VerifyReport(tuple(findings))
 
 
+def _read_beside(folder: Path) -> tuple[_Manifest, tuple[str, ...], list[Finding]]:
+    """Manifest and classes, without what of them cannot be read, which is a finding instead."""
+    findings: list[Finding] = []
+    classes: tuple[str, ...] = ()
+    manifest = _Manifest({}, None, None)
+    try:
+        manifest = _read_manifest(folder / MANIFEST)
+    except DataError as error:
+        findings.append(_fault(folder / MANIFEST, error))
+    try:
+        classes = read_synset(folder)
+    except DataError as error:
+        findings.append(_fault(folder / SYNSET, error))
+    return manifest, classes, findings
+
+
+def _fault(path: Path, error: DataError) -> Finding:
+    return Finding(path.name, str(error).removeprefix(f"{path}: "), True)
+
+
 def _verify_file(
     path: Path, manifest: _Manifest, classes: tuple[str, ...], deep: bool, fix: bool
 ) -> list[Finding]:
     try:
         found = inspection.walk(path)
     except DataError as error:
-        return [Finding(path.name, str(error).removeprefix(f"{path}: "), True)]
+        return [_fault(path, error)]
     split = manifest.splits.get(path.name, {})
     notes = [_summary(found), *_ilsvrc2012_notes(found, split.get("name", path.stem), classes)]
     faults = inspection.damage_faults(path.with_suffix(".idx"), found)

@@ -5,13 +5,13 @@ A check gives sentences, one for each kind of fault that it finds; none means th
 
 from __future__ import annotations
 
-import itertools
 import os
 from array import array
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Iterator, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -132,6 +132,18 @@ def label_faults(found: Walk, num_classes: int) -> list[str]:
 
 def image_faults(found: Walk) -> tuple[list[str], list[str]]:
     """Decodes every image on all processors: which fail, and what the decoders said of others."""
+    complaints: Counter[str] = Counter()
+    # The bar looks for a terminal before standard error is watched.
+    results = watched(_decoded(found, complaints), found.path.name, len(found))
+    faults = [fault for fault in results if fault]
+    more = len(faults) - _MAX_EXAMPLES
+    rest = [f"{more} more images cannot be decoded"] if more > 0 else []
+    said = [f"decoded with the complaint: {text} ({n:,} times)" for text, n in complaints.items()]
+    return faults[:_MAX_EXAMPLES] + rest, sorted(said)
+
+
+def _decoded(found: Walk, complaints: Counter[str]) -> Iterator[Optional[str]]:
+    """Why each image fails, if it does; adds to `complaints` what the decoders said."""
     source = RecordSource(found.path)
 
     def fault(position: int) -> Optional[str]:
@@ -143,18 +155,12 @@ def image_faults(found: Walk) -> tuple[list[str], list[str]]:
         return None
 
     blocks = range(0, len(found), _BLOCK_RECORDS)
-    with counted() as complaints, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with counted() as said, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         # In blocks: a pool takes all that it is given into its queue, and this can be a million.
-        results = itertools.chain.from_iterable(
-            pool.map(fault, range(first, min(first + _BLOCK_RECORDS, len(found))))
-            for first in blocks
-        )
-        faults = [fault for fault in watched(results, found.path.name, len(found)) if fault]
+        for first in blocks:
+            yield from pool.map(fault, range(first, min(first + _BLOCK_RECORDS, len(found))))
     source.close()
-    more = len(faults) - _MAX_EXAMPLES
-    rest = [f"{more} more images cannot be decoded"] if more > 0 else []
-    said = [f"decoded with the complaint: {text} ({n:,} times)" for text, n in complaints.items()]
-    return faults[:_MAX_EXAMPLES] + rest, sorted(said)
+    complaints.update(said)
 
 
 def _is_good(record: Record) -> bool:

@@ -8,7 +8,7 @@ from typing import Sequence
 
 from mobilenet.data import classes as class_orders
 from mobilenet.data.record_folder import SYNSET
-from mobilenet.errors import DataError
+from mobilenet.errors import DataError, reason
 
 FILE_NAME = SYNSET
 _NUM_IMAGENET_CLASSES = 1000
@@ -18,7 +18,7 @@ def read_synset(folder: Path) -> tuple[str, ...]:
     """The lines of the folder's synset.txt; none if it has no such file, or an empty one.
 
     Raises:
-        DataError: It is no text.
+        DataError: It is no text, or cannot be read.
     """
     path = folder / FILE_NAME
     if not path.is_file():
@@ -27,6 +27,8 @@ def read_synset(folder: Path) -> tuple[str, ...]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{path}: is no UTF-8 text with one class per line") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {reason(error)}") from None
     return tuple(line.strip() for line in text.rstrip().split("\n")) if text.strip() else ()
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
+import pty
+import re
 import runpy
+import struct
+import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any, Callable
 
@@ -210,14 +217,29 @@ def test_manifest_that_claims_otherwise(
 )
 def test_file_that_is_no_manifest(record_path: Path, content: bytes) -> None:
     (record_path.parent / "manifest.json").write_bytes(content)
-    with pytest.raises(DataError, match=r"manifest\.json: is no manifest as `mobilenet prepare`"):
-        verify(record_path)
+    report = verify(record_path)
+    assert report.lines[0].startswith("manifest.json: FAULT: is no manifest as `mobilenet prepare`")
+    assert "train.rec: 12 records with 4 labels" in report.lines[1]
+    assert not report.sound
 
 
 def test_synset_that_is_no_text(record_path: Path) -> None:
     (record_path.parent / "synset.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match=r"synset\.txt: is no UTF-8 text with one class per line"):
-        verify(record_path)
+    report = verify(record_path)
+    assert report.lines[0] == "synset.txt: FAULT: is no UTF-8 text with one class per line"
+    assert "train.rec: 12 records with 4 labels" in report.lines[1]
+    assert not report.sound
+
+
+def test_images_are_decoded_with_a_bar_on_a_terminal(record_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
+    call = [sys.executable, "-m", "mobilenet", "verify", "--deep", str(record_path)]
+    subprocess.run(call, stdout=subprocess.DEVNULL, stderr=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert re.search(rb"train\.rec: 100%[^\r\n]* 12/12 .* images/s", shown), shown
 
 
 def test_manifest_that_says_little_or_nonsense(record_path: Path) -> None:

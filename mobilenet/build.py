@@ -87,9 +87,14 @@ def contexts(config: Config) -> list[mx.Context]:
     """The devices of the run.
 
     Raises:
-        ConfigError: A device has another form than cpu, cpu(1), gpu(0), or does not exist.
+        ConfigError: A device has another form than cpu, cpu(1), gpu(0), does not exist, or is
+            named twice.
     """
-    return [_context(device) for device in config.training.devices]
+    found = [_context(device) for device in config.training.devices]
+    for number, context in enumerate(found):
+        if context in found[:number]:
+            raise ConfigError(f"training.devices: '{context}' is named twice")
+    return found
 
 
 def _context(device: str) -> mx.Context:

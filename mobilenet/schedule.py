@@ -46,7 +46,8 @@ class Span:
 
     def progress(self, step: int) -> float:
         """The part of the span, 0 to 1, that is over at `step`."""
-        return min(1.0, max(0.0, (step - self.first) / (self.end - self.first)))
+        # A warm-up may be rounded to all steps, which leaves none for the span.
+        return min(1.0, max(0.0, (step - self.first) / max(1, self.end - self.first)))
 
 
 def scaled_rate(learning_rate: float, batch_size: int, reference_batch_size: int | None) -> float:

@@ -121,3 +121,9 @@ def test_schedules_of_the_configuration() -> None:
 def test_what_could_not_work_is_refused(overrides: tuple[str, ...], setting: str) -> None:
     with pytest.raises(ConfigError, match=setting):
         config(*overrides)
+
+
+@pytest.mark.parametrize("devices", ["[cpu, cpu(0)]", "[cpu(1), cpu(01)]"])
+def test_one_device_by_two_names_is_refused(devices: str) -> None:
+    with pytest.raises(ConfigError, match=r"training\.devices: 'cpu\(\d\)' is named twice"):
+        build.contexts(config(f"training.devices={devices}"))

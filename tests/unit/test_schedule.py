@@ -8,6 +8,7 @@ import pytest
 
 from mobilenet.schedule import (
     Schedule,
+    Shape,
     Span,
     constant,
     cosine,
@@ -71,6 +72,12 @@ def test_warmup_rises_in_equal_parts_to_the_peak() -> None:
     found = rates(Schedule(PEAK, constant(), WARMUP))
     assert found[0] == pytest.approx(PEAK / WARMUP)
     assert found[WARMUP - 1] == found[WARMUP] == PEAK
+
+
+@pytest.mark.parametrize("shape", [cosine(Span(7, 7), 0.0), polynomial(Span(7, 7), 0.0, 1.0)])
+def test_a_warmup_of_all_steps(shape: Shape) -> None:
+    found = [Schedule(PEAK, shape, 7)(step) for step in range(7)]
+    assert found == pytest.approx([PEAK * (step + 1) / 7 for step in range(7)])
 
 
 def test_warmup_may_begin_above_zero() -> None:

@@ -7,10 +7,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobilenet import settings
+from mobilenet import files, run_folder, settings
 from mobilenet.config import Config
 from mobilenet.data.sample import write_sample
-from mobilenet.errors import VerificationError
+from mobilenet.errors import DataError, VerificationError
 from mobilenet.export import export
 from mobilenet.loading import open_model
 from mobilenet.onnx.exporter import ExportResult
@@ -50,6 +50,19 @@ class Outcome:
         }
         return "\n".join(f"{name:20}{value}" for name, value in rows.items())
 
+    def check(self) -> None:
+        """Holds the accuracy against what this data allows.
+
+        Raises:
+            VerificationError: The network is worse.
+        """
+        top1 = self.gluon.counts.top1
+        if top1 < _TARGET_TOP1:
+            raise VerificationError(
+                f"the network reached {top1:.1%} top-1, and {_TARGET_TOP1:.0%} is expected of it"
+                " here"
+            )
+
 
 def quickstart(output: Path) -> Outcome:
     """Draws a data set, prepares, trains, validates and exports, all in the folder `output`.
@@ -58,7 +71,7 @@ def quickstart(output: Path) -> Outcome:
     on where it was.
 
     Raises:
-        VerificationError: The network is worse than it has to be on this data.
+        DataError: The folder holds other pictures than these.
     """
     images, records, run = (output / name for name in ("images", "records", "run"))
     _say(1, f"drawing the sample images into {images}")
@@ -67,19 +80,18 @@ def quickstart(output: Path) -> Outcome:
     manifest = prepare(PrepareOptions(images, records))
     config = _config(records.absolute())
     _say(3, f"training MobileNet v2, width {config.model.width_multiplier}, in {run}")
-    train(config, run, resume=run.exists())
+    train(config, run, resume=(run / run_folder.CONFIG).is_file())
     _say(4, "exporting to ONNX opset 7, and validating both forms on every image")
     model = open_model(run)
     exported = export(model, output / "mobilenetv2.onnx")
     onnx = open_model(exported.path)
-    outcome = Outcome(
+    return Outcome(
         manifest.splits["train"].num_records,
         validate(model, open_data(model, records)),
         validate(onnx, open_data(onnx, records)),
         exported,
         run,
     )
-    return _checked(outcome)
 
 
 def sample_images(
@@ -87,9 +99,24 @@ def sample_images(
     num_train_per_class: int = _NUM_TRAIN_PER_CLASS,
     num_val_per_class: int = _NUM_VAL_PER_CLASS,
 ) -> Path:
-    """The embedded sample of 64 x 64 px in `folder`, drawn unless it is there; gives `folder`."""
+    """The embedded sample of 64 x 64 px in `folder`, drawn unless it is there; gives `folder`.
+
+    Raises:
+        DataError: The folder holds other pictures; what they are is in a text beside it.
+    """
+    note = folder.with_name(f"{folder.name}.txt")
+    drawn = (
+        f"{num_train_per_class} training and {num_val_per_class} validation images of each class,"
+        f" {_SIZE} px, seed {_SEED}\n"
+    )
     if not folder.exists():
+        files.write_text(note, drawn)
         write_sample(folder, num_train_per_class, num_val_per_class, size=_SIZE, seed=_SEED)
+    elif not note.is_file() or note.read_text(encoding="utf-8") != drawn:
+        raise DataError(
+            f"{folder}: holds other pictures than {drawn.strip()}; remove it with the records and"
+            " the run that were made of it, or choose another folder"
+        )
     return folder
 
 
@@ -98,15 +125,6 @@ def _config(records: Path) -> Config:
     return dataclasses.replace(
         config, data=dataclasses.replace(config.data, directory=str(records))
     )
-
-
-def _checked(outcome: Outcome) -> Outcome:
-    top1 = outcome.gluon.counts.top1
-    if top1 < _TARGET_TOP1:
-        raise VerificationError(
-            f"the network reached {top1:.1%} top-1, and {_TARGET_TOP1:.0%} is expected of it here"
-        )
-    return outcome
 
 
 def _say(number: int, what: str) -> None:

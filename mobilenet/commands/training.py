@@ -90,7 +90,9 @@ def quickstart(arguments: Namespace) -> int:
     """Prepare, train, validate and export on the embedded sample data."""
     from mobilenet.quickstart import quickstart
 
-    print(quickstart(arguments.output).summary())
+    outcome = quickstart(arguments.output)
+    print(outcome.summary())
+    outcome.check()
     return 0
 
 

@@ -77,6 +77,8 @@ setup(
         "tqdm>=4.60",
         *EXPORT,
         "matplotlib>=3.5",
+        "pillow>=9.1",
+        "scipy>=1.5",
         # MXNet imports distutils, which Python 3.12 no longer has and setuptools provides.
         "setuptools; python_version >= '3.12'",
     ],

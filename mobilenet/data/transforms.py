@@ -91,7 +91,9 @@ class Normalization:
         return [((values - mean) / std).astype(np.float32) for mean, std in pairs]
 
 
-# Of ImageNet's training images; used by torchvision, gluoncv and the ONNX model zoo.
+# Of ImageNet's training images; used by torchvision, the ONNX model zoo and what gluoncv trains on
+# image folders. Its training on records takes 123.68, 116.779, 103.939 and 58.393, 57.12, 57.375 of
+# 255, which is the same but for rounding.
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 # To [-1, 1]; used by the MobileNets of TensorFlow (tf.keras `mobilenet_v2.preprocess_input`).
 TENSORFLOW = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))

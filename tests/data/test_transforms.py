@@ -15,6 +15,7 @@ from mxnet.gluon.data.vision import transforms
 from pictures import Array, bilinear, encoded, photograph, png
 from PIL import Image
 
+from mobilenet.config import Config
 from mobilenet.data.transforms import (
     IMAGENET,
     PREPROCESSINGS,
@@ -102,6 +103,11 @@ class TestNormalization:
     def test_tensorflow_is_minus_one_to_one(self) -> None:
         ends = np.array([0, 255], np.uint8).reshape(1, 2)[None].repeat(3, axis=0)
         assert TENSORFLOW(ends).tolist() == [[[-1, 1]]] * 3
+
+
+def test_it_is_the_default_of_the_configuration() -> None:
+    data = Config().data
+    assert Normalization(data.mean, data.std) == IMAGENET
 
 
 def test_planes() -> None:

@@ -110,6 +110,7 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     assert len(contents(tmp_path)) == 20
 
 
+@pytest.mark.slow  # not for its time, but because it depends on the machine
 def test_4000_pictures_take_less_than_15_seconds_of_one_processor(tmp_path: Path) -> None:
     start = time.process_time()
     write_sample(tmp_path / "sample", 20, 10, SIZE, seed=7)

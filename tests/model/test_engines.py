@@ -16,34 +16,27 @@ from mobilenet import build
 from mobilenet.export import export
 from mobilenet.loading import LoadedModel, open_model
 from mobilenet.metrics import Predict, Predictions, joined, score
+from mobilenet.prepare import PrepareOptions, prepare
 from mobilenet.validation import validate
 from mobilenet.validation_set import ValidationSet, open_validation_set
 
 pytestmark = pytest.mark.shared_data
 
 NUM_IMAGES = 300
-CONFIG = """
-model:
-  dialect: gluoncv
-data:
-  resolution: 225
-  mean: [0.5, 0.5, 0.5]
-  std: [0.5, 0.5, 0.5]
-validation:
-  short_side: 257
-"""
+CONFIG = Path(__file__).parents[2] / "configs" / "imagenet" / "mobilenetv2_1.0-tf.yaml"
 
 
 @pytest.fixture(scope="module")
-def model(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    config = tmp_path_factory.mktemp("engines") / "config.yaml"
-    config.write_text(CONFIG)
-    return open_model(shared / "weights" / "mobilenetv2_1.0-imagenet.params", config)
+def model(shared: Path) -> LoadedModel:
+    return open_model(shared / "weights" / "mobilenetv2_1.0-imagenet.params", CONFIG)
 
 
 @pytest.fixture(scope="module")
-def images(shared: Path) -> ValidationSet:
-    return open_validation_set(shared / "data" / "imagenet-sample" / "images", (), 1000)
+def images(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> ValidationSet:
+    sample, records = shared / "data" / "imagenet-sample", tmp_path_factory.mktemp("engines")
+    synset = sample / "synset.txt"
+    prepare(PrepareOptions(sample / "images", records, synset=synset, split="val"))
+    return open_validation_set(records, (), 1000)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
-from mobilenet.compat import launcher_number
 from mobilenet.config import Config
 from mobilenet.data.augment import TrainTransform
 from mobilenet.data.manifest import Manifest
@@ -19,6 +18,7 @@ from mobilenet.data.reader import EvalReader, TrainReader
 from mobilenet.data.record_folder import MANIFEST
 from mobilenet.data.recordio import RecordFile
 from mobilenet.data.transforms import EvalTransform, Normalization
+from mobilenet.distributed.agreement import check_launched
 from mobilenet.distributed.group import ALONE, Group
 from mobilenet.distributed.horovod import HorovodGroup
 from mobilenet.distributed.kvstore import KVStoreGroup
@@ -40,15 +40,6 @@ from mobilenet.schedule import (
 )
 from mobilenet.training_step import Objective, TrainingStep
 
-# By which a process can tell that it was started as one of several.
-_LAUNCHED = (
-    "DMLC_NUM_WORKER",
-    "HOROVOD_SIZE",
-    "OMPI_COMM_WORLD_SIZE",
-    "PMI_SIZE",
-    "SLURM_STEP_NUM_TASKS",
-)
-
 
 def group(config: Config) -> Group:
     """The processes that train together, all of which have to come here.
@@ -59,14 +50,7 @@ def group(config: Config) -> Group:
     settings = config.distributed
     engines = {"none": Group, "kvstore": KVStoreGroup, "horovod": HorovodGroup}
     joined = engines[settings.engine]()
-    for name in _LAUNCHED:
-        # A launcher of one process may have started the launcher of the others.
-        if launcher_number(name) not in (0, 1, joined.size):
-            raise ConfigError(
-                f"distributed.engine: '{settings.engine}' makes a group of {joined.size}, but this"
-                f" is one of {launcher_number(name)} processes ({name}): each would train a network"
-                " of its own"
-            )
+    check_launched(settings.engine, joined)
     if settings.workers not in (None, joined.size):
         raise ConfigError(
             f"distributed.workers: there are {joined.size} processes instead of {settings.workers}"

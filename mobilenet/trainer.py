@@ -15,7 +15,7 @@ import json
 import signal
 from dataclasses import asdict
 from pathlib import Path
-from typing import Iterator, Mapping
+from typing import Mapping
 
 from mobilenet import build, checkpoint, run_folder, settings
 from mobilenet.checkpoint import Arrays, Checkpoint, State
@@ -32,10 +32,10 @@ from mobilenet.run_parts import Parts
 from mobilenet.run_state import EpochRecord, Metrics, Progress
 from mobilenet.runlog import RunLog
 from mobilenet.signals import StopRequest
+from mobilenet.stopping import StopRequestedError, UnreadableError, until_stopped
 from mobilenet.training_step import PendingOutcome
 
 _DEPLOYED = "deployed"
-_UNREADABLE = 1 << 10  # above the numbers of signals, with which the ranks agree on it
 _WHAT_TO_TRY = (
     "try a lower schedule.learning_rate, a longer schedule.warmup_epochs, optimizer.clip_norm or"
     " training.rollbacks"
@@ -44,14 +44,6 @@ _WHAT_TO_TRY = (
 
 class _NotFiniteError(VerificationError):
     """A loss, gradient or parameter is infinite or not a number."""
-
-
-class _StopRequestedError(Exception):
-    """A signal was noted; no step is half done."""
-
-
-class _UnreadableError(Exception):
-    """A rank cannot read its data, as all of them know; no step is half done."""
 
 
 class Trainer:
@@ -114,9 +106,9 @@ class Trainer:
             self._finish_epoch(stop)
         except _NotFiniteError as error:
             self._roll_back(error)
-        except _StopRequestedError:
+        except StopRequestedError:
             raise self._stopped(stop) from None
-        except _UnreadableError as error:
+        except UnreadableError as error:
             raise DataError(f"{error}; saved {self._save({})}; continue with --resume") from error
 
     def _begin(self) -> None:
@@ -149,7 +141,7 @@ class Trainer:
         self._reporter.start_epoch(epoch + 1, num_done)
         batches = self._reporter.timed(self._parts.reader.batches(epoch, num_done))
         try:
-            for batch in self._until(stop, batches):
+            for batch in until_stopped(batches, stop, self._group):
                 self._train_step(batch)
             self._settle()
         finally:
@@ -193,7 +185,7 @@ class Trainer:
         if not is_finite(arrays):  # no later loss has seen the epoch's last update
             raise self._not_finite("a parameter is")
         predict = build.predictor_of(self._config, arrays)
-        batches = self._until(stop, self._parts.eval_reader.batches())
+        batches = until_stopped(self._parts.eval_reader.batches(), stop, self._group)
         try:
             counts = evaluate(predict, batches, self._group)
         except NotFiniteError as error:
@@ -204,14 +196,12 @@ class Trainer:
         record = self._record(counts)
         self._progress.history.append(record)
         self._progress.epoch_metrics = Metrics()
-        self._reporter.epoch_done(record, self._num_bad_records())
+        num_bad_records = self._group.total([len(self._parts.reader.bad_records)])[0]
+        self._reporter.epoch_done(record, int(num_bad_records))
         if self._is_checkpoint_due(record):
             self._save({_DEPLOYED: deployed} if deployed else {})
         if self._keeps_files:
             draw_curves({"": self._progress.history}, self._run / run_folder.CURVES)
-
-    def _num_bad_records(self) -> int:
-        return int(self._group.total([len(self._parts.reader.bad_records)])[0])
 
     def _recalibrated(self) -> Arrays | None:
         num_batches = self._config.training.recalibration_batches
@@ -307,23 +297,3 @@ class Trainer:
         name = signal.Signals(stop.number).name
         self._log.record("stop", step=self._progress.step, signal=name)
         return RunStopped(stop.number, f"stopped by {name}, saved {path}; continue with --resume")
-
-    def _until(self, stop: StopRequest, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches, as many on every rank, until a stop is requested of one of them.
-
-        Raises:
-            _StopRequestedError: It was.
-            _UnreadableError: A rank cannot read its next batch.
-        """
-        try:
-            for batch in batches:
-                number = int(self._group.highest(stop.number or 0))
-                if number == _UNREADABLE:
-                    raise _UnreadableError("another process cannot read its records")
-                if number:
-                    stop.number = number
-                    raise _StopRequestedError
-                yield batch
-        except DataError as error:
-            self._group.highest(_UNREADABLE)
-            raise _UnreadableError(error) from error

@@ -1,4 +1,4 @@
-"""Whether all ranks are about to do the same."""
+"""Whether all ranks are there, and about to do the same."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from typing import Mapping
 
 import numpy as np
 
+from mobilenet.compat import launcher_number
 from mobilenet.distributed.group import Group
 from mobilenet.errors import ConfigError
 
 _DIGEST_BYTES = 6  # what a float64 holds exactly
 _VERSION = "mobilenet version"
+# By which a process can tell that it was started as one of several.
+_LAUNCHED = (
+    "DMLC_NUM_WORKER",
+    "HOROVOD_SIZE",
+    "OMPI_COMM_WORLD_SIZE",
+    "PMI_SIZE",
+    "SLURM_STEP_NUM_TASKS",
+)
 
 
 def check_agreement(group: Group, facts: Mapping[str, object]) -> None:
@@ -39,3 +48,19 @@ def _compare(group: Group, facts: Mapping[str, object]) -> None:
 
 def _digest(fact: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(fact).encode()).digest()[:_DIGEST_BYTES], "big")
+
+
+def check_launched(engine: str, group: Group) -> None:
+    """Refuses a group that is not all of the processes that a launcher has started.
+
+    Raises:
+        ConfigError: It is not, by what the launcher has set in the environment.
+    """
+    for name in _LAUNCHED:
+        # A launcher of one process may have started the launcher of the others.
+        if launcher_number(name) not in (0, 1, group.size):
+            raise ConfigError(
+                f"distributed.engine: '{engine}' makes a group of {group.size}, but this is one of"
+                f" {launcher_number(name)} processes ({name}): each would train a network of its"
+                " own"
+            )

@@ -25,8 +25,8 @@ ROWS = {
         "model graphs complexity schedule optimizer loss metrics initializer ema "
         "stopping mixing published freezing calibration norm_statistics unfolding ndarray_file "
         "curves run_report statistics imagenet report.style report.thumbnails data.recordio "
-        "data.augment data.sample data.order onnx.operators onnx.folding onnx.ends onnx.half onnx.origin "
-        "onnx.runtime onnx.int8 data.ilsvrc data.classes data.images data.conversion "
+        "data.augment data.sample data.order onnx.operators onnx.folding onnx.ends onnx.half "
+        "onnx.origin onnx.runtime onnx.int8 data.ilsvrc data.classes data.images data.conversion "
         "data.complaints data.record_folder foreign.stored"
     ),
     "requests": "service",

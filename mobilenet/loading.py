@@ -54,7 +54,8 @@ def open_model(
 
     Raises:
         WeightsError: There is no model at `path`, or it is damaged, or does not fit its network.
-        ConfigError: A `.params` file without a configuration, or a wrong setting.
+        ConfigError: A `.params` file without a configuration, a configuration for a model that has
+            its own, or a wrong setting.
     """
     if not path.exists():
         raise WeightsError(f"{path}: no such file or folder")
@@ -66,6 +67,17 @@ def open_model(
         raise ConfigError(f"{path}: a file of parameters needs its configuration: --config YAML")
     config = settings.load(Config, config_path, overrides)
     return _with_network(path, path, config, read_synset(Path(config.data.directory)))
+
+
+def takes_config(path: Path) -> bool:
+    """Whether the model at `path` needs a configuration that does not come with it.
+
+    Raises:
+        WeightsError: It is an ONNX file that cannot be read.
+    """
+    if path.suffix == ".onnx":
+        return not OnnxModel(path).metadata.knows_preprocessing
+    return not path.is_dir()
 
 
 def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) -> LoadedModel:
@@ -95,6 +107,11 @@ def _open_onnx(path: Path, config_path: Path | None, overrides: Sequence[str]) -
     """Opens an ONNX file; what it says of its preprocessing comes before the defaults."""
     model = OnnxModel(path)
     if config_path is not None:
+        if model.metadata.knows_preprocessing:
+            raise ConfigError(
+                f"{path}: says its own preprocessing, which --config would replace; leave it out,"
+                " or replace single settings by key.sub=value"
+            )
         config = settings.load(Config, config_path, overrides)
     else:
         config = settings.loads(Config, model.settings(), str(path), overrides)

@@ -141,16 +141,19 @@ def _asked(arguments: Namespace, model: Any, data: Path | None = None) -> Any:
 
 def _compare(arguments: Namespace) -> int:
     from mobilenet.comparison import compare
-    from mobilenet.loading import open_model
+    from mobilenet.loading import open_model, takes_config
 
     for name in ("report", "restrict", "labels", "expect"):
         if getattr(arguments, name):
             raise UserError(f"--{name} has no effect with --against; validate each model by itself")
     if arguments.views != "one":
         raise UserError("--views has no effect with --against; validate each model by itself")
+    paths = (arguments.model, arguments.against)
+    # The configuration is for those that lack one; where none does, the first one refuses it.
+    lacking = [path for path in paths if takes_config(path)] or paths[:1]
     first, second = (
-        open_model(path, arguments.config if path.is_file() else None, arguments.settings)
-        for path in (arguments.model, arguments.against)
+        open_model(path, arguments.config if path in lacking else None, arguments.settings)
+        for path in paths
     )
     result = compare(_asked(arguments, first, arguments.data), second, arguments.data)
     print(result.summary())

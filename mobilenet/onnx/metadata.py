@@ -85,6 +85,11 @@ class Metadata:
         """Whether the input is pixels of 0 to 255."""
         return self.pixels in ("float", "uint8")
 
+    @property
+    def knows_preprocessing(self) -> bool:
+        """Whether a file with these facts needs no configuration that says what its input is."""
+        return self.takes_pixels or self.mean is not None
+
 
 def from_properties(properties: Mapping[str, str]) -> Metadata:
     """What a file's `metadata_props` say; keys of other programs are passed over."""

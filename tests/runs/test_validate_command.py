@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import mxnet as mx
 import numpy as np
+import onnx
 import pytest
 from scipy import special
 
@@ -228,6 +229,28 @@ def test_onnx_file(
         captured = capsys.readouterr()
         assert message in captured.err
         assert captured.err.count("\n") == 1
+
+
+def test_a_configuration_is_for_the_model_that_lacks_one(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that normalises pixels itself would be given normalised ones."""
+    path, config = str(tmp_path / "pixels.onnx"), ["--config", str(folder / "config.yaml")]
+    assert cli.main(command(folder, "export", "--pixels", "uint8", "--output", path)) == 0
+    capsys.readouterr()
+    assert cli.main(command(folder, "validate", "--against", path)) == 0
+    assert f"the same answer to {IMAGES} images" in capsys.readouterr().out
+    data = ["--data", str(folder)]
+    for alone in (["validate", path], ["validate", path, "--against", path], ["audit", path]):
+        assert cli.main([*alone, *config, *data]) == 2
+        captured = capsys.readouterr()
+        assert "pixels.onnx: says its own preprocessing" in captured.err
+        assert captured.err.count("\n") == 1
+    foreign = onnx.load(path)
+    del foreign.metadata_props[:]
+    onnx.save(foreign, path)
+    pixels = ["data.mean=[0,0,0]", f"data.std=[{1 / 255},{1 / 255},{1 / 255}]"]
+    assert cli.main(["validate", path, *config, *data, *pixels]) == 0
 
 
 def test_history_of_a_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,14 +3,14 @@
     python benchmarks/int8.py [--width 1.0] [--resolution 224] [--repeats 7]
 
 The network has random weights, which change no speed. Single precision and integers take turns, so
-that a busy machine slows both; their medians are compared.
+that a busy machine slows both; medians of both and of their ratio are printed, with quartiles in
+parentheses.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +20,7 @@ import mobilenet  # noqa: F401  # isort: skip  makes MXNet importable
 import mxnet as mx
 import numpy as np
 import numpy.typing as npt
+from header import header, spread
 
 from mobilenet.compat import allow_all_instructions
 from mobilenet.config import Config, DataConfig, ModelConfig
@@ -45,15 +46,18 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=224)
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
+    print(header(), flush=True)
     allow_all_instructions()
     images = np.random.default_rng(0).normal(size=(32, 3, *[arguments.resolution] * 2))
     data = images.astype(np.float32)
     for engine, pair in engines(arguments, data).items():
         for size in BATCH_SIZES:
-            speeds = [size / s for s in median_seconds(pair, data[:size], arguments.repeats)]
+            single, integer = measured(pair, data[:size], arguments.repeats)
+            ratio = spread([fast / slow for slow, fast in zip(single, integer)], ".2f")
             print(
-                f"{engine:14}batch {size:3}: single {speeds[0]:6.1f}, int8 {speeds[1]:6.1f} "
-                f"images/s, {speeds[1] / speeds[0]:.2f} x"
+                f"{engine:14}batch {size:3}: single {spread(single)}, int8 {spread(integer)} "
+                f"images/s, x {ratio}",
+                flush=True,
             )
 
 
@@ -74,15 +78,15 @@ def engines(arguments: argparse.Namespace, data: Images) -> dict[str, tuple[Pred
     return {"ONNX Runtime": tuple(files), "MXNet": tuple(in_mxnet)}
 
 
-def median_seconds(pair: tuple[Predict, Predict], data: Images, repeats: int) -> list[float]:
-    """The median time of each over `repeats` turns, after one that does not count."""
-    seconds: list[list[float]] = [[], []]
+def measured(pair: tuple[Predict, Predict], data: Images, repeats: int) -> list[list[float]]:
+    """Images per second of each in `repeats` turns, after one that does not count."""
+    rates: list[list[float]] = [[], []]
     for _ in range(repeats + 1):
-        for predict, times in zip(pair, seconds):
+        for predict, found in zip(pair, rates):
             start = time.perf_counter()
             predict(data)
-            times.append(time.perf_counter() - start)
-    return [statistics.median(times[1:]) for times in seconds]
+            found.append(len(data) / (time.perf_counter() - start))
+    return [found[1:] for found in rates]
 
 
 if __name__ == "__main__":

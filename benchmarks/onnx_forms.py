@@ -2,22 +2,23 @@
 
     python benchmarks/onnx_forms.py [--width 1.0] [--resolution 224] [--threads 2] [--repeats 7]
 
-The forms take turns, so that a busy machine slows all of them; the medians are compared with that
-of `unfoldable`: the same nodes with BatchNorm, written as exporters do that list initializers
-among the inputs at IR version 4 or later, whereby ONNX Runtime may not fold anything.
+The forms take turns, so that a busy machine slows all of them. Each is compared with `unfoldable`
+in the same turn; medians are printed, with quartiles in parentheses. `unfoldable` is the same nodes
+with BatchNorm, written as exporters do that list initializers among the inputs at IR version 4 or
+later, whereby ONNX Runtime may not fold anything.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import statistics
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import onnx
+from header import header, spread
 
 from mobilenet.config import Config, DataConfig, ModelConfig
 from mobilenet.export import untrained_network
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
+    print(header(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         paths = write_forms(Path(folder), arguments.width, arguments.resolution)
         models = {name: OnnxModel(path, arguments.threads) for name, path in paths.items()}
@@ -45,7 +47,7 @@ def main() -> None:
         for size in BATCH_SIZES
     }
     for name in models:
-        columns = "".join(f"   batch {size}: {speeds[size][name]:.2f} x" for size in BATCH_SIZES)
+        columns = "".join(f"   batch {size}: x {speeds[size][name]}" for size in BATCH_SIZES)
         print(f"{name:12}{sizes[name] / sizes['unfoldable']:.2f} of the bytes{columns}")
 
 
@@ -72,8 +74,8 @@ def write_forms(folder: Path, width: float, resolution: int) -> dict[str, Path]:
 
 def relative_speeds(
     models: dict[str, OnnxModel], size: int, resolution: int, repeats: int
-) -> dict[str, float]:
-    """Images per second of each model, as a multiple of those of `unfoldable`."""
+) -> dict[str, str]:
+    """Images per second of each model, as a multiple of those of `unfoldable`, and their spread."""
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (size, 3, resolution, resolution), np.uint8)
     seconds: dict[str, list[float]] = {name: [] for name in models}
@@ -83,8 +85,11 @@ def relative_speeds(
             start = time.perf_counter()
             model.predict(data)
             seconds[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}
-    return {name: medians["unfoldable"] / median for name, median in medians.items()}
+    base = seconds["unfoldable"][1:]
+    return {
+        name: spread([slow / fast for slow, fast in zip(base, times[1:])], ".2f")
+        for name, times in seconds.items()
+    }
 
 
 if __name__ == "__main__":

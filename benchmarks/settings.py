@@ -4,7 +4,8 @@
 
 Runs `mobilenet bench` under each setting in turns. With the package's own settings, oneDNN is kept
 to AVX2 and all processors are used; each other line changes one thing. Medians over the rounds of
-images per second, and their ratios to the package's own settings in the same round.
+images per second, and their ratios to the package's own settings in the same round, with quartiles
+in parentheses.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
+
+from header import header, spread
 
 NUM_PROCESSORS = len(os.sched_getaffinity(0))
 KEEP_MEMORY = ":".join(
@@ -46,6 +48,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    print(header(), flush=True)
     sizes = ["--batch", str(arguments.batch), "--size", str(arguments.size), "--repeats", "5"]
     call = [sys.executable, "-m", "mobilenet", "bench", arguments.mode, *sizes, "--json"]
     rates: dict[str, list[float]] = {name: [] for name in SETTINGS}
@@ -56,8 +59,8 @@ def main() -> None:
             rates[name].append(json.loads(done.stdout)["images_per_second"])
     own = rates["the package's own"]
     for name, values in rates.items():
-        ratio = statistics.median(value / base for value, base in zip(values, own))
-        print(f"{name:28}{statistics.median(values):7.1f} images/s  x {ratio:.2f}")
+        ratio = spread([value / base for value, base in zip(values, own)], ".2f")
+        print(f"{name:28}{spread(values):>24} images/s  x {ratio}")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 
 Every system runs in a process of its own that ends before the next begins: MobileNet v2 1.0 with
 1000 classes on random images and labels, all processors. In each round every system has its turn,
-so that whatever else the machine does falls on all; the ratios are medians over the rounds. The
-memory is the peak of the whole process, libraries included.
+so that whatever else the machine does falls on all; speeds and ratios are medians over the rounds,
+with quartiles in parentheses. The memory is the peak of the whole process, libraries included.
 
 * ours: what `mobilenet bench` measures; with `infer` also in 8-bit integers.
 * plain Gluon: gluoncv's network, hybridized with static memory, Gluon's NAG; all processors.
@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 import numpy as np
+from header import header, spread
 
 NUM_PROCESSORS = len(os.sched_getaffinity(0))
 SETTINGS = ("OMP_NUM_THREADS", "DNNL_MAX_CPU_ISA")
@@ -234,17 +235,17 @@ def compare(mode: str, job: Job, rounds: int, torch: str | None) -> None:
     for _ in range(rounds):
         for system in systems:
             results[system].append(run(mode, system, job, torch))
+    print(header())
     print(f"{mode}, {job.size} px, batch {job.batch}, {NUM_PROCESSORS} processors, {rounds} rounds")
     for system in systems:
         rates = [job.batch / result.seconds for result in results[system]]
-        low, median, high = np.percentile(rates, (25, 50, 75))
         pairs = list(zip(results["ours"], results[system]))
-        speed = statistics.median(other.seconds / own.seconds for own, other in pairs)
+        speed = spread([other.seconds / own.seconds for own, other in pairs], ".2f")
         memory = statistics.median(own.peak_bytes / other.peak_bytes for own, other in pairs)
         peak = statistics.median(result.peak_bytes for result in results[system])
         print(
-            f"  {system:17}{median:7.1f} images/s ({low:.1f} to {high:.1f})  {peak / 1e9:5.2f} GB"
-            f"   ours: x {speed:.2f} in speed, x {memory:.2f} of the memory",
+            f"  {system:17}{spread(rates):>24} images/s  {peak / 1e9:5.2f} GB"
+            f"   ours: x {speed} in speed, x {memory:.2f} of the memory",
             flush=True,
         )
 

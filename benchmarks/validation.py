@@ -3,7 +3,8 @@
     python benchmarks/validation.py WEIGHTS RECORDS [--torch PYTHON] [--rounds 5]
 
 WEIGHTS is a .params file in the names of gluoncv's mobilenetv2_1.0, RECORDS a record file. Every
-system runs in a process of its own, and they take turns; medians over the rounds are printed.
+system runs in a process of its own, and they take turns; medians over the rounds are printed, with
+the quartiles in parentheses.
 
 * ours: `mobilenet.validation.validate`.
 * plain Gluon: gluoncv's network, hybridized, on ImageRecordIter at its defaults; of the processors
@@ -20,7 +21,6 @@ import argparse
 import builtins
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
+from header import header, spread
 
 CONFIG = {
     "model": {"dialect": "gluoncv"},
@@ -189,11 +190,11 @@ def compare(workers: dict[str, Worker], rounds: int) -> None:
             if number:  # the first round warms up
                 found[system].append(measured)
     for system, rows in found.items():
-        speed = statistics.median(row[0] for row in rows)
-        ratio = statistics.median(a[0] / b[0] for a, b in zip(found["ours"], rows))
+        speed = spread([row[0] for row in rows], ".0f")
+        ratio = spread([a[0] / b[0] for a, b in zip(found["ours"], rows)], ".2f")
         _, num_images, num_top1 = rows[-1]
         print(
-            f"{system:28} {speed:6.0f} images/s   ours: x {ratio:.2f}   "
+            f"{system:28} {speed:>17} images/s   ours: x {ratio}   "
             f"({num_top1} right of {num_images} counted)",
             flush=True,
         )
@@ -208,6 +209,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    print(header(), flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         arrays = Path(scratch) / "arrays.npz"
         save_arrays(arguments.weights, arrays)

@@ -41,14 +41,23 @@ class Expectation(NamedTuple):
         return f"as expected: {'; '.join(sentences)}"
 
 
+def check_tolerance(tolerance: float) -> None:
+    """Nothing, if it is a fraction that leaves something to be expected.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not 0 <= tolerance < 1:  # neither is NaN
+        raise ConfigError(f"the tolerance {tolerance:g} is not a fraction such as 0.01")
+
+
 def parse(texts: list[str], tolerance: float) -> Expectation:
     """The expectation that texts like `top1=0.7094` state.
 
     Raises:
         ConfigError: A text has another form or repeats another, or the tolerance is no fraction.
     """
-    if not 0 <= tolerance < 1:
-        raise ConfigError(f"the tolerance {tolerance:g} is not a fraction such as 0.01")
+    check_tolerance(tolerance)
     values: dict[str, float] = {}
     for text in texts:
         match = _FORM.fullmatch(text)

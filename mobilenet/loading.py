@@ -35,6 +35,8 @@ class LoadedModel:
     """The Gluon network; None for an ONNX file."""
     calibrated_on: str | None = None
     """The images that the ranges of its 8-bit integers are from; None in floating point."""
+    is_described: bool = True
+    """Whether anybody has said its dialect and width; else they are the defaults."""
 
     @property
     def title(self) -> str:
@@ -119,5 +121,12 @@ def _open_onnx(path: Path, config_path: Path | None, overrides: Sequence[str]) -
         raise WeightsError(
             f"{path}: has {model.num_classes} classes, but model.classes is {config.model.classes}"
         )
-    calibrated_on = model.metadata.calibrated_on
-    return LoadedModel(path, config, model.class_names, model.logits, None, calibrated_on)
+    facts = model.metadata
+    said = {text.partition("=")[0] for text in overrides}
+    is_described = config_path is not None or all(
+        getattr(facts, name) is not None or f"model.{name}" in said
+        for name in ("dialect", "width_multiplier")
+    )
+    return LoadedModel(
+        path, config, model.class_names, model.logits, None, facts.calibrated_on, is_described
+    )

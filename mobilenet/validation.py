@@ -18,7 +18,7 @@ from mobilenet.data.synset import spoken_names
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import ConfigError, DataError
 from mobilenet.evaluation import collect
-from mobilenet.expectation import Expectation
+from mobilenet.expectation import Expectation, check_tolerance
 from mobilenet.loading import LoadedModel
 from mobilenet.metrics import Counts, Predict, Predictions
 from mobilenet.multilabel import MultiLabelCounts, count, read_label_sets
@@ -200,9 +200,16 @@ def published_expectation(
     """The published accuracies for the model's dialect, width and resolution.
 
     Raises:
-        ConfigError: Nothing is published for it.
+        ConfigError: Nothing is published for it, or nobody says what it is; or the tolerance is no
+            fraction.
         DataError: The images are not the 50,000 that published accuracies are of.
     """
+    check_tolerance(tolerance)
+    if not model.is_described:
+        raise ConfigError(
+            f"{model.path}: does not say its dialect and width, by which published accuracies are"
+            " found; set model.dialect and model.width_multiplier, or expect one as top1=..."
+        )
     if len(images) != ilsvrc.NUM_IMAGES["val"]:
         raise DataError(
             f"{images.path}: published accuracies are of the {ilsvrc.NUM_IMAGES['val']} validation"

@@ -96,6 +96,7 @@ def add_predict(adder: Adder) -> None:
 def validate(arguments: Namespace) -> int:
     """Count the top-1 and top-5 hits of a model over every image; exit code 1 if too few."""
     _prepare_int8(arguments)
+    _check_expectation(arguments)
     from mobilenet import expectation, validation
     from mobilenet.loading import open_model
 
@@ -120,6 +121,18 @@ def validate(arguments: Namespace) -> int:
     for one in expected:
         print(one.check(result.counts))
     return 0
+
+
+def _check_expectation(arguments: Namespace) -> None:
+    """What can be told without the model."""
+    if arguments.tolerance is not None and not arguments.expect:
+        raise UserError("--tolerance has no effect without --expect")
+    if _PUBLISHED in arguments.expect and (arguments.views != "one" or arguments.restrict):
+        name = "restrict" if arguments.restrict else "views"
+        raise UserError(
+            f"published accuracies are of one centre crop and all classes: leave out --{name}, or"
+            " expect an accuracy as top1=..."
+        )
 
 
 def _prepare_int8(arguments: Namespace) -> None:

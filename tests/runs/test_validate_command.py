@@ -146,6 +146,12 @@ def test_expectations_decide_the_exit_code(
     [
         (["--expect", "top1=71"], "'top1=71' expects no accuracy"),
         (["--expect", "published"], "are of the 50000 validation images"),
+        (["--expect", "published", "--tolerance", "5"], "the tolerance 5 is not a fraction"),
+        (["--expect", "published", "--tolerance", "nan"], "the tolerance nan is not a fraction"),
+        (["--expect", "published", "--views", "flip"], "all classes: leave out --views"),
+        (["--expect", "published", "--restrict"], "all classes: leave out --restrict"),
+        (["--tolerance", "0.01"], "--tolerance has no effect without --expect"),
+        (["--tolerance", "0", "--against", "other"], "--tolerance has no effect without --expect"),
         (["--data", "/nowhere/val.rec"], "/nowhere/val.rec: there is no record file"),
         (["model.classes=6"], "classifier_weight is (7,"),
         (["data.resolution=64"], "short_side"),
@@ -251,6 +257,16 @@ def test_a_configuration_is_for_the_model_that_lacks_one(
     onnx.save(foreign, path)
     pixels = ["data.mean=[0,0,0]", f"data.std=[{1 / 255},{1 / 255},{1 / 255}]"]
     assert cli.main(["validate", path, *config, *data, *pixels]) == 0
+    # Nor does anything say now which network it is, and so which published accuracy is its own.
+    capsys.readouterr()
+    expect = ["validate", path, *data, "--expect", "published"]
+    for settings, message in (
+        ([], "pixels.onnx: does not say its dialect and width"),
+        (["model.dialect=paper"], "does not say its dialect and width"),
+        (["model.dialect=paper", "model.width_multiplier=1"], "are of the 50000 validation images"),
+    ):
+        assert cli.main([*expect, *settings]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_history_of_a_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,10 +74,8 @@ class Validation:
             lines.append(_accuracy("top-5, any label", several.num_top5, several.num_images))
         if self.model.calibrated_on is not None:
             lines.append(f"int8, calibrated on {self.model.calibrated_on}")
-        if self.data.num_missing:
-            lines.append(
-                f"not comparable: {self.data.num_missing} images of ILSVRC2012 are missing"
-            )
+        if self.data.gap:
+            lines.append(f"not comparable: {self.data.path} {self.data.gap}")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:

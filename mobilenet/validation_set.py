@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Iterable, Sequence
 
 import numpy as np
 
 from mobilenet.data import ilsvrc, record_folder
+from mobilenet.data.classes import imagenet_words
 from mobilenet.data.layouts import is_image
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.recordio import RecordFile
@@ -33,7 +34,8 @@ class ValidationSet:
         keys: `(N,)`, what each image is called in its index or folder.
         class_names: Of the model, in label order.
         classes: Those of the model's classes that the data have, rising.
-        num_missing: How many of ILSVRC2012's validation images are not there; 0 for other data.
+        num_missing: How many of ILSVRC2012's validation images are not there, below 0 where there
+            are more; 0 for other data.
     """
 
     path: Path
@@ -46,6 +48,14 @@ class ValidationSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def gap(self) -> str:
+        """What keeps accuracies from being those on ILSVRC2012, to follow `path`; or nothing."""
+        total = f"the {ilsvrc.NUM_IMAGES['val']} validation images of ILSVRC2012"
+        if self.num_missing < 0:
+            return f"has {-self.num_missing} images more than {total}"
+        return f"lacks {self.num_missing} of {total}" if self.num_missing else ""
 
     def label(self, position: int) -> int:
         """The label among the model's classes."""
@@ -93,7 +103,7 @@ def open_validation_set(
         records.keys.tolist(),
         names,
         np.unique(mapping),
-        _num_missing(record_path, len(records)),
+        _num_missing(record_path, lines, len(records)),
     )
 
 
@@ -106,12 +116,16 @@ def _check_labels(labels: Integers, num_classes: int, path: Path) -> None:
         )
 
 
-def _num_missing(path: Path, num_records: int) -> int:
-    """Holds the number of records against the manifest beside them, if there is one of ours."""
+def _num_missing(path: Path, lines: Sequence[str], num_records: int) -> int:
+    """Holds the number of records against ILSVRC2012's, if they are of its validation images.
+
+    And against the manifest beside them, if there is one of ours.
+    """
+    num_missing = _num_missing_of(map(class_id, lines), num_records)
     try:
         manifest = Manifest.read(path.with_name(record_folder.MANIFEST))
     except DataError:
-        return 0
+        return num_missing
     for split, facts in manifest.splits.items():
         if facts.record_file == path.name:
             if facts.num_records != num_records:
@@ -119,9 +133,17 @@ def _num_missing(path: Path, num_records: int) -> int:
                     f"{path}: its index has {num_records} records, but its manifest says"
                     f" {facts.num_records}; `mobilenet verify` tells more"
                 )
-            if split == "val" and manifest.source.get("layout") in _ILSVRC2012_LAYOUTS:
+            if split != "val":
+                return 0
+            if manifest.source.get("layout") in _ILSVRC2012_LAYOUTS:
                 return ilsvrc.NUM_IMAGES["val"] - num_records
-    return 0
+    return num_missing
+
+
+def _num_missing_of(class_ids: Iterable[str], num_images: int) -> int:
+    """Images with exactly ImageNet's 1000 classes are held to be its validation images."""
+    is_imagenet = set(class_ids) == imagenet_words().keys()
+    return ilsvrc.NUM_IMAGES["val"] - num_images if is_imagenet else 0
 
 
 def _names(
@@ -177,7 +199,10 @@ def _open_folder(path: Path, names: tuple[str, ...]) -> ValidationSet:
     by_folder = _labels_of_folders(sorted(folders), names, path)
     keys, classes, files = zip(*images)
     labels = np.array([by_folder[name] for name in classes], np.int64)
-    return ValidationSet(path, _ImageFiles(list(files)), labels, keys, names, np.unique(labels))
+    num_missing = _num_missing_of(folders, len(images))
+    return ValidationSet(
+        path, _ImageFiles(list(files)), labels, keys, names, np.unique(labels), num_missing
+    )
 
 
 def _labels_of_folders(folders: Sequence[str], names: Sequence[str], where: Path) -> dict[str, int]:

@@ -22,7 +22,7 @@ from mobilenet.commands.arguments import (
     write_result,
 )
 from mobilenet.compat import allow_all_instructions
-from mobilenet.errors import UserError
+from mobilenet.errors import DataError, UserError
 
 _PUBLISHED = "published"
 
@@ -108,6 +108,8 @@ def validate(arguments: Namespace) -> int:
     model = open_model(arguments.model, arguments.config, arguments.settings)
     model = _asked(arguments, model, arguments.data)
     images = validation.open_data(model, arguments.data)
+    if arguments.expect and images.gap:
+        raise DataError(f"{images.path}: {images.gap}; without --expect they can be validated")
     if _PUBLISHED in arguments.expect:
         missing = expectation.TOLERANCE if tolerance is None else tolerance
         expected.append(validation.published_expectation(model, images, missing))

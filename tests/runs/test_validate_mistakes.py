@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from mobilenet import cli
+from mobilenet.data.classes import imagenet_words
 from mobilenet.data.recordio import RecordWriter
 from mobilenet.model import MobileNetV2
 
@@ -55,8 +56,11 @@ def write_onnx(path: Path, *shape: int | str, classes: int = CLASSES) -> Path:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("model")
-    network = MobileNetV2(0.1, CLASSES)
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+def write_model(folder: Path, classes: int = CLASSES) -> list[str]:
+    network = MobileNetV2(0.1, classes)
     network.initialize(mx.init.Xavier())
     network(mx.nd.zeros((1, 3, RESOLUTION, RESOLUTION)))
     network.collect_params().save(str(folder / "model.params"))
@@ -113,6 +117,17 @@ DATA: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "nothing": (lambda folder: folder / "absent", "absent: there is no record file"),
 }
+
+
+def test_a_partial_imagenet_passes_no_gate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_records(tmp_path / "data", (0, IMAGE), synset="\n".join(imagenet_words()))
+    check = [*write_model(tmp_path, 1000), "--data", str(data), "model.classes=1000"]
+    message = "lacks 49999 of the 50000 validation images of ILSVRC2012"
+    assert cli.main(["validate", *check]) == 0
+    assert f"not comparable: {data}/val.rec {message}" in capsys.readouterr().out
+    assert_refused([*check, "--expect", "top1=0"], f"val.rec: {message}", capsys)
 
 
 def assert_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

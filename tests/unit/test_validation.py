@@ -11,6 +11,7 @@ from colours import NAMES, colour_model, painted, write_records
 from mobilenet import statistics
 from mobilenet.audit import audit
 from mobilenet.comparison import compare
+from mobilenet.data.classes import imagenet_words
 from mobilenet.data.manifest import Manifest, Split
 from mobilenet.data.recordio import RecordWriter, read_index, write_index
 from mobilenet.data.synset import spoken_names
@@ -184,9 +185,35 @@ def test_ilsvrc2012_has_50000_validation_images(folder: Path) -> None:
     manifest(folder, 11)
     validation = validate(colour_model(folder))
     assert validation.as_json()["num_missing"] == 49989
-    assert "not comparable: 49989 images of ILSVRC2012 are missing" in validation.summary()
+    gap = "val.rec lacks 49989 of the 50000 validation images of ILSVRC2012"
+    assert gap in validation.summary().splitlines()[-1]
     manifest(folder, 11, "class-folders")
     assert "not comparable" not in validate(colour_model(folder)).summary()
+
+
+def test_classes_of_imagenet_are_held_to_its_number_of_images(tmp_path: Path) -> None:
+    ids = list(imagenet_words())
+    write_records(tmp_path / "records", COLOURS, LABELS)
+    (tmp_path / "records" / "synset.txt").write_text("\n".join(sorted(ids)) + "\n")
+    for name in ids:
+        (tmp_path / "folders" / name).mkdir(parents=True)
+    (tmp_path / "folders" / ids[3] / "a.png").write_bytes(painted(0))
+    for name, number in (("records", 11), ("folders", 1)):
+        found = open_validation_set(tmp_path / name, (), 1000)
+        assert found.num_missing == 50000 - number
+    found.num_missing = -10
+    assert found.gap == "has 10 images more than the 50000 validation images of ILSVRC2012"
+    (tmp_path / "folders" / ids[4]).rmdir()  # some of the classes are another set, such as -A or -R
+    assert open_validation_set(tmp_path / "folders", (), 1000).num_missing == 0
+
+
+def test_images_held_out_of_the_training_images_are_complete(tmp_path: Path) -> None:
+    write_records(tmp_path, COLOURS, LABELS)
+    (tmp_path / "synset.txt").write_text("\n".join(imagenet_words()))
+    split = Split("val.rec", "val.idx", 11, 8, 1, 2, 1, "")
+    facts = ("0", {"layout": "kaggle"}, {}, {"minival": split}, "", 8, "", {}, (), ())
+    (tmp_path / "manifest.json").write_text(Manifest(*facts).to_json())
+    assert open_validation_set(tmp_path, (), 1000).num_missing == 0
 
 
 def test_published_accuracies_are_of_50000_images(folder: Path) -> None:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Iterator, Literal
 
 import numpy as np
 
@@ -72,6 +72,9 @@ class Validation:
             several = self.any_label
             lines.append(_accuracy("top-1, any label", several.num_top1, several.num_images))
             lines.append(_accuracy("top-5, any label", several.num_top5, several.num_images))
+        if self.options.restricted:
+            num_classes = len(self.data.classes)
+            lines.append(f"answers: only {num_classes} of {len(self.data.class_names)} classes")
         if self.model.calibrated_on is not None:
             lines.append(f"int8, calibrated on {self.model.calibrated_on}")
         if self.data.gap:
@@ -221,17 +224,36 @@ def published_expectation(
 
 def write_report(validation: Validation, folder: Path) -> None:
     """Writes metrics.json, predictions.csv and report.html into `folder`."""
-    data, predictions, transform = validation.data, validation.predictions, validation.transform
+    data, predictions = validation.data, validation.predictions
     files.write_json(folder / "metrics.json", validation.as_json())
     table = answers_csv(predictions, data.keys, data.class_names)
     files.write_text(folder / "predictions.csv", table)
-    facts = {
-        "data": str(data.path),
-        "preprocessing": f"{transform.name}, short side {transform.short_side}, crop"
-        f" {transform.resolution} px",
-        "views": validation.options.views,
-    }
-    speed = validation.counts.num_images / validation.seconds
-    names = spoken_names(data.class_names)
-    report = Report(str(validation.model.path), facts, predictions, names, data.image, speed)
+    report = Report(
+        title=validation.model.title,
+        facts=dict(_facts(validation)),
+        predictions=predictions,
+        class_names=spoken_names(data.class_names),
+        image=data.image,
+        keys=data.keys,
+        images_per_second=validation.counts.num_images / validation.seconds,
+    )
     files.write_text(folder / "report.html", page(report))
+
+
+def _facts(validation: Validation) -> Iterator[tuple[str, str]]:
+    """The conditions of a validation, and what they leave out."""
+    model, data, transform = validation.model, validation.data, validation.transform
+    yield "data", str(data.path)
+    sizes = f"short side {transform.short_side}, crop {transform.resolution} px"
+    yield "preprocessing", f"{transform.name}, {sizes}"
+    yield "views", validation.options.views
+    if model.calibrated_on is not None:
+        yield "precision", f"8-bit integers, calibrated on {model.calibrated_on}"
+    if validation.options.restricted:
+        yield "answers", f"only {len(data.classes)} of {len(data.class_names)} classes"
+    if validation.any_label is not None:
+        num_images, *num_right = validation.any_label
+        top1, top5 = (f"{right / num_images:.2%} ({right} of {num_images})" for right in num_right)
+        yield "any right label", f"top-1 {top1}, top-5 {top5}"
+    if data.gap:
+        yield "not comparable", f"{data.path.name} {data.gap}"

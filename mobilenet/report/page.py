@@ -28,6 +28,7 @@ class Report:
         predictions: The answer to every image.
         class_names: `(classes,)`, in label order.
         image: Gives the encoded image of a prediction by its place, from 0.
+        keys: `(N,)`, what each image is called.
         images_per_second: Speed of the validation as a whole.
     """
 
@@ -36,7 +37,13 @@ class Report:
     predictions: Predictions
     class_names: Sequence[str]
     image: Callable[[int], bytes | memoryview]
+    keys: Sequence[int | str]
     images_per_second: float
+
+    def name(self, place: int) -> str:
+        """What the image at a place is called: its file, or the key of its record."""
+        key = self.keys[place]
+        return key if isinstance(key, str) else f"record {key}"
 
     @cached_property
     def correct(self) -> statistics.Booleans:
@@ -231,7 +238,7 @@ def _mistake(report: Report, place: int) -> Markup:
         element("span", report.class_names[answer], class_="taken"),
         f" {report.confidence[place]:.1%}, labelled ",
         element("span", report.class_names[label]),
-        element("div", element("small", f"record {place}")),
+        element("div", element("small", report.name(place))),
     )
     return element("figure", _image(report, place), caption, class_="card")
 
@@ -239,4 +246,4 @@ def _mistake(report: Report, place: int) -> Markup:
 def _image(report: Report, place: int) -> Markup:
     label = report.class_names[int(report.predictions.labels[place])]
     source = thumbnail_url(report.image(place))
-    return element("img", src=source, alt=f"record {place}, labelled {label}", loading="lazy")
+    return element("img", src=source, alt=f"{report.name(place)}, labelled {label}", loading="lazy")

@@ -25,4 +25,12 @@ def encoded(colour: tuple[int, int, int], size: tuple[int, int] = (40, 60)) -> b
 
 def report(predictions: Predictions) -> Report:
     facts = {"data": f"{EVIL}.rec"}
-    return Report(f"model {EVIL}", facts, predictions, NAMES, lambda _: encoded((9, 99, 200)), 123)
+    return Report(
+        f"model {EVIL}",
+        facts,
+        predictions,
+        NAMES,
+        lambda _: encoded((9, 99, 200)),
+        [f"{EVIL}/{place}.png" for place in range(len(predictions.labels))],
+        123,
+    )

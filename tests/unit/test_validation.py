@@ -1,5 +1,6 @@
 """The whole validation on images whose right answers are known, and data that do not fit."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -238,6 +239,38 @@ def test_report_files(folder: Path) -> None:
     page = (folder / "report" / "report.html").read_text(encoding="utf-8")
     assert "72.73%" in page
     assert page.count("<img ") == 6  # three confused pairs and three mistakes
+    # The third image is one of them, by the key that the table has.
+    assert "<small>record 102</small>" in page and "record 2<" not in page
+    assert 'alt="record 102, labelled yellow"' in page
+
+
+def test_report_says_under_which_conditions(folder: Path) -> None:
+    manifest(folder, 11)
+    sets = [[label] for label in LABELS]
+    sets[2], sets[10] = [3, 2], []
+    (folder / "real.json").write_text(json.dumps(sets))
+    model = dataclasses.replace(colour_model(folder), calibrated_on="100 images of train.rec")
+    options = Options(restricted=True, label_sets=folder / "real.json")
+    validation = validate(model, None, options)
+    write_report(validation, folder / "report")
+    page = (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert f"<h1>{folder}/model.params (int8)</h1>" in page
+    for name, value in (
+        ("precision", "8-bit integers, calibrated on 100 images of train.rec"),
+        ("answers", "only 8 of 8 classes"),
+        ("any right label", "top-1 80.00% (8 of 10), top-5 80.00% (8 of 10)"),
+        ("not comparable", "val.rec lacks 49989 of the 50000 validation images of ILSVRC2012"),
+    ):
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in page
+    assert "answers: only 8 of 8 classes" in validation.summary()
+
+
+def test_report_of_a_folder_names_the_files(tmp_path: Path) -> None:
+    (tmp_path / "red").mkdir()
+    (tmp_path / "red" / "a.png").write_bytes(painted(1))
+    write_report(validate(colour_model(tmp_path), tmp_path), tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "<small>red/a.png</small>" in page
 
 
 def test_comparison_names_the_images_that_changed_sides(folder: Path) -> None:

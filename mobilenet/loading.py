@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Literal, Sequence
 
 import mxnet as mx
 
@@ -16,8 +16,11 @@ from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import ConfigError, WeightsError
 from mobilenet.metrics import Predict
 from mobilenet.model import MobileNetV2
+from mobilenet.onnx.importer import ImportedModel
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.run_folder import CONFIG
+
+Engine = Literal["onnxruntime", "mxnet"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,14 @@ class LoadedModel:
     """The images that the ranges of its 8-bit integers are from; None in floating point."""
     is_described: bool = True
     """Whether anybody has said its dialect and width; else they are the defaults."""
+    engine: Engine | None = None
+    """What computes an ONNX file; None for other models."""
 
     @property
     def title(self) -> str:
         """What to call the model where there are several."""
-        return str(self.path) if self.calibrated_on is None else f"{self.path} (int8)"
+        int8 = "" if self.calibrated_on is None else " (int8)"
+        return f"{self.path}{int8}{' (by MXNet)' if self.engine == 'mxnet' else ''}"
 
     @property
     def transform(self) -> EvalTransform:
@@ -50,9 +56,14 @@ class LoadedModel:
 
 
 def open_model(
-    path: Path, config_path: Path | None = None, overrides: Sequence[str] = ()
+    path: Path,
+    config_path: Path | None = None,
+    overrides: Sequence[str] = (),
+    engine: Engine | None = None,
 ) -> LoadedModel:
     """Opens the model at `path`: a run folder, a checkpoint, a `.params` or an `.onnx` file.
+
+    `engine` is for ONNX files, by default ONNX Runtime.
 
     Raises:
         WeightsError: There is no model at `path`, or it is damaged, or does not fit its network.
@@ -61,10 +72,12 @@ def open_model(
     """
     if not path.exists():
         raise WeightsError(f"{path}: no such file or folder")
+    if path.suffix == ".onnx" and not path.is_dir():
+        return _open_onnx(path, config_path, overrides, engine or "onnxruntime")
+    if engine is not None:
+        raise ConfigError(f"{path}: is no .onnx file, so --engine would have no effect")
     if path.is_dir():
         return _open_run(path, config_path, overrides)
-    if path.suffix == ".onnx":
-        return _open_onnx(path, config_path, overrides)
     if config_path is None:
         raise ConfigError(f"{path}: a file of parameters needs its configuration: --config YAML")
     config = settings.load(Config, config_path, overrides)
@@ -105,9 +118,11 @@ def _with_network(
     return LoadedModel(path, config, class_names, predict, network)
 
 
-def _open_onnx(path: Path, config_path: Path | None, overrides: Sequence[str]) -> LoadedModel:
+def _open_onnx(
+    path: Path, config_path: Path | None, overrides: Sequence[str], engine: Engine
+) -> LoadedModel:
     """Opens an ONNX file; what it says of its preprocessing comes before the defaults."""
-    model = OnnxModel(path)
+    model = ImportedModel(path) if engine == "mxnet" else OnnxModel(path)
     if config_path is not None:
         if model.metadata.knows_preprocessing:
             raise ConfigError(
@@ -128,5 +143,12 @@ def _open_onnx(path: Path, config_path: Path | None, overrides: Sequence[str]) -
         for name in ("dialect", "width_multiplier")
     )
     return LoadedModel(
-        path, config, model.class_names, model.logits, None, facts.calibrated_on, is_described
+        path=path,
+        config=config,
+        class_names=model.class_names,
+        predict=model.logits,
+        network=None,
+        calibrated_on=facts.calibrated_on,
+        is_described=is_described,
+        engine=engine,
     )

@@ -99,6 +99,7 @@ class Validation:
             "any_label": self.any_label and self.any_label._asdict(),
             "images_per_second": counts.num_images / self.seconds,
             "model": str(self.model.path),
+            "engine": self.model.engine,
             "data": str(self.data.path),
             "int8_calibrated_on": self.model.calibrated_on,
             "transform": described(self.transform),

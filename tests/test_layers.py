@@ -32,8 +32,8 @@ ROWS = {
     "requests": "service",
     "layouts": "data.synset data.layouts data.lists weights foreign.detection",
     "assemblies": (
-        "int8 onnx.writer onnx.proof onnx.examples onnx.package expectation multilabel "
-        "report.answers report.charts report.document checkpoint training_step views "
+        "int8 onnx.writer onnx.proof onnx.examples onnx.package onnx.importer expectation "
+        "multilabel report.answers report.charts report.document checkpoint training_step views "
         "data.reader data.packing data.sources data.inspection foreign.names foreign.graph "
         "machine"
     ),

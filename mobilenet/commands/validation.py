@@ -40,6 +40,7 @@ def add_validate(adder: Adder) -> None:
     add("--restrict", action="store_true", help="answer only classes of the data")
     add("--labels", type=Path, help="JSON file with all right classes of each image")
     add("--against", type=Path, metavar="MODEL", help="another model for the same images")
+    add("--engine", choices=("onnxruntime", "mxnet"), help="what computes an .onnx file")
     _add_expectation(parser)
 
 
@@ -105,7 +106,7 @@ def validate(arguments: Namespace) -> int:
     wanted = [text for text in arguments.expect if text != _PUBLISHED]
     tolerance = arguments.tolerance
     expected = [expectation.parse(wanted, tolerance or 0.0)] if wanted else []
-    model = open_model(arguments.model, arguments.config, arguments.settings)
+    model = open_model(arguments.model, arguments.config, arguments.settings, arguments.engine)
     model = _asked(arguments, model, arguments.data)
     images = validation.open_data(model, arguments.data)
     if arguments.expect and images.gap:
@@ -167,8 +168,8 @@ def _compare(arguments: Namespace) -> int:
     # The configuration is for those that lack one; where none does, the first one refuses it.
     lacking = [path for path in paths if takes_config(path)] or paths[:1]
     first, second = (
-        open_model(path, arguments.config if path in lacking else None, arguments.settings)
-        for path in paths
+        open_model(path, arguments.config if path in lacking else None, arguments.settings, engine)
+        for path, engine in zip(paths, (arguments.engine, None))
     )
     result = compare(_asked(arguments, first, arguments.data), second, arguments.data)
     print(result.summary())

@@ -99,14 +99,17 @@ def first(predictions: Predictions, number: int) -> Predictions:
     return Predictions(*(array[:number] for array in predictions))
 
 
+SLOW_SIZES = [pytest.param(size, marks=pytest.mark.slow) for size in (1, 64, NUM_IMAGES)]
+
+
+@pytest.mark.parametrize("size", [7, *SLOW_SIZES])
 def test_plain_gluon_gives_the_same(
-    model: LoadedModel, inputs: np.ndarray, reference: Predictions
+    model: LoadedModel, inputs: np.ndarray, reference: Predictions, size: int
 ) -> None:
     def predict(data: np.ndarray) -> np.ndarray:
         return model.network(mx.nd.array(data)).asnumpy()
 
-    found = answers(predict, inputs[:100], reference.labels[:100], 50)
-    assert_equal(found, first(reference, 100))
+    assert_equal(answers(predict, inputs, reference.labels, size), reference)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, NUM_IMAGES])
@@ -123,22 +126,9 @@ def test_onnx_file_knows_its_preprocessing(
     assert_equal(validate(open_model(onnx_path), images).predictions, reference)
 
 
-# MXNet warns because its importer does not say which type the input has.
-@pytest.mark.filterwarnings("ignore:Cannot decide type:UserWarning")
 def test_mxnets_own_onnx_importer_gives_the_same(
     onnx_path: Path, inputs: np.ndarray, reference: Predictions
 ) -> None:
-    symbol, arguments, auxiliary = mx.contrib.onnx.import_model(str(onnx_path))
-    (name,) = set(symbol.list_inputs()) - {*arguments, *auxiliary}
-    block = mx.gluon.SymbolBlock(symbol, mx.sym.var(name))
-    for key, parameter in block.collect_params().items():
-        array = {**arguments, **auxiliary}[key]
-        parameter.shape = array.shape
-        parameter.initialize()
-        parameter.set_data(array)
-
-    def predict(data: np.ndarray) -> np.ndarray:
-        return block(mx.nd.array(data)).asnumpy()
-
+    predict = open_model(onnx_path, engine="mxnet").predict
     found = answers(predict, inputs[:100], reference.labels[:100], 50)
     assert_equal(found, first(reference, 100))

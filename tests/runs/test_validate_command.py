@@ -269,6 +269,33 @@ def test_a_configuration_is_for_the_model_that_lacks_one(
         assert message in capsys.readouterr().err
 
 
+def test_mxnets_importer_computes_an_onnx_file(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, data = str(tmp_path / "model.onnx"), ["--data", str(folder)]
+    # Batches of 5 do not fill those of the file.
+    export = ["export", "--softmax", "--batch", "3", "--output", path]
+    assert cli.main(command(folder, *export)) == 0
+    capsys.readouterr()
+    assert cli.main(["validate", path, *data, "--engine", "mxnet", "--against", path]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"{path} (by MXNet): top-1 ")
+    assert f"the same answer to {IMAGES} images" in told
+    for options, message in (
+        (["--pixels", "uint8"], "takes uint8, which MXNet's importer does not know"),
+        (["--opset", "13"], "MXNet's importer cannot read it, as it knows only opset 7"),
+        (["--half"], "MXNet's importer cannot read it, as it knows only opset 7"),
+    ):
+        assert cli.main(command(folder, "export", *options, "--output", path)) == 0
+        capsys.readouterr()
+        assert cli.main(["validate", path, *data, "--engine", "mxnet"]) == 2
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.out == "" and captured.err.count("\n") == 1
+    assert cli.main(command(folder, "validate", "--engine", "mxnet")) == 2
+    assert "model.params: is no .onnx file" in capsys.readouterr().err
+
+
 def test_history_of_a_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = tmp_path / "data"
     data.mkdir()

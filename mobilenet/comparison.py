@@ -15,6 +15,8 @@ from mobilenet.loading import LoadedModel
 from mobilenet.metrics import Integers
 from mobilenet.validation import Validation, validate
 
+_NUM_NAMED = 10
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -50,12 +52,17 @@ class Comparison:
         return statistics.mcnemar(len(self.only_first), len(self.only_second))
 
     def summary(self) -> str:
-        """Both accuracies, their difference with its significance, and the agreement."""
+        """Both accuracies, their difference with its significance, and where the models agree."""
         counts = (self.first.counts, self.second.counts)
         num_images = counts[0].num_images
         lines = [
             f"{one.model.title}: top-1 {100 * count.top1:.2f} %, top-5 {100 * count.top5:.2f} %"
             for one, count in zip((self.first, self.second), counts)
+        ]
+        changed = [
+            f"right in {one.model.title} only: {_named(self._keys(places))}"
+            for one, places in ((self.first, self.only_first), (self.second, self.only_second))
+            if len(places)
         ]
         difference = 100 * (counts[1].top1 - counts[0].top1)
         return "\n".join(
@@ -66,20 +73,28 @@ class Comparison:
                 f" McNemar's p = {self.test.p_value:.3g} ({self.test.method})",
                 f"the same answer to {self.num_agreeing} images"
                 f" ({100 * self.num_agreeing / num_images:.2f} %)",
+                *changed,
             ]
         )
 
+    def _keys(self, places: Integers) -> list[int | str]:
+        return [self.first.data.keys[place] for place in places.tolist()]
+
     def as_json(self) -> dict[str, Any]:
         """Everything as plain JSON, with the keys of the images that changed sides."""
-        keys = self.first.data.keys
         return {
             "first": self.first.as_json(),
             "second": self.second.as_json(),
             "num_agreeing": self.num_agreeing,
-            "only_first": [keys[position] for position in self.only_first.tolist()],
-            "only_second": [keys[position] for position in self.only_second.tolist()],
+            "only_first": self._keys(self.only_first),
+            "only_second": self._keys(self.only_second),
             "mcnemar": self.test._asdict(),
         }
+
+
+def _named(keys: list[int | str]) -> str:
+    more = len(keys) - _NUM_NAMED
+    return ", ".join(map(str, keys[:_NUM_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def compare(first: LoadedModel, second: LoadedModel, data: Path | None = None) -> Comparison:

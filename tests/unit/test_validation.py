@@ -283,6 +283,16 @@ def test_comparison_names_the_images_that_changed_sides(folder: Path) -> None:
     assert "difference of top-1 -18.18 points; right in one only: 2 and 0 of 11" in (
         comparison.summary()
     )
+    assert comparison.summary().splitlines()[-1].endswith("model.params only: 104, 107")
+
+
+def test_comparison_names_ten_images_at_most(tmp_path: Path) -> None:
+    write_records(tmp_path, [4] * 12, [4] * 12)
+    sides = compare(colour_model(tmp_path, blind=[4]), colour_model(tmp_path))
+    keys = ", ".join(str(key) for key in range(100, 110))
+    assert sides.summary().splitlines()[4:] == [
+        f"right in {tmp_path}/model.params only: {keys} and 2 more"
+    ]
 
 
 def test_models_that_number_classes_differently_are_not_compared(folder: Path) -> None:

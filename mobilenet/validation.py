@@ -35,7 +35,8 @@ class Options:
     Attributes:
         views: What probabilities are averaged over: the image alone, with its mirror image, or
             ten crops of the central square.
-        restricted: Only classes that the data have may be answered, as ImageNet-A, -R and -O ask.
+        restricted: Only classes that the data have, or that were chosen of them, may be answered,
+            as ImageNet-A, -R and -O ask.
         label_sets: JSON file with all right classes of each record.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Iterable, Sequence
 
@@ -33,13 +33,13 @@ class ValidationSet:
         labels: `(N,)`, among the classes of the model.
         keys: `(N,)`, what each image is called in its index or folder.
         class_names: Of the model, in label order.
-        classes: Those of the model's classes that the data have, rising.
+        classes: Those of the model's classes that the data have or that were chosen, rising.
         num_missing: How many of ILSVRC2012's validation images are not there, below 0 where there
             are more; 0 for other data.
     """
 
     path: Path
-    files: RecordFile | _ImageFiles
+    files: RecordFile | _ImageFiles | _SomeFiles
     labels: Integers
     keys: Sequence[int | str]
     class_names: tuple[str, ...]
@@ -64,6 +64,35 @@ class ValidationSet:
     def image(self, position: int) -> Encoded:
         """The encoded image."""
         return self.files.image(position)
+
+    def of_classes(self, ids: Sequence[str], where: Path) -> ValidationSet:
+        """The images of some classes, given by WordNet ids or whole lines of the synset.
+
+        Args:
+            ids: The classes, in any order.
+            where: The file that names them, for messages.
+
+        Raises:
+            DataError: A class is none of the model's, or there is no image of any.
+        """
+        labels = {class_id(name): label for label, name in enumerate(self.class_names)}
+        unknown = [line for line in ids if class_id(line) not in labels]
+        if unknown:
+            raise DataError(
+                f"{where}: '{unknown[0]}' is none of the model's {len(labels)} classes, such as"
+                f" '{self.class_names[0]}'"
+            )
+        classes = np.unique([labels[class_id(line)] for line in ids]).astype(np.int64)
+        places = np.flatnonzero(np.isin(self.labels, classes))
+        if not len(places):
+            raise DataError(f"{where}: {self.path} has no image of these classes")
+        return replace(
+            self,
+            files=_SomeFiles(self.files, places),
+            labels=self.labels[places],
+            keys=[self.keys[place] for place in places],
+            classes=classes,
+        )
 
     def labelled_image(self, position: int) -> tuple[int, Encoded]:
         """Both."""
@@ -184,6 +213,15 @@ class _ImageFiles:
 
     def image(self, position: int) -> bytes:
         return self.files[position].read()
+
+
+@dataclass(frozen=True)
+class _SomeFiles:
+    files: RecordFile | _ImageFiles | _SomeFiles
+    places: Integers
+
+    def image(self, position: int) -> Encoded:
+        return self.files.image(int(self.places[position]))
 
 
 def _open_folder(path: Path, names: tuple[str, ...]) -> ValidationSet:

@@ -38,6 +38,7 @@ def add_validate(adder: Adder) -> None:
     add("--report", type=to_write, help="folder for a page, a table and the figures")
     add("--views", choices=("one", "flip", "ten-crop"), default="one", help="views to average over")
     add("--restrict", action="store_true", help="answer only classes of the data")
+    add("--classes", type=Path, metavar="FILE", help="only these classes, an id per line")
     add("--labels", type=Path, help="JSON file with all right classes of each image")
     add("--against", type=Path, metavar="MODEL", help="another model for the same images")
     add("--engine", choices=("onnxruntime", "mxnet"), help="what computes an .onnx file")
@@ -99,6 +100,7 @@ def validate(arguments: Namespace) -> int:
     _prepare_int8(arguments)
     _check_expectation(arguments)
     from mobilenet import expectation, validation
+    from mobilenet.data.synset import read_lines
     from mobilenet.loading import open_model
 
     if arguments.against is not None:
@@ -114,7 +116,10 @@ def validate(arguments: Namespace) -> int:
     if _PUBLISHED in arguments.expect:
         missing = expectation.TOLERANCE if tolerance is None else tolerance
         expected.append(validation.published_expectation(model, images, missing))
-    options = validation.Options(arguments.views, arguments.restrict, arguments.labels)
+    if arguments.classes is not None:
+        images = images.of_classes(read_lines(arguments.classes), arguments.classes)
+    restricted = arguments.restrict or arguments.classes is not None
+    options = validation.Options(arguments.views, restricted, arguments.labels)
     result = validation.validate(model, images, options)
     print(result.summary())
     if arguments.report is not None:
@@ -130,12 +135,15 @@ def _check_expectation(arguments: Namespace) -> None:
     """What can be told without the model."""
     if arguments.tolerance is not None and not arguments.expect:
         raise UserError("--tolerance has no effect without --expect")
-    if _PUBLISHED in arguments.expect and (arguments.views != "one" or arguments.restrict):
-        name = "restrict" if arguments.restrict else "views"
+    unlike = [name for name in ("restrict", "classes") if getattr(arguments, name)]
+    unlike += ["views"] if arguments.views != "one" else []
+    if _PUBLISHED in arguments.expect and unlike:
         raise UserError(
-            f"published accuracies are of one centre crop and all classes: leave out --{name}, or"
-            " expect an accuracy as top1=..."
+            f"published accuracies are of one centre crop and all classes: leave out --{unlike[0]},"
+            " or expect an accuracy as top1=..."
         )
+    if arguments.classes is not None and arguments.labels is not None:
+        raise UserError("--labels is about all records, so that --classes cannot drop some of them")
 
 
 def _prepare_int8(arguments: Namespace) -> None:
@@ -159,7 +167,7 @@ def _compare(arguments: Namespace) -> int:
     from mobilenet.comparison import compare
     from mobilenet.loading import open_model, takes_config
 
-    for name in ("report", "restrict", "labels", "expect"):
+    for name in ("report", "restrict", "classes", "labels", "expect"):
         if getattr(arguments, name):
             raise UserError(f"--{name} has no effect with --against; validate each model by itself")
     if arguments.views != "one":

@@ -21,10 +21,19 @@ def read_synset(folder: Path) -> tuple[str, ...]:
         DataError: It is no text, or cannot be read.
     """
     path = folder / FILE_NAME
-    if not path.is_file():
-        return ()
+    return read_lines(path) if path.is_file() else ()
+
+
+def read_lines(path: Path) -> tuple[str, ...]:
+    """The lines of a text file, one per class; none if it is empty.
+
+    Raises:
+        DataError: It cannot be read, or is no text.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {reason(error)}") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: is no UTF-8 text with one class per line") from None
     except OSError as error:

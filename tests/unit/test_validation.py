@@ -88,6 +88,25 @@ def test_restricted_answers_are_classes_of_the_data(tmp_path: Path) -> None:
     assert restricted.predictions.probabilities[:, :2].sum(axis=1) == pytest.approx(1)
 
 
+def test_some_classes_alone(folder: Path) -> None:
+    """The others' images are dropped, and their classes are no answers."""
+    model, where = colour_model(folder), folder / "classes.txt"
+    images = open_data(model, None).of_classes(["yellow", "red"], where)
+    assert images.labels.tolist() == [0, 3, 3, 0, 0]
+    assert images.keys == [100, 102, 103, 105, 108]
+    validation = validate(model, images, Options(restricted=True))
+    assert set(validation.predictions.classes[:, :2].ravel().tolist()) == {0, 3}
+    # Blue was labelled yellow and is nearer to red; cyan was labelled red and is nearer to yellow.
+    assert validation.counts[:2] == (5, 3)
+    assert "answers: only 2 of 8 classes" in validation.summary()
+    for ids, message in (
+        (["orange"], "classes.txt: 'orange' is none of the model's 8 classes"),
+        ([], "has no image of these classes"),
+    ):
+        with pytest.raises(DataError, match=message):
+            images.of_classes(ids, where)
+
+
 def test_labels_follow_names_not_numbers(folder: Path) -> None:
     order = [7, 3, 0, 1, 6, 2, 5, 4]  # of the classes in the data's synset
     (folder / "synset.txt").write_text("\n".join(NAMES[k] for k in order) + "\n")

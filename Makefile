@@ -11,13 +11,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-horovod quickstart test test-all check docs notebooks release-check lock clean
+.PHONY: help setup setup-horovod quickstart test test-all check docs picture notebooks release-check lock clean
 
 help:
 	@echo "make quickstart  set up, then prepare, train, validate and export on the embedded sample"
 	@echo "make test        set up, then run the tests (make test-all: the slow ones too)"
 	@echo "make check       ruff and mypy"
 	@echo "make docs        renew what the documents have from the code, and build the site"
+	@echo "make picture     draw the report of quickstart's run for the documents, by Chromium"
 	@echo "make notebooks   run the notebooks and store their outputs"
 	@echo "make release-check"
 	@echo "                 all that a new user does, from a clean clone, and on each of PYTHONS"
@@ -77,6 +78,10 @@ check: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+# Of a report, on the page about validation; needs Chromium and the run that quickstart makes.
+picture: $(READY)
+	$(BIN)/python docs/report_picture.py
 
 # The first one makes the run that the others start from.
 notebooks: $(READY)

@@ -20,12 +20,10 @@ from mobilenet.model import MobileNetV2
 from mobilenet.onnx.examples import example_images
 from mobilenet.onnx.exporter import ExportResult, export_network
 from mobilenet.onnx.graph import GraphOptions
-from mobilenet.onnx.metadata import Metadata
+from mobilenet.onnx.metadata import UNTRAINED, Metadata
 from mobilenet.onnx.proof import network_input, random_images
 from mobilenet.run_folder import CONFIG
 
-UNTRAINED = "untrained"
-"""What a file with random weights says of their source."""
 _NOTHING = Metadata()
 _NUM_EXAMPLES = 16
 # Statistics hardly depend on the resolution, but those of smaller images are of too few pixels.

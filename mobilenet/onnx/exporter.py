@@ -74,8 +74,8 @@ def export_network(
 ) -> ExportResult:
     """Writes `network` to `output` and proves the file before it gets its name.
 
-    `metadata` is completed by what `options` say; without any, the form `zoo` has none, as the
-    origin's file.
+    `metadata` is completed by what `options` say; without any, or of random weights, the form `zoo`
+    has none, as the origin's file.
     `images` `(N, 3, H, W)`, 0 to 255, are added to the random ones of the proof.
 
     Raises:

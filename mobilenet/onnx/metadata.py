@@ -13,6 +13,11 @@ from typing import Any, Mapping, Optional
 
 from mobilenet.data.transforms import PREPROCESSINGS
 
+UNTRAINED = "untrained"
+"""What a file with random weights says of their source."""
+UNTRAINED_GRAPH = "mxnet_untrained_model"
+"""The same as the graph's name in the form `zoo`, where the origin's file has no facts and the name
+`mxnet_converted_model`, which is as long."""
 _HASH = "class_names_sha256"
 # What ONNX itself defines for inputs that are images (onnx/docs/MetadataProps.md).
 _IMAGE = {
@@ -50,7 +55,7 @@ class Metadata:
     class_names: tuple[str, ...] = ()
     """One line per class, in label order."""
     source: Optional[str] = None
-    """The run or file that the weights are from; `untrained` if they are random."""
+    """The run or file that the weights are from; `UNTRAINED` if they are random."""
     top1_accuracy: Optional[float] = None
     """Top-1 accuracy as a fraction, on `num_validated` images."""
     top5_accuracy: Optional[float] = None

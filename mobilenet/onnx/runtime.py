@@ -12,7 +12,13 @@ import numpy.typing as npt
 import onnxruntime
 
 from mobilenet.errors import WeightsError
-from mobilenet.onnx.metadata import Metadata, from_properties, settings_of
+from mobilenet.onnx.metadata import (
+    UNTRAINED,
+    UNTRAINED_GRAPH,
+    Metadata,
+    from_properties,
+    settings_of,
+)
 
 # Errors only: ONNX Runtime warns about every initializer that is also an input, as in opset 7.
 _ERRORS_ONLY = 3
@@ -53,7 +59,10 @@ class OnnxModel:
     @cached_property
     def metadata(self) -> Metadata:
         """What the file says about itself."""
-        return from_properties(self._session.get_modelmeta().custom_metadata_map)
+        meta = self._session.get_modelmeta()
+        facts = from_properties(meta.custom_metadata_map)
+        is_untrained = meta.graph_name == UNTRAINED_GRAPH
+        return dataclasses.replace(facts, source=UNTRAINED) if is_untrained else facts
 
     @property
     def class_names(self) -> tuple[str, ...]:

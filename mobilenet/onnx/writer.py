@@ -24,7 +24,7 @@ from mobilenet.onnx.ends import with_normalization, with_softmax
 from mobilenet.onnx.folding import fold_batch_norm
 from mobilenet.onnx.graph import OPSET, Array, Graph, GraphOptions, renamed
 from mobilenet.onnx.half import with_half_weights
-from mobilenet.onnx.metadata import Metadata
+from mobilenet.onnx.metadata import UNTRAINED, UNTRAINED_GRAPH, Metadata
 from mobilenet.onnx.operators import convert
 from mobilenet.onnx.origin import in_origin_form
 
@@ -108,13 +108,15 @@ def _model(graph: Graph, options: GraphOptions, metadata: Metadata, classes: int
     outputs = [make_tensor_value_info(graph.output, TensorProto.FLOAT, [shape[0], classes])]
     write = _tensor if options.form == "portable" else _origin_tensor
     tensors = [write(name, array) for name, array in graph.constants.items()]
-    name = _GRAPH_NAMES[options.form]
+    name, properties = _GRAPH_NAMES[options.form], metadata.properties()
+    if options.form == "zoo" and metadata.source == UNTRAINED:
+        name, properties = UNTRAINED_GRAPH, {}
     body = make_graph(graph.nodes, name, inputs, outputs, initializer=tensors)
     model = ModelProto(ir_version=_IR_VERSION, graph=body)
     model.opset_import.add(version=OPSET)
     if options.form == "portable":
         model.producer_name, model.producer_version = "mobilenet-mxnet", mobilenet.__version__
-    for key, value in sorted(metadata.properties().items()):
+    for key, value in sorted(properties.items()):
         model.metadata_props.add(key=key, value=value)
     return model
 

@@ -36,6 +36,15 @@ from mobilenet.packaging import package
 from mobilenet.run_state import EpochRecord, Progress
 from mobilenet.weights import fit, read_parameters
 
+ORIGIN_BYTES = 14_246_826  # of mobilenetv2-7.onnx in the zoo's ONNX_HUB_MANIFEST.json
+ORIGIN_OPERATORS = {
+    "Conv": 54,
+    "BatchNormalization": 53,
+    "Relu": 36,
+    "Add": 10,
+    "GlobalAveragePool": 1,
+    "Reshape": 1,
+}
 CLASSES = tuple(f"n{index:08} class {index}" for index in range(5))
 CONFIG = """
 model: {width_multiplier: 0.35, classes: 5, dialect: DIALECT}
@@ -250,6 +259,18 @@ def test_the_command_without_weights(
     capsys.readouterr()
     assert run(*arguments, "--data", folder) == 2
     assert capsys.readouterr().err == "mobilenet export: --data has no effect with --untrained\n"
+
+
+def test_the_command_rebuilds_the_origins_file(tmp_path: Path) -> None:
+    """To the byte, though the file says that its weights are random."""
+    path, config = tmp_path / "o.onnx", "configs/imagenet/mobilenetv2_1.0-origin.yaml"
+    arguments = [config, "--form", "zoo", "--untrained", "--output", path]
+    for batch, num_bytes in ((("--batch", 1), ORIGIN_BYTES), ((), ORIGIN_BYTES + 10)):
+        assert run(*arguments, "--json", tmp_path / "o.json", *batch) == 0
+        assert path.stat().st_size == num_bytes
+        assert json.loads((tmp_path / "o.json").read_text())["operators"] == ORIGIN_OPERATORS
+        assert OnnxModel(path).metadata == Metadata(source="untrained")
+    assert len(onnx.load(str(path)).metadata_props) == 0
 
 
 def test_mistakes_leave_nothing_behind(

@@ -21,11 +21,11 @@ from mobilenet.onnx.examples import example_images
 from mobilenet.onnx.exporter import ExportResult, export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import UNTRAINED, Metadata
-from mobilenet.onnx.proof import network_input, random_images
+from mobilenet.onnx.proof import BATCH_SIZES, network_input, random_images
 from mobilenet.run_folder import CONFIG
 
 _NOTHING = Metadata()
-_NUM_EXAMPLES = 16
+_NUM_EXAMPLES = sum(BATCH_SIZES)
 # Statistics hardly depend on the resolution, but those of smaller images are of too few pixels.
 _NUM_CALIBRATION_IMAGES = 16
 _CALIBRATION_RESOLUTION = 96
@@ -44,7 +44,8 @@ def export(
         model: Any but an ONNX file.
         output: By default the model's path with `.onnx`.
         options: By default `options_for(model.config)`.
-        images: Record file or folder whose images are added to the random ones of the proof.
+        images: Record file or folder whose images are added to the random ones of the proof; by
+            default `own_images(model)`.
         facts: What else to say of the model, or instead.
 
     Raises:
@@ -58,10 +59,18 @@ def export(
     own = dataclasses.replace(
         _description(model.config, transform), class_names=model.class_names
     ).updated(_provenance(model, transform))
+    images = images or own_images(model)
     examples = None if images is None else example_images(images, transform, _NUM_EXAMPLES)
-    return export_network(
+    result = export_network(
         model.network, output or beside(model.path), options, own.updated(facts), examples
     )
+    return dataclasses.replace(result, images=images)
+
+
+def own_images(model: LoadedModel) -> Optional[Path]:
+    """The validation records that the model's configuration names, if they are there."""
+    path = Path(model.config.data.directory, "val.rec")
+    return path if path.is_file() else None
 
 
 def export_untrained(
@@ -146,4 +155,5 @@ def transform_for(transform: EvalTransform, options: GraphOptions) -> EvalTransf
 
 def beside(path: Path, ending: str = ".onnx") -> Path:
     """What a model's file is called by default: its path with `ending`."""
+    path = path.resolve() if path.name in ("", "..") else path  # where a run is `.`
     return path.with_name((path.name if path.is_dir() else path.stem) + ending)

@@ -100,11 +100,12 @@ def export_family(
     resolutions: Sequence[int],
     folder: Path,
     options: GraphOptions,
+    images: Optional[Path] = None,
 ) -> Iterator[Member]:
     """Exports each of the `models` at each of the `resolutions` into `folder`.
 
     A file has the name of its model, with the resolution if there are several; without any, each
-    model keeps its own.
+    model keeps its own. `images` are those of each proof, by default each model's own.
 
     Raises:
         UserError: Two models have the same name, or one cannot be written with these options.
@@ -119,7 +120,7 @@ def export_family(
             output = folder / (f"{name}-{resolution}.onnx" if resolutions else f"{name}.onnx")
             fitted = dataclasses.replace(_fitted(options, model.config), resolution=resolution)
             config = _resized(model.config, model.config.model.width_multiplier, resolution)
-            yield _member(export(model, output, fitted), config)
+            yield _member(export(model, output, fitted, images), config)
 
 
 def _name(path: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mobilenet import files
 from mobilenet.data import synset
+from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import DataError, WeightsError
 from mobilenet.loading import LoadedModel, open_model
 from mobilenet.onnx.examples import example_images
@@ -63,14 +64,16 @@ def package(
     opened, model = open_model(source), OnnxModel(source)
     ending = f"-{opset_of(source)}"
     name = source.stem if source.stem.endswith(ending) else source.stem + ending
+    examples = _examples(opened, model, images, num_examples)
     result = _files(folder, name)
     with files.replaced(result.model) as temporary:
         shutil.copyfile(source, temporary)
-    examples = _examples(opened, model, images, num_examples)
     write_archive(result.archive, result.model, examples)
     entry = manifest_entry(_title(model.metadata), result.model, result.archive)
     files.write_json(result.manifest, entry)
-    files.write_text(result.card, _card(name, entry, model.metadata))
+    of = "random images" if images is None else f"images of {images.name}"
+    card = _card(name, entry, model.metadata, f"{num_examples * (model.batch_size or 1)} {of}")
+    files.write_text(result.card, card)
     if model.class_names:
         files.write_text(folder / synset.FILE_NAME, "".join(f"{n}\n" for n in model.class_names))
     return result
@@ -90,12 +93,22 @@ def _examples(
     if images is None:
         pixels = random_images(number * size, transform.resolution, _SEED)
     else:
-        pixels = example_images(images, transform, number * size)
-    if len(pixels) < number * size:
-        raise DataError(f"{images} has {len(pixels)} images; {number * size} are needed")
+        pixels = enough_images(images, transform, number * size)
     data = pixels if model.dtype == np.uint8 else network_input(pixels, transform.normalization)
     batches = np.split(data, number)
     return [(batch, model.predict(batch)) for batch in batches]
+
+
+def enough_images(images: Path, transform: EvalTransform, count: int) -> Tensor:
+    """`count` images for examples, as `example_images` gives them.
+
+    Raises:
+        DataError: There are not as many, or one cannot be decoded.
+    """
+    pixels = example_images(images, transform, count)
+    if len(pixels) < count:
+        raise DataError(f"{images} has {len(pixels)} images; {count} are needed")
+    return pixels
 
 
 def _title(metadata: Metadata) -> str:
@@ -103,7 +116,7 @@ def _title(metadata: Metadata) -> str:
     return "MobileNet v2" if width is None else f"MobileNet v2 {width:g}"
 
 
-def _card(name: str, entry: dict[str, Any], metadata: Metadata) -> str:
+def _card(name: str, entry: dict[str, Any], metadata: Metadata, examples: str) -> str:
     facts = entry["metadata"]
     accuracies = [metadata.top1_accuracy, metadata.top5_accuracy]
     row = (
@@ -116,6 +129,7 @@ def _card(name: str, entry: dict[str, Any], metadata: Metadata) -> str:
     )
     lines = [f"# {entry['model']}", "", *(_line(r) for r in (_COLUMNS, ["---"] * len(row), row))]
     lines += ["", "## Input and output", "", *map(_port, ("Input", "Output"), _ports(facts))]
+    lines += [f"* Sample test data: {examples}"]
     lines += ["", "## Facts", "", *_facts(metadata), ""]
     return "\n".join(lines)
 

@@ -46,8 +46,7 @@ def write_service(source: Path, output: Path) -> None:
         UserError: `output` does not end in `.mar`.
         WeightsError: `source` is not an ONNX image classifier.
     """
-    if output.suffix != SUFFIX:
-        raise UserError(f"{output}: the server takes only archives whose names end in {SUFFIX}")
+    check_name(output)
     if source.suffix != ".onnx":
         raise WeightsError(f"{source} is not an .onnx file; export the model first")
     content = {
@@ -59,6 +58,16 @@ def write_service(source: Path, output: Path) -> None:
     with files.open_replaced(output) as file, zipfile.ZipFile(file, "w") as archive:
         for name, data in content.items():
             archive.writestr(zipfile.ZipInfo(name, _DATE), data)
+
+
+def check_name(output: Path) -> None:
+    """Refuses names that the server would not take.
+
+    Raises:
+        UserError: `output` does not end in `.mar`.
+    """
+    if output.suffix != SUFFIX:
+        raise UserError(f"{output}: the server takes only archives whose names end in {SUFFIX}")
 
 
 def _manifest(name: str) -> dict[str, object]:

@@ -25,6 +25,7 @@ from mobilenet.commands.arguments import (
 from mobilenet.errors import ConfigError, UserError
 
 _GRAPH = ("form", "batch", "resolution", "pixels", "softmax", "half_weights", "opset")
+_NUM_EXAMPLES = 3
 
 
 def add_export(adder: Adder) -> None:
@@ -42,7 +43,7 @@ def add_export(adder: Adder) -> None:
     add("--widths", type=numbers, default=(), metavar="W,W", help="of an --untrained family")
     add("--resolutions", type=counts, default=(), metavar="PX,PX", help="of a family")
     add("--package", type=to_write, metavar="DIR", help="also pack the file as the model zoo does")
-    add("--examples", type=count, help="inputs with outputs in the package (3)")
+    add("--examples", type=count, help=f"inputs with outputs in the package ({_NUM_EXAMPLES})")
     add(
         "--mar",
         type=to_write,
@@ -83,12 +84,15 @@ def export(arguments: Namespace) -> int:
     """Write models as ONNX opset 7, each after it has been proven equal to MXNet's."""
     paths, overrides = _split(arguments.models)
     _check(arguments, paths)
-    if len(paths) > 1 or arguments.widths or arguments.resolutions:
+    if _is_family(arguments, paths):
         return _export_family(arguments, paths, overrides)
     is_made = paths[0].suffix == ".onnx" and _is_packed(arguments)
-    file = _made(arguments, paths[0], overrides) if is_made else _make(arguments, paths, overrides)
+    if is_made:
+        file, images = _made(arguments, paths[0], overrides), arguments.data
+    else:
+        file, images = _make(arguments, paths[0], overrides)
     if arguments.package is not None:
-        _package(file, arguments)
+        _package(file, arguments, images)
     if arguments.mar is not None:
         _serve(file, arguments.mar)
     return 0
@@ -107,9 +111,13 @@ def _is_packed(arguments: Namespace) -> bool:
     return arguments.package is not None or arguments.mar is not None
 
 
+def _is_family(arguments: Namespace, paths: Sequence[Path]) -> bool:
+    return len(paths) > 1 or bool(arguments.widths or arguments.resolutions)
+
+
 def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
     """Refuses what would have no effect."""
-    is_family = len(paths) > 1 or arguments.widths or arguments.resolutions
+    is_family = _is_family(arguments, paths)
     if arguments.untrained:
         _refuse(arguments, "with --untrained", "config", "data", "int8")
         if len(paths) > 1:
@@ -122,10 +130,25 @@ def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
             raise UserError("--resolution has no effect on a family, which has --resolutions")
         if arguments.output is None:
             raise UserError("a family needs --output: the folder for its files")
+    _check_names(arguments, is_family)
     if arguments.package is None:
         _refuse(arguments, "without --package", "examples")
     if not arguments.int8:
         _refuse(arguments, "without --int8", "calibration")
+
+
+def _check_names(arguments: Namespace, is_family: bool) -> None:
+    """Refuses names that only the end of the work would find wrong."""
+    if arguments.output is not None and not is_family and arguments.output.is_dir():
+        raise UserError(f"--output {arguments.output} is a folder; name a file, for instance in it")
+    for name in ("output", "package") if is_family else ("package",):
+        folder = getattr(arguments, name)
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise UserError(f"--{name} {folder} is not a folder, which it has to be here")
+    if arguments.mar is not None:
+        from mobilenet.serving import check_name
+
+        check_name(arguments.mar)
 
 
 def _refuse(arguments: Namespace, circumstance: str, *names: str) -> None:
@@ -147,34 +170,46 @@ def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Path:
     return path
 
 
-def _make(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) -> Path:
-    result = _export_one(arguments, paths[0], overrides)
-    print(result.summary())
-    write_result(arguments.json, result.as_json())
-    file: Path = result.path
-    return file
-
-
-def _export_one(arguments: Namespace, path: Path, overrides: list[str]) -> Any:
-    from mobilenet.export import export, export_untrained, options_for
+def _make(arguments: Namespace, path: Path, overrides: list[str]) -> tuple[Path, Optional[Path]]:
+    """The new file, and where real images for its examples are."""
+    from mobilenet.export import export_untrained, options_for
     from mobilenet.loading import open_model
 
+    images = None
     if arguments.untrained:
         config = load_config(path, overrides)
         output = arguments.output or path.with_suffix(".onnx")
-        return export_untrained(config, output, options_for(config, **_chosen(arguments)))
-    model = open_model(path, arguments.config, overrides)
-    if arguments.int8:
-        return _export_int8(arguments, model)
-    options = options_for(model.config, **_chosen(arguments))
-    return export(model, arguments.output, options, arguments.data)
+        result: Any = export_untrained(config, output, options_for(config, **_chosen(arguments)))
+    else:
+        model = open_model(path, arguments.config, overrides)
+        images = _images(arguments, model)
+        result = _export_model(arguments, model)
+    print(result.summary())
+    write_result(arguments.json, result.as_json())
+    return result.path, images
 
 
-def _export_int8(arguments: Namespace, model: Any) -> Any:
-    from mobilenet.export import options_for
+def _images(arguments: Namespace, model: Any) -> Optional[Path]:
+    """Where real images are; that they are too few for a package is told before the export."""
+    from mobilenet.export import options_for, own_images, transform_for
+    from mobilenet.packaging import enough_images
+
+    images: Optional[Path] = arguments.data or own_images(model)
+    if images is not None and arguments.package is not None:
+        options = options_for(model.config, **_chosen(arguments))
+        number = (arguments.examples or _NUM_EXAMPLES) * (options.batch or 1)
+        enough_images(images, transform_for(model.transform, options), number)
+    return images
+
+
+def _export_model(arguments: Namespace, model: Any) -> Any:
+    from mobilenet.export import export, options_for
     from mobilenet.int8_export import export_int8
     from mobilenet.onnx.int8 import OPSET
 
+    if not arguments.int8:
+        options = options_for(model.config, **_chosen(arguments))
+        return export(model, arguments.output, options, arguments.data)
     options = options_for(model.config, **{"opset": OPSET, **_chosen(arguments)})
     return export_int8(model, arguments.output, options, arguments.data, arguments.calibration)
 
@@ -196,7 +231,8 @@ def _members(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) 
     options = GraphOptions(**_chosen(arguments))
     if not arguments.untrained:
         models = [open_model(path, arguments.config, overrides) for path in paths]
-        return export_family(models, arguments.resolutions, arguments.output, options)
+        output, images = arguments.output, arguments.data
+        return export_family(models, arguments.resolutions, output, options, images)
     config = load_config(paths[0], overrides)
     widths = arguments.widths or (config.model.width_multiplier,)
     resolutions = arguments.resolutions or (config.data.resolution,)
@@ -204,11 +240,10 @@ def _members(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) 
     return export_untrained_family(config, sizes, arguments.output, options)
 
 
-def _package(file: Path, arguments: Namespace) -> None:
+def _package(file: Path, arguments: Namespace, images: Optional[Path]) -> None:
     from mobilenet.packaging import package
 
-    examples = {} if arguments.examples is None else {"num_examples": arguments.examples}
-    made = package(file, arguments.package, arguments.data, **examples)
+    made = package(file, arguments.package, images, arguments.examples or _NUM_EXAMPLES)
     print("\n".join(f"Package: {path}" for path in (made.archive, made.manifest, made.card)))
 
 

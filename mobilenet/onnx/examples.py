@@ -13,16 +13,21 @@ from mobilenet.data.recordio import RecordFile
 from mobilenet.data.transforms import Encoded, EvalTransform
 from mobilenet.errors import DataError
 
+# Those that a model is judged by come first.
+_RECORD_FILES = ("val.rec", "minival.rec", "train.rec")
+
 
 def example_images(path: Path, transform: EvalTransform, count: int) -> npt.NDArray[np.uint8]:
     """Up to `count` images `(N, 3, H, W)`, 0 to 255, spread evenly over those at `path`.
 
-    `path` is a record file, an image, or a folder that has images in whatever folders; the same
-    path always gives the same images.
+    `path` is a record file, a folder of records, an image, or a folder that has images in whatever
+    folders; the same path always gives the same images.
 
     Raises:
         DataError: There is no image at `path`, or one cannot be decoded.
     """
+    files = [path / name for name in _RECORD_FILES if (path / name).is_file()]
+    path = files[0] if files else path
     found = _records(path, count) if path.suffix == ".rec" else _files(path, count)
     images = [_planes(where, encoded, transform) for where, encoded in found]
     if not images:

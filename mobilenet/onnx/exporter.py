@@ -40,17 +40,20 @@ class ExportResult:
     """Of the network, at the file's resolution or, if it takes any, at 224 pixels."""
     difference: Difference
     """From MXNet's outputs."""
+    images: Optional[Path] = None
+    """Where the real images of the proof are; None if all are random."""
 
     def summary(self) -> str:
         """What was made and how it was proven, in three lines."""
         operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
-        images, same, _, relative = self.difference
+        num_images, same, _, relative = self.difference
+        kind = "random images" if self.images is None else f"images, random and of {self.images},"
         return (
             f"{self.path}: ONNX opset {self.opset}, {self.num_bytes:,} bytes, "
             f"{self.complexity.num_parameters:,} parameters\n"
             f"Operators: {operators}\n"
-            f"Proof: checked by onnx; on {images} images outputs are within {relative:.1e} of "
-            f"MXNet's, {same} with the same best class"
+            f"Proof: checked by onnx; on {num_images} {kind} outputs are within "
+            f"{relative:.1e} of MXNet's, {same} with the same best class"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -62,6 +65,7 @@ class ExportResult:
             "operators": dict(self.operators),
             **self.complexity._asdict(),
             "difference": self.difference._asdict(),
+            "images": None if self.images is None else str(self.images),
         }
 
 

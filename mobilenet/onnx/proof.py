@@ -49,8 +49,9 @@ def prove(
 ) -> Difference:
     """Checks the file at `path` and compares what ONNX Runtime and MXNet make of the same images.
 
-    They are random images, in batches of 1, 2 and 7, and `images`, uint8 `(N, 3, H, W)`. Outputs
-    are compared as logits, or as logarithms of probabilities.
+    They are random images and `images`, uint8 `(N, 3, H, W)`, both in batches of 1, 2 and 7 and, of
+    `images`, of all that are left. Outputs are compared as logits, or as logarithms of
+    probabilities.
 
     Raises:
         VerificationError: onnx finds a fault in the file, an output differs by more than
@@ -79,7 +80,8 @@ def compare(
     if options.resolution is None:
         batches.append(random_images(2, size + 32, _SEED))
     if images is not None:
-        batches.append(images)
+        parts = np.split(images, np.cumsum(BATCH_SIZES))
+        batches += [part for part in parts if len(part)]
     return _merged([_difference(model, network, options, batch) for batch in batches])
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import mxnet as mx
@@ -20,6 +21,7 @@ from onnx import numpy_helper
 from mobilenet import cli, settings
 from mobilenet.checkpoint import State, save
 from mobilenet.config import Config
+from mobilenet.data.recordio import RecordWriter
 from mobilenet.data.transforms import TENSORFLOW, EvalTransform
 from mobilenet.errors import DataError, UserError, VerificationError
 from mobilenet.export import export, untrained_network
@@ -30,7 +32,7 @@ from mobilenet.onnx.examples import example_images
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
-from mobilenet.onnx.proof import prove
+from mobilenet.onnx.proof import compare, prove
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.packaging import package
 from mobilenet.run_state import EpochRecord, Progress
@@ -152,6 +154,21 @@ def test_runs_tell_what_they_measured(model: LoadedModel, folder: Path, tmp_path
     assert (metadata.source, metadata.top1_accuracy) == ("run-7", None)
 
 
+def test_a_run_is_called_by_its_folder_from_inside(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_folder = tmp_path / "run-7"
+    run_folder.mkdir()
+    (run_folder / "config.yaml").write_text((folder / "net.yaml").read_text())
+    arrays = read_parameters(folder / "net.params")
+    measured = [EpochRecord(1, 1, 0.1, 1.0, 0.5, "val", 40, 1.0, 0.6, 0.9)]
+    state = State(Progress(step=1, history=measured), "", {}, "parameters")
+    save(run_folder, state, {"parameters": arrays})
+    monkeypatch.chdir(run_folder)
+    assert run(".") == 0
+    assert OnnxModel(tmp_path / "run-7.onnx").metadata.source == "run-7"
+
+
 def test_real_images_are_part_of_the_proof(
     model: LoadedModel, folder: Path, tmp_path: Path
 ) -> None:
@@ -171,6 +188,49 @@ def test_examples_are_spread_and_cropped(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"not a picture")
     with pytest.raises(DataError, match=r"bad\.png"):
         example_images(tmp_path, transform, 3)
+
+
+def test_records_are_found_in_their_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of --data, and without it the validation records that the configuration names."""
+    for name in ("train", "val"):
+        with RecordWriter(tmp_path / f"{name}.rec", tmp_path / f"{name}.idx") as writer:
+            for key in range(6 if name == "val" else 1):
+                picture = folder / "images" / "some" / f"{key}.png"
+                writer.write(key, key % 5, picture.read_bytes())
+    arguments = [folder / "net.params", "--config", folder / "net.yaml"]
+    arguments += ["--output", tmp_path / "a.onnx", "--json", tmp_path / "a.json"]
+    own = f"data.directory={tmp_path}"
+    package_folder = tmp_path / "pk"
+    for given, images in (
+        (["--data", tmp_path], tmp_path),
+        ([own, "--package", package_folder], tmp_path / "val.rec"),
+    ):
+        assert run(*arguments, *given) == 0
+        assert f"on 16 images, random and of {images}, outputs" in capsys.readouterr().out
+        result = json.loads((tmp_path / "a.json").read_text())
+        assert (result["difference"]["num_images"], result["images"]) == (16, str(images))
+    assert "* Sample test data: 3 images of val.rec" in (package_folder / "README.md").read_text()
+    (tmp_path / "val.rec").unlink()
+    assert run(*arguments, own) == 0
+    assert "on 10 random images outputs" in capsys.readouterr().out
+    assert run(*arguments, "--data", tmp_path) == 0
+    assert "on 11 images, random and" in capsys.readouterr().out
+
+
+def test_real_images_come_in_batches_of_the_same_sizes(model: LoadedModel) -> None:
+    sizes = []
+
+    def network(data: mx.nd.NDArray) -> mx.nd.NDArray:
+        sizes.append(len(data))
+        return mx.nd.array([[1, 2]] * len(data))
+
+    network.collect_params = model.network.collect_params
+    runtime = SimpleNamespace(predict=lambda data: np.array([[1, 2]] * len(data)))
+    images = np.zeros((12, 3, 32, 32), np.uint8)
+    compare(runtime, network, GraphOptions(resolution=32), images)
+    assert sizes == [1, 2, 7, 1, 2, 7, 2]
 
 
 class TwoFaced(nn.HybridBlock):
@@ -286,6 +346,21 @@ def test_mistakes_leave_nothing_behind(
         "do not fit": [*weights, "model.classes=6", "--output", tmp_path / "a.onnx"],
         "needs its configuration": [folder / "net.params", "--output", tmp_path / "a.onnx"],
         "there are no images": [*weights, "--data", run_folder, "--output", tmp_path / "a.onnx"],
+        "has 6 images; 7 are needed": [
+            *(*weights, "--output", tmp_path / "a.onnx", "--data", folder / "images"),
+            *("--package", tmp_path / "pk", "--examples", 7),
+        ],
+        "names end in .mar": [
+            *weights,
+            "--output",
+            tmp_path / "a.onnx",
+            "--mar",
+            tmp_path / "c.zip",
+        ],
+        "run is a folder; name a file": [*weights, "--output", run_folder],
+        "config.yaml is not a folder": [
+            *(*weights, "--resolutions", "32,64", "--output", run_folder / "config.yaml")
+        ],
     }
     before = sorted(tmp_path.rglob("*"))
     for message, arguments in mistakes.items():
@@ -312,6 +387,14 @@ def test_family_of_sizes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 2 + 4
     assert f"{members[0]['multiply_adds']:,}" in table[2]
+
+
+def test_a_family_is_proven_on_real_images(folder: Path, tmp_path: Path) -> None:
+    arguments = [folder / "net.params", "--config", folder / "net.yaml", "--output", tmp_path]
+    arguments += ["--resolutions", "32,48", "--data", folder / "images"]
+    assert run(*arguments, "--json", tmp_path / "f.json") == 0
+    members = json.loads((tmp_path / "f.json").read_text())
+    assert [member["difference"]["num_images"] for member in members] == [16, 16]
 
 
 def test_family_of_models(folder: Path, model: LoadedModel, tmp_path: Path) -> None:
@@ -440,6 +523,7 @@ def test_what_cannot_be_packaged(folder: Path, model: LoadedModel, tmp_path: Pat
     file = export(model, tmp_path / "a.onnx").path
     with pytest.raises(DataError, match="has 6 images; 7 are needed"):
         package(file, tmp_path / "out", folder / "images", num_examples=7)
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.shared_data

@@ -201,6 +201,11 @@ def test_origin_form_runs_without_optimizations(origin: MobileNetV2) -> None:
     assert_close(given, logits_of(origin, images))
 
 
+@pytest.fixture(scope="module")
+def narrow() -> MobileNetV2:
+    return random_network("paper", 0.1)
+
+
 NEWEST = onnx.defs.onnx_opset_version()
 OPTIONS = [
     {},
@@ -240,22 +245,11 @@ def test_options_in_onnxruntime_and_opencv(chosen, origin: MobileNetV2, tmp_path
     assert_close(opencv.forward(), expected)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [SMALL, pytest.param(dataclasses.replace(SMALL, form="zoo", batch=3), marks=pytest.mark.slow)],
-)
-def test_mxnets_own_importer_reads_the_file(
-    options: GraphOptions, origin: MobileNetV2, tmp_path: Path
-) -> None:
-    from mxnet.contrib.onnx.onnx2mx.import_model import import_model  # noqa: PLC0415
-
-    path = tmp_path / "a.onnx"
-    export_network(origin, path, options)
-    symbol, arguments, statistics = import_model(str(path))
-    images = random_images(3, 64, 2)
-    arguments["data"] = mx.nd.array(network_input(images, IMAGENET))
-    executor = symbol.bind(mx.cpu(), arguments, aux_states=statistics)
-    assert_close(executor.forward()[0].asnumpy(), logits_of(origin, images))
+@pytest.mark.parametrize("opset", range(8, min(21, NEWEST) + 1))
+def test_every_opset_is_proven(opset: int, narrow: MobileNetV2, tmp_path: Path) -> None:
+    result = export_network(narrow, tmp_path / "a.onnx", dataclasses.replace(SMALL, opset=opset))
+    assert onnx.load(str(result.path)).opset_import[0].version == result.opset == opset
+    assert result.difference.num_same_class == 10
 
 
 def test_normalisation_inside_the_graph_is_right_at_the_borders(paper: MobileNetV2) -> None:

@@ -7,8 +7,10 @@ that enters through the package (scripts, workers, servers of a distributed run)
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
+from pathlib import Path
 
 # Aliases that NumPy 1.24 removed and MXNet 1.9.1 still reads while it is imported.
 _REMOVED_ALIASES = {
@@ -42,10 +44,27 @@ def launcher_number(name: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
+# A quota and its period, in control groups of version 2 and 1.
+_QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+_CONTROL_GROUP = Path("/sys/fs/cgroup")  # a container sees its own there
+
+
+def usable_processors(control_group: Path = _CONTROL_GROUP) -> int:
+    """The processors that this process may run on; no more than its container's quota fills."""
+    number = len(os.sched_getaffinity(0))
+    for names in _QUOTAS:
+        with contextlib.suppress(OSError, ValueError):  # for instance `max`: there is no limit
+            texts = [(control_group / name).read_text(encoding="ascii") for name in names]
+            quota, period = map(int, " ".join(texts).split())
+            if quota > 0 and period > 0:
+                number = min(number, -(-quota // period))
+    return number
+
+
 def num_processors() -> int:
-    """This process's share of the processors that it may run on, at least 1."""
+    """This process's share of the processors that it may use, at least 1."""
     num_sharing = next(filter(None, map(launcher_number, _LOCAL_SIZES)), 1)
-    return max(1, len(os.sched_getaffinity(0)) // num_sharing)
+    return max(1, usable_processors() // num_sharing)
 
 
 # What native libraries read when they are loaded; whatever the user has set stays.

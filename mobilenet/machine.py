@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import mxnet as mx
 
-from mobilenet.compat import set_by_package
+from mobilenet.compat import set_by_package, usable_processors
 from mobilenet.graphs import TrainingForm, training_form
 
 # What else decides on the speed, if the user has set it.
@@ -78,7 +78,7 @@ def machine() -> Machine:
     flags = facts.get("flags", "").split()
     return Machine(
         facts.get("model name", platform.processor() or "unknown"),
-        len(os.sched_getaffinity(0)),
+        usable_processors(),
         tuple(
             flag for flag in ("sse4_2", "avx", "avx2", "avx512f", "avx512_vnni") if flag in flags
         ),

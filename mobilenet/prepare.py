@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generator, Iterable, Iterator, Optional, Union
 
 from mobilenet import __version__, files
+from mobilenet.compat import usable_processors
 from mobilenet.data import ilsvrc, layouts, packing, record_folder, sources
 from mobilenet.data.conversion import Conversion
 from mobilenet.data.images import Image, arranged
@@ -190,7 +190,7 @@ def _converted(
     images: list[Image], options: PrepareOptions, complaints: Counter[str]
 ) -> Generator[Packed, None, None]:
     conversion = Conversion(options.short_side, options.quality)
-    num_workers = options.workers or len(os.sched_getaffinity(0))
+    num_workers = options.workers or usable_processors()
     return packing.convert_all(images, conversion, num_workers, complaints)
 
 

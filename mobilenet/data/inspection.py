@@ -5,7 +5,6 @@ A check gives sentences, one for each kind of fault that it finds; none means th
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from mobilenet.compat import usable_processors
 from mobilenet.data.complaints import counted
 from mobilenet.data.record import CorruptRecord, Entry, Record, RecordSource
 from mobilenet.data.recordio import read_index, scan
@@ -155,7 +155,7 @@ def _decoded(found: Walk, complaints: Counter[str]) -> Iterator[Optional[str]]:
         return None
 
     blocks = range(0, len(found), _BLOCK_RECORDS)
-    with counted() as said, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with counted() as said, ThreadPoolExecutor(usable_processors()) as pool:
         # In blocks: a pool takes all that it is given into its queue, and this can be a million.
         for first in blocks:
             yield from pool.map(fault, range(first, min(first + _BLOCK_RECORDS, len(found))))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -33,6 +34,17 @@ def repair_numpy() -> None:
         if name not in vars(numpy):
             setattr(numpy, name, builtin)
 
+
+class _RepairBeforeMXNet:
+    """Repairs NumPy when MXNet is about to be imported: NumPy alone takes most of `--help`."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Called for every import before Python looks for the module; leaves it to that."""
+        if name == "mxnet":
+            repair_numpy()
+
+
+_repair = _RepairBeforeMXNet()
 
 # In which launchers say how many processes of a run share this machine.
 _LOCAL_SIZES = ("MOBILENET_LOCAL_SIZE", "HOROVOD_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")
@@ -127,6 +139,7 @@ def silence_mxnet_import() -> None:
 
 def prepare_for_mxnet() -> None:
     """Does everything that must precede `import mxnet`; doing it twice changes nothing."""
-    repair_numpy()
+    if _repair not in sys.meta_path:
+        sys.meta_path.insert(0, _repair)
     set_environment()
     silence_mxnet_import()

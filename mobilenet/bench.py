@@ -84,10 +84,15 @@ class Speed:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines; `peak_memory_bytes` is that of the whole process so far."""
+        """The same for machines.
+
+        `median` is `images_per_second` again, `spread` its first and third quartile;
+        `peak_memory_bytes` is that of the whole process so far.
+        """
         return {
             "what": self.what,
             "images_per_second": self.median,
+            "median": self.median,
             "median_seconds_per_image": 1 / self.median,
             "spread": list(self.spread),
             "repeats": len(self.rates),
@@ -105,12 +110,23 @@ class EndToEnd:
     data_wait: float
     """Fraction of the time of both in which the model waited for data."""
 
-    def summary(self) -> str:
-        """What limits, in two lines."""
-        limit = "data" if self.data.median < self.model.median else "model"
+    @property
+    def limit(self) -> str:
+        """What is slower alone: `data` or `model`."""
+        return "data" if self.data.median < self.model.median else "model"
+
+    @property
+    def sentence(self) -> str:
+        """What limits."""
         return (
             f"data: {self.data.median:.0f} images/s, model: {self.model.median:.0f} images/s: "
-            f"the {limit} limits\n"
+            f"the {self.limit} limits"
+        )
+
+    def summary(self) -> str:
+        """What limits, in two lines."""
+        return (
+            f"{self.sentence}\n"
             f"together: {self.together.median:.0f} images/s, "
             f"{100 * self.data_wait:.1f} % of the time waiting for data"
         )
@@ -121,6 +137,8 @@ class EndToEnd:
         return {
             **self.together.as_json(),
             "data_wait": self.data_wait,
+            "limit": self.limit,
+            "sentence": self.sentence,
             **{name: speed.as_json() for name, speed in parts.items()},
         }
 

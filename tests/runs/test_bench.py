@@ -23,6 +23,7 @@ def test_model(subject: str, capsys: pytest.CaptureFixture[str]) -> None:
     low, high = result["spread"]
     assert 3 * 4 / seconds < low <= result["images_per_second"] <= high
     assert result["median_seconds_per_image"] == 1 / result["images_per_second"]
+    assert result["median"] == result["images_per_second"]
     assert result["repeats"] == 3
     assert result["peak_memory_bytes"] > 50e6
 
@@ -41,7 +42,9 @@ def test_share_of_waiting() -> None:
     result = bench.EndToEnd(*speeds, data_wait=0.25)
     assert result.summary().startswith("data: 10 images/s, model: 20 images/s: the data limits")
     assert "25.0 % of the time waiting" in result.summary()
-    assert result.as_json()["images_per_second"] == 5.0
+    as_json = result.as_json()
+    assert (as_json["images_per_second"], as_json["limit"]) == (5.0, "data")
+    assert as_json["sentence"] == result.summary().splitlines()[0]
 
 
 def test_reader_takes_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -551,13 +551,14 @@ FORMS = [
     {"pixels": "uint8"},
     {"pixels": "float"},
     {"opset": 13},
+    {"batch": 4},
+    {"resolution": None},
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.shared_data
 def test_real_weights_keep_every_answer_in_every_form(shared: Path, tmp_path: Path) -> None:
-    """Half precision, which rounds the weights, may change a few of 300."""
     weights = shared / "weights" / "mobilenetv2_1.0-imagenet.params"
     images = shared / "data" / "imagenet-sample" / "images"
     overrides = ["data.resolution=225", "validation.short_side=257", "model.dialect=gluoncv"]
@@ -568,10 +569,11 @@ def test_real_weights_keep_every_answer_in_every_form(shared: Path, tmp_path: Pa
     assert len(pixels) == 300
     expected = answers(model, pixels)
     for chosen in FORMS:
-        options = GraphOptions(resolution=225, normalization=TENSORFLOW, **chosen)
+        options = GraphOptions(**{"resolution": 225, "normalization": TENSORFLOW, **chosen})
         again = open_model(export(model, tmp_path / "a.onnx", options).path)
         num_same = int((answers(again, pixels) == expected).sum())
-        assert num_same >= (297 if options.half_weights else 300), chosen
+        # Half precision rounds the weights: an image between two classes falls to the other side.
+        assert num_same >= (299 if options.half_weights else 300), chosen
 
 
 def answers(model: LoadedModel, pixels: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The three forms of the graph compute the same: outputs, gradients, running statistics."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -120,24 +121,35 @@ def test_neighbouring_blocks_in_training_form(dialect: str, width: float, size: 
         channels = list(first.collect_params(".*beta").values())[-1].shape[0]
 
 
-def trained(net: gluon.HybridBlock, block: gluon.HybridBlock) -> Results:
+def trained(net: gluon.HybridBlock, block: gluon.HybridBlock, size: int) -> Results:
     """Parameters and running statistics after two whole steps."""
     random = np.random.default_rng(3)
     optimizer = Optimizer(dict(net.collect_params().items()), Momentum(0.9, True), WeightDecay(0))
     take_step = TrainingStep(block, [mx.cpu()], Objective(classes=10), optimizer)
     for number in range(2):
-        images = random.normal(size=(16, 3, 64, 64)).astype(np.float32)
+        images = random.normal(size=(16, 3, size, size)).astype(np.float32)
         take_step(images, random.integers(0, 10, 16).astype(np.int32), number, 0.01)
     return parameters(net)
 
 
+WHOLE_STEPS = [(0.5, 64), *itertools.product((0.1, 1.0, 1.4, 2.0), (64, 65))]
+
+
+@pytest.mark.parametrize(
+    ("width", "size"),
+    [
+        pytest.param(width, size, marks=[pytest.mark.slow] if width != 0.5 else [])
+        for width, size in WHOLE_STEPS
+    ],
+)
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_whole_steps_in_training_form(dialect: str) -> None:
-    start, plain, fused = (network(dialect, 0.5) for _ in range(3))
-    expected = trained(plain, plain)
+def test_whole_steps_in_training_form(dialect: str, width: float, size: int) -> None:
+    start, plain, fused = (network(dialect, width) for _ in range(3))
+    expected = trained(plain, plain, size)
     way = distance(expected, parameters(start))
     # Rounding grows with every layer and step; what is left of it is small beside the way made.
-    assert distance(expected, trained(fused, training_block(fused, [mx.cpu()]))) < 0.05 * way
+    given = trained(fused, training_block(fused, [mx.cpu()]), size)
+    assert distance(expected, given) < 0.05 * way
 
 
 def test_every_relu6_is_rewritten_and_nothing_else() -> None:

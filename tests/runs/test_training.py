@@ -24,7 +24,7 @@ from tiny_run import (
     write_records,
 )
 
-from mobilenet import build, checkpoint, run_folder, settings, trainer, training
+from mobilenet import build, checkpoint, graphs, run_folder, settings, trainer, training
 from mobilenet.averaging import average_checkpoints
 from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
 from mobilenet.config import Config
@@ -94,6 +94,17 @@ def test_a_run_folder_describes_itself(finished: Path, records: Path) -> None:
     assert kinds.count("progress") == 2 * STEPS_PER_EPOCH
     assert kinds.count("epoch") == 2
     assert events(finished)[0]["split"] == "val"
+
+
+def test_the_log_says_which_graph_trained(
+    finished: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert events(finished)[0]["graph"]["name"] == "fused"
+    monkeypatch.setattr(graphs, "fusion_is_sound", lambda: False)
+    train(config(records, "training.epochs=1"), tmp_path / "run", resume=False)
+    graph = events(tmp_path / "run")[0]["graph"]
+    assert graph["name"] == "plain"
+    assert "oneDNN refuses" in graph["reason"]
 
 
 def test_the_rate_of_every_step_is_the_closed_formula(finished: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 import mxnet as mx
 
-from mobilenet import build, settings
+from mobilenet import build, files, settings
 from mobilenet.calibration import calibrate
 from mobilenet.checkpoint import best, read_checkpoint
 from mobilenet.config import Config
@@ -118,7 +118,8 @@ def _provenance(model: LoadedModel, transform: EvalTransform) -> Metadata:
     """Where the weights are from and, if nothing was changed since, how good the run found them."""
     path = model.path.resolve()
     if not path.is_dir():
-        return Metadata(source=path.name)
+        # Not its name: copies of the same weights give the same bytes.
+        return Metadata(source=f"sha256:{files.sha256_of(path)}")
     is_run = (path / CONFIG).is_file()
     run = path if is_run else path.parent.parent
     record = best(run)[1] if is_run else read_checkpoint(path).state.record

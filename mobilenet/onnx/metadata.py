@@ -55,7 +55,8 @@ class Metadata:
     class_names: tuple[str, ...] = ()
     """One line per class, in label order."""
     source: Optional[str] = None
-    """The run or file that the weights are from; `UNTRAINED` if they are random."""
+    """The run that the weights are from, or `sha256:` and that of their file; `UNTRAINED` if they
+    are random."""
     top1_accuracy: Optional[float] = None
     """Top-1 accuracy as a fraction, on `num_validated` images."""
     top5_accuracy: Optional[float] = None

@@ -91,11 +91,22 @@ def test_an_export_needs_nothing_but_its_file(model: LoadedModel, tmp_path: Path
     assert again.class_names == CLASSES
     assert again.config.model == model.config.model
     metadata = OnnxModel(result.path).metadata
-    assert metadata.source == "net.params"
+    digest = hashlib.sha256(model.path.read_bytes()).hexdigest()
+    assert metadata.source == f"sha256:{digest}"
     assert metadata.short_side == 50
     data = np.random.default_rng(0).normal(size=(3, 3, 48, 48)).astype(np.float32)
     expected = model.predict(data)
     assert np.abs(again.predict(data) - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_copies_of_the_weights_give_the_same_bytes(
+    model: LoadedModel, folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "other-name.params"
+    copy.write_bytes(model.path.read_bytes())
+    first = export(model, tmp_path / "a.onnx").path
+    second = export(open_model(copy, folder / "net.yaml"), tmp_path / "b.onnx").path
+    assert first.read_bytes() == second.read_bytes()
 
 
 @pytest.mark.parametrize("pixels", ["float", "uint8"])

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
@@ -16,8 +16,9 @@ import yaml
 
 from mobilenet import build, settings, weights
 from mobilenet.config import Config
+from mobilenet.data.synset import synset_of
 from mobilenet.errors import UserError, WeightsError
-from mobilenet.files import replaced
+from mobilenet.files import replaced, write_text
 from mobilenet.foreign.detection import detect
 from mobilenet.foreign.source import Reference, Source, read_source
 from mobilenet.foreign.stored import Stored
@@ -77,6 +78,8 @@ class ImportResult:
 def import_weights(path: Path, output: Path) -> ImportResult:
     """Makes `output`.params and `output`.yaml of the weights in the file at `path`, or neither.
 
+    Class names that the file knows are written beside them, as `output`-synset.txt.
+
     Raises:
         WeightsError: The file is damaged or of another kind, its arrays are not those of a
             MobileNet v2 or not finite, or its graph computes something else.
@@ -96,9 +99,18 @@ def import_weights(path: Path, output: Path) -> ImportResult:
         with temporary.open("wb") as file:
             write_arrays(file, arrays)
         temporary_config.write_text(_commented(text, source, path), encoding="utf-8")
+    names = source.facts.class_names
+    _write_names(synset_of(parameters), names if len(names) == config.model.classes else ())
     return ImportResult(
         path, parameters, config_path, source.family, config, source.notes, difference
     )
+
+
+def _write_names(path: Path, names: Sequence[str]) -> None:
+    if names:
+        write_text(path, "".join(f"{one_line(name)}\n" for name in names))
+    else:
+        path.unlink(missing_ok=True)  # of weights that were there before
 
 
 def _targets(path: Path, output: Path) -> tuple[Path, Path]:

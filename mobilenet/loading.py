@@ -11,7 +11,7 @@ import mxnet as mx
 from mobilenet import build, settings, weights
 from mobilenet.checkpoint import best_weights, weights_file
 from mobilenet.config import Config
-from mobilenet.data.synset import read_synset
+from mobilenet.data.synset import read_synset, read_synset_of
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import ConfigError, WeightsError
 from mobilenet.metrics import Predict
@@ -81,7 +81,7 @@ def open_model(
     if config_path is None:
         raise ConfigError(f"{path}: a file of parameters needs its configuration: --config YAML")
     config = settings.load(Config, config_path, overrides)
-    return _with_network(path, path, config, read_synset(Path(config.data.directory)))
+    return _with_network(path, path, config, read_synset_of(path, Path(config.data.directory)))
 
 
 def takes_config(path: Path) -> bool:

@@ -19,7 +19,7 @@ def add_import(adder: Adder) -> None:
     )  # fmt: skip
     add(
         "--output", type=Path, required=True, metavar="OUT",
-        help="OUT.params and its configuration OUT.yaml are made",
+        help="OUT.params and its configuration OUT.yaml are made; of class names, OUT-synset.txt",
     )  # fmt: skip
     add_json(parser)
 

@@ -24,6 +24,17 @@ def read_synset(folder: Path) -> tuple[str, ...]:
     return read_lines(path) if path.is_file() else ()
 
 
+def synset_of(parameters: Path) -> Path:
+    """Where the class names of a file of parameters alone are: NAME-synset.txt beside it."""
+    return parameters.with_name(f"{parameters.stem}-{FILE_NAME}")
+
+
+def read_synset_of(parameters: Path, folder: Path) -> tuple[str, ...]:
+    """The lines of the file's own class names or else, as `read_synset`, of the data's folder."""
+    own = synset_of(parameters)
+    return read_lines(own) if own.is_file() else read_synset(folder)
+
+
 def read_lines(path: Path) -> tuple[str, ...]:
     """The lines of a text file, one per class; none if it is empty.
 
@@ -36,8 +47,6 @@ def read_lines(path: Path) -> tuple[str, ...]:
         raise DataError(f"{path}: cannot be read: {reason(error)}") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: is no UTF-8 text with one class per line") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {reason(error)}") from None
     return tuple(line.strip() for line in text.rstrip().split("\n")) if text.strip() else ()
 
 

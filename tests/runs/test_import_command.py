@@ -22,6 +22,7 @@ from mobilenet.loading import open_model
 from mobilenet.model import DIALECTS, MobileNetV2, parameter_arrays
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
+from mobilenet.onnx.metadata import Metadata
 
 GIB = 1 << 30
 
@@ -117,6 +118,18 @@ def changed(arrays: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
     }
     changes[kind]()
     return arrays
+
+
+def test_class_names_make_the_round_trip(network: MobileNetV2, tmp_path: Path) -> None:
+    names = ("n00000001 cat", "dog", "Füße", "n00000002 a, b")
+    output, weights = tmp_path / "back", tmp_path / "back.params"
+    for given in (names, (), names[:3]):  # the last ones cannot be those of four classes
+        facts = Metadata(class_names=given)
+        path = export_network(network, tmp_path / "a.onnx", GraphOptions(), facts).path
+        assert run(path, "--output", output) == 0
+        assert open_model(weights, tmp_path / "back.yaml").class_names == (
+            given if len(given) == 4 else ()
+        )
 
 
 MISFITS = {

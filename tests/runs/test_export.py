@@ -408,8 +408,9 @@ def test_a_family_is_proven_on_real_images(folder: Path, tmp_path: Path) -> None
     assert [member["difference"]["num_images"] for member in members] == [16, 16]
 
 
-def test_family_of_models(folder: Path, model: LoadedModel, tmp_path: Path) -> None:
-    other = dataclasses.replace(model, path=folder / "other.params")
+def test_family_of_models(model: LoadedModel, tmp_path: Path) -> None:
+    other = dataclasses.replace(model, path=tmp_path / "other.params")
+    other.path.write_bytes(model.path.read_bytes())
     members = list(export_family([model, other], (), tmp_path, GraphOptions(softmax=True)))
     assert [member.result.path.name for member in members] == ["net.onnx", "other.onnx"]
     assert open_model(members[1].result.path).transform == model.transform

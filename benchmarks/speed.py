@@ -70,6 +70,9 @@ def ours_train(job: Job) -> Step:
 
 def ours_infer(job: Job) -> Step:
     """This package's inference."""
+    from mobilenet.compat import allow_instructions_of_inference
+
+    allow_instructions_of_inference()
     from mobilenet.bench import Work, untrained_predictor
 
     predict = untrained_predictor(Work(job.batch, job.size))

@@ -21,7 +21,7 @@ from mobilenet.commands.arguments import (
     to_write,
     write_result,
 )
-from mobilenet.compat import allow_all_instructions
+from mobilenet.compat import allow_all_instructions, allow_instructions_of_inference
 from mobilenet.errors import DataError, UserError
 
 _PUBLISHED = "published"
@@ -97,7 +97,7 @@ def add_predict(adder: Adder) -> None:
 
 def validate(arguments: Namespace) -> int:
     """Count the top-1 and top-5 hits of a model over every image; exit code 1 if too few."""
-    _prepare_int8(arguments)
+    _prepare(arguments)
     _check_expectation(arguments)
     from mobilenet import expectation, validation
     from mobilenet.data.synset import read_lines
@@ -146,11 +146,13 @@ def _check_expectation(arguments: Namespace) -> None:
         raise UserError("--labels is about all records, so that --classes cannot drop some of them")
 
 
-def _prepare_int8(arguments: Namespace) -> None:
+def _prepare(arguments: Namespace) -> None:
     """What has to come before MXNet is imported."""
     if arguments.int8:
         allow_all_instructions()
-    elif arguments.calibration is not None:
+        return
+    allow_instructions_of_inference()
+    if arguments.calibration is not None:
         raise UserError("--calibration has no effect without --int8")
 
 
@@ -187,6 +189,7 @@ def _compare(arguments: Namespace) -> int:
 
 def audit(arguments: Namespace) -> int:
     """Validate the same weights under every preprocessing, or at other resolutions."""
+    allow_instructions_of_inference()
     from mobilenet.audit import audit
     from mobilenet.loading import open_model
 
@@ -199,6 +202,7 @@ def audit(arguments: Namespace) -> int:
 
 def history(arguments: Namespace) -> int:
     """Validate every checkpoint of a run, as a table and a curve."""
+    allow_instructions_of_inference()
     from mobilenet.history import history, write_curve
 
     result = history(arguments.run_folder, arguments.data, arguments.settings)
@@ -211,7 +215,7 @@ def history(arguments: Namespace) -> int:
 
 def predict(arguments: Namespace) -> int:
     """Name the five most probable classes of each image."""
-    _prepare_int8(arguments)
+    _prepare(arguments)
     from mobilenet.loading import open_model
     from mobilenet.predict import FORMATS, find_images, predict
 

@@ -1,9 +1,12 @@
 """The table of networks, and what is said of the machine."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +63,34 @@ def test_machine_tells_whose_settings_there_are() -> None:
     assert machine["onednn"].startswith("v2.4")
     if "avx2" in machine["vector_instructions"]:
         assert machine["onednn"].endswith("AVX2")
+
+
+@pytest.mark.parametrize(
+    ("facts", "of_user", "limit"),
+    [
+        ("vendor_id : GenuineIntel\nflags : fpu avx2 avx512f sse2\n", {}, None),
+        ("vendor_id : GenuineIntel\nflags : fpu avx2 sse2\n", {}, "AVX2"),
+        ("vendor_id : AuthenticAMD\nflags : fpu avx2 avx512f sse2\n", {}, "AVX2"),
+        (
+            "vendor_id : GenuineIntel\nflags : fpu avx2 avx512f sse2\n",
+            {"DNNL_MAX_CPU_ISA": "SSE41"},
+            "SSE41",
+        ),
+    ],
+)
+def test_inference_takes_the_instructions_that_suit_the_processor(
+    facts: str, of_user: dict[str, str], limit: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text(facts)
+    code = (
+        "import os, pathlib, sys, mobilenet.compat as compat;"
+        "compat.allow_instructions_of_inference(pathlib.Path(sys.argv[1]));"
+        "print(os.environ.get('DNNL_MAX_CPU_ISA'))"
+    )
+    environment = {n: v for n, v in os.environ.items() if n != "DNNL_MAX_CPU_ISA"} | of_user
+    call = [sys.executable, "-c", code, str(tmp_path / "cpuinfo")]
+    done = subprocess.run(call, check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == str(limit)
 
 
 def test_sizes_have_no_effect_on_the_machine(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ from header import header, spread
 
 from mobilenet.compat import allow_all_instructions
 from mobilenet.config import Config, DataConfig, ModelConfig
+from mobilenet.engine import load_for_inference
 from mobilenet.export import untrained_network
 from mobilenet.graphs import inference_block, symbol_of
 from mobilenet.int8 import int8_block
@@ -48,6 +49,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(header(), flush=True)
     allow_all_instructions()
+    load_for_inference()
     images = np.random.default_rng(0).normal(size=(32, 3, *[arguments.resolution] * 2))
     data = images.astype(np.float32)
     for engine, pair in engines(arguments, data).items():

@@ -70,9 +70,9 @@ def ours_train(job: Job) -> Step:
 
 def ours_infer(job: Job) -> Step:
     """This package's inference."""
-    from mobilenet.compat import allow_instructions_of_inference
+    from mobilenet.engine import load_for_inference
 
-    allow_instructions_of_inference()
+    load_for_inference()
     from mobilenet.bench import Work, untrained_predictor
 
     predict = untrained_predictor(Work(job.batch, job.size))
@@ -83,8 +83,10 @@ def ours_infer(job: Job) -> Step:
 def ours_int8(job: Job) -> Step:
     """The same in 8-bit integers."""
     from mobilenet.compat import allow_all_instructions
+    from mobilenet.engine import load_for_inference
 
     allow_all_instructions()
+    load_for_inference()
     import mxnet as mx
 
     from mobilenet.bench import Work

@@ -55,9 +55,9 @@ Pass = Callable[[], "tuple[int, int]"]  # images and right answers of one pass
 
 def ours(job: Job) -> Pass:
     """This package."""
-    from mobilenet.compat import allow_instructions_of_inference
+    from mobilenet.engine import load_for_inference
 
-    allow_instructions_of_inference()
+    load_for_inference()
     from mobilenet.loading import open_model
     from mobilenet.validation import validate
 

@@ -99,9 +99,13 @@ _set_by_us: set[str] = set()
 def set_environment() -> None:
     """Sets what native libraries read when they are loaded, unless the user has set it."""
     for name, value in _ENVIRONMENT.items():
-        if name not in os.environ:
-            os.environ[name] = value
-            _set_by_us.add(name)
+        _set(name, value)
+
+
+def _set(name: str, value: str) -> None:
+    if name not in os.environ:
+        os.environ[name] = value
+        _set_by_us.add(name)
 
 
 def set_by_package() -> dict[str, bool]:
@@ -120,27 +124,34 @@ def unset_environment() -> None:
 
 
 def allow_all_instructions() -> None:
-    """Takes back the limit on instructions, if it is ours; once MXNet is loaded it is too late.
+    """Takes back the limit on instructions, if it is ours, before MXNet computes anything.
 
     The limit serves training. Integers need what it forbids: VNNI, without which oneDNN is no
     faster in int8 than in single precision, and sums of products overflow.
     """
     limit = "DNNL_MAX_CPU_ISA"
-    if limit in _set_by_us and "mxnet" not in sys.modules:
+    if limit in _set_by_us:
         del os.environ[limit]
         _set_by_us.remove(limit)
 
 
-def allow_instructions_of_inference(facts: Path = Path("/proc/cpuinfo")) -> None:
-    """Takes back the limit on instructions where a process that does not train gains by it.
+def prepare_for_inference(
+    facts: Path = Path("/proc/cpuinfo"), devices: Path = Path("/dev")
+) -> None:
+    """Sets what a process that only infers is faster with, unless the user has set it.
 
     Intel's processors add and multiply 16 numbers at once as fast as 8; AMD's before Zen 5 take
     twice as long for them, and are faster with AVX2 (`benchmarks/settings.py infer`).
+
+    MXNet's usual engine hands every operator to a thread, which for a single image takes as long as
+    the operators. Its naive engine calls them; on GPUs it would also wait for each of them.
     """
     with contextlib.suppress(OSError):
         processor = facts.read_text(encoding="utf-8")
         if "GenuineIntel" in processor and " avx512f " in processor:
             allow_all_instructions()
+    if not (devices / "nvidiactl").exists():
+        _set("MXNET_ENGINE_TYPE", "NaiveEngine")
 
 
 def silence_mxnet_import() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from mobilenet.commands.arguments import Adder, add_command, count, counts, given, numbers
-from mobilenet.compat import allow_instructions_of_inference
+from mobilenet.engine import load_for_inference
 from mobilenet.errors import UserError
 
 _SIZES: dict[str, tuple[str, Callable[[str], Any], str]] = {
@@ -78,7 +78,7 @@ def bench(arguments: Namespace) -> int:
     """Measure how fast this machine trains, infers or reads, and say which of it limits."""
     _check_options(arguments)
     if arguments.subject == "infer":
-        allow_instructions_of_inference()
+        load_for_inference()
     from mobilenet import bench
 
     work = bench.Work(**given(arguments, *_SIZES))

@@ -21,7 +21,8 @@ from mobilenet.commands.arguments import (
     to_write,
     write_result,
 )
-from mobilenet.compat import allow_all_instructions, allow_instructions_of_inference
+from mobilenet.compat import allow_all_instructions
+from mobilenet.engine import load_for_inference
 from mobilenet.errors import DataError, UserError
 
 _PUBLISHED = "published"
@@ -147,13 +148,12 @@ def _check_expectation(arguments: Namespace) -> None:
 
 
 def _prepare(arguments: Namespace) -> None:
-    """What has to come before MXNet is imported."""
+    """Loads MXNet as the call needs it."""
     if arguments.int8:
         allow_all_instructions()
-        return
-    allow_instructions_of_inference()
-    if arguments.calibration is not None:
+    elif arguments.calibration is not None:
         raise UserError("--calibration has no effect without --int8")
+    load_for_inference()
 
 
 def _asked(arguments: Namespace, model: Any, data: Path | None = None) -> Any:
@@ -189,7 +189,7 @@ def _compare(arguments: Namespace) -> int:
 
 def audit(arguments: Namespace) -> int:
     """Validate the same weights under every preprocessing, or at other resolutions."""
-    allow_instructions_of_inference()
+    load_for_inference()
     from mobilenet.audit import audit
     from mobilenet.loading import open_model
 
@@ -202,7 +202,7 @@ def audit(arguments: Namespace) -> int:
 
 def history(arguments: Namespace) -> int:
     """Validate every checkpoint of a run, as a table and a curve."""
-    allow_instructions_of_inference()
+    load_for_inference()
     from mobilenet.history import history, write_curve
 
     result = history(arguments.run_folder, arguments.data, arguments.settings)

@@ -84,13 +84,47 @@ def test_inference_takes_the_instructions_that_suit_the_processor(
     (tmp_path / "cpuinfo").write_text(facts)
     code = (
         "import os, pathlib, sys, mobilenet.compat as compat;"
-        "compat.allow_instructions_of_inference(pathlib.Path(sys.argv[1]));"
+        "compat.prepare_for_inference(pathlib.Path(sys.argv[1]));"
         "print(os.environ.get('DNNL_MAX_CPU_ISA'))"
     )
     environment = {n: v for n, v in os.environ.items() if n != "DNNL_MAX_CPU_ISA"} | of_user
     call = [sys.executable, "-c", code, str(tmp_path / "cpuinfo")]
     done = subprocess.run(call, check=True, capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == str(limit)
+
+
+@pytest.mark.parametrize(
+    ("files", "of_user", "engine"),
+    [
+        ([], {}, "NaiveEngine"),
+        (["nvidiactl"], {}, "None"),
+        ([], {"MXNET_ENGINE_TYPE": "ThreadedEngine"}, "ThreadedEngine"),
+    ],
+)
+def test_inference_on_cpus_calls_operators_without_a_thread(
+    files: list[str], of_user: dict[str, str], engine: str, tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    code = (
+        "import os, pathlib, sys, mobilenet.compat as compat;"
+        "compat.prepare_for_inference(devices=pathlib.Path(sys.argv[1]));"
+        "print(os.environ.get('MXNET_ENGINE_TYPE'))"
+    )
+    environment = {n: v for n, v in os.environ.items() if n != "MXNET_ENGINE_TYPE"} | of_user
+    call = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(call, check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == engine
+
+
+def test_the_engine_of_inference_is_loaded_in_silence() -> None:
+    code = (
+        "import mobilenet.engine as engine; engine.load_for_inference(); import mxnet as mx;"
+        "print(mx.nd.ones(2).sum().asscalar())"
+    )
+    call = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(call, check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("2.0\n", "")
 
 
 def test_sizes_have_no_effect_on_the_machine(capsys: pytest.CaptureFixture[str]) -> None:

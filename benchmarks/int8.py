@@ -2,7 +2,8 @@
 
     python benchmarks/int8.py [--width 1.0] [--resolution 224] [--repeats 7]
 
-The network has random weights, which change no speed. Single precision and integers take turns, so
+The network has random weights, which change no speed. MXNet runs with its usual engine; `speed.py
+infer` has the one with which `validate` and `predict` compute. Single precision and integers take turns, so
 that a busy machine slows both; medians of both and of their ratio are printed, with quartiles in
 parentheses.
 """
@@ -24,7 +25,6 @@ from header import header, spread
 
 from mobilenet.compat import allow_all_instructions
 from mobilenet.config import Config, DataConfig, ModelConfig
-from mobilenet.engine import load_for_inference
 from mobilenet.export import untrained_network
 from mobilenet.graphs import inference_block, symbol_of
 from mobilenet.int8 import int8_block
@@ -49,7 +49,6 @@ def main() -> None:
     arguments = parser.parse_args()
     print(header(), flush=True)
     allow_all_instructions()
-    load_for_inference()
     images = np.random.default_rng(0).normal(size=(32, 3, *[arguments.resolution] * 2))
     data = images.astype(np.float32)
     for engine, pair in engines(arguments, data).items():

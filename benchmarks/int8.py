@@ -3,9 +3,9 @@
     python benchmarks/int8.py [--width 1.0] [--resolution 224] [--repeats 7]
 
 The network has random weights, which change no speed. MXNet runs with its usual engine; `speed.py
-infer` has the one with which `validate` and `predict` compute. Single precision and integers take turns, so
-that a busy machine slows both; medians of both and of their ratio are printed, with quartiles in
-parentheses.
+infer` has the one with which `validate` and `predict` compute. Single precision and integers take
+turns, so that a busy machine slows both; medians of both and of their ratio are printed, with
+quartiles in parentheses.
 """
 
 from __future__ import annotations

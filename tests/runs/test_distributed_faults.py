@@ -83,6 +83,7 @@ def test_a_killed_worker_ends_all_and_others_go_on(folder: Path) -> None:
     finish(folder, "killed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_unreadable_image_ends_all_and_the_run_is_saved(engine: str, tmp_path: Path) -> None:
     write_records(tmp_path / "records")
@@ -142,6 +143,7 @@ def test_a_launcher_that_is_killed_leaves_nobody(folder: Path) -> None:
     assert not any(map(is_alive, found.values()))
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_saved_and_resumed_by_others(folder: Path) -> None:
     run_path = folder / "stopped"
     child = start(folder, training("kvstore", 2, "stopped"))

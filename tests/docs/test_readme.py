@@ -48,6 +48,13 @@ def test_configurations_that_are_named_exist() -> None:
     assert any(name.startswith("configs/imagenet/") for name in named)
 
 
+def test_quickstarts_table_has_the_rows_of_the_code() -> None:
+    (block,) = re.findall(r"^```text\n(.*?)^```", PAGES[0].read_text(encoding="utf-8"), re.M | re.S)
+    code = (ROOT / "mobilenet" / "quickstart.py").read_text(encoding="utf-8")
+    names = re.findall(r'^            "([^"]+)": f"', code, re.M)
+    assert [line[:20].strip() for line in block.splitlines()] == names
+
+
 def test_every_command_has_its_row() -> None:
     rows = re.findall(r"^\| (`mobilenet [^|]+) \|", PAGES[0].read_text(encoding="utf-8"), re.M)
     named = {name for row in rows for name in re.findall(r"`(?:mobilenet )?(\w+)`", row)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,10 @@ class ExportResult:
         """What was made and how it was proven, in three lines."""
         operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
         num_images, same, _, relative = self.difference
-        kind = "random images" if self.images is None else f"images, random and of {self.images},"
+        kind = "random images"
+        if self.images is not None:
+            shown = min(str(self.images), os.path.relpath(self.images), key=len)
+            kind = f"images, random and of {shown},"
         return (
             f"{self.path}: ONNX opset {self.opset}, {self.num_bytes:,} bytes, "
             f"{self.complexity.num_parameters:,} parameters\n"

@@ -58,7 +58,7 @@ def timm(network: MobileNetV2) -> Arrays:
 def _torch(network: MobileNetV2, names: list[tuple[str, str]], classifier: str) -> Arrays:
     layers, weight, bias = layers_of(network)
     arrays = {}
-    for (conv, norm), (kernel, values) in zip(names, layers, strict=True):
+    for (conv, norm), (kernel, values) in zip(names, layers):
         arrays[f"{conv}.weight"] = kernel
         kinds = ("weight", "bias", "running_mean", "running_var")
         arrays.update({f"{norm}.{kind}": value for kind, value in zip(kinds, values)})
@@ -74,7 +74,7 @@ def keras(network: MobileNetV2) -> Arrays:
     names += [("Conv_1", "Conv_1_bn")]
     layers, weight, bias = layers_of(network)
     arrays = {"predictions/kernel": weight.T, "predictions/bias": bias}
-    for (conv, norm), layer in zip(names, layers, strict=True):
+    for (conv, norm), layer in zip(names, layers):
         kind = "depthwise_kernel" if conv.endswith("depthwise") else "kernel"
         arrays.update(_tensorflow(f"{conv}/{kind}", norm, layer))
     return arrays
@@ -91,7 +91,7 @@ def slim(network: MobileNetV2) -> Arrays:
         "MobilenetV2/Logits/Conv2d_1c_1x1/weights": np.pad(weight, [(1, 0), (0, 0)]).T[None, None],
         "MobilenetV2/Logits/Conv2d_1c_1x1/biases": np.pad(bias, (1, 0)),
     }
-    for name, layer in zip([*names, "Conv_1"], layers, strict=True):
+    for name, layer in zip([*names, "Conv_1"], layers):
         kind = "depthwise_weights" if name.endswith("depthwise") else "weights"
         parent = f"MobilenetV2/{name}"
         arrays.update(_tensorflow(f"{parent}/{kind}", f"{parent}/BatchNorm", layer))

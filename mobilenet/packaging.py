@@ -11,7 +11,7 @@ from typing import Any, Optional, Sequence
 import numpy as np
 
 from mobilenet import files
-from mobilenet.data import synset
+from mobilenet.data.record_folder import SYNSET
 from mobilenet.data.transforms import EvalTransform
 from mobilenet.errors import DataError, WeightsError
 from mobilenet.loading import LoadedModel, open_model
@@ -75,7 +75,7 @@ def package(
     card = _card(name, entry, model.metadata, f"{num_examples * (model.batch_size or 1)} {of}")
     files.write_text(result.card, card)
     if model.class_names:
-        files.write_text(folder / synset.FILE_NAME, "".join(f"{n}\n" for n in model.class_names))
+        files.write_text(folder / SYNSET, "".join(f"{n}\n" for n in model.class_names))
     return result
 
 

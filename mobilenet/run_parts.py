@@ -15,6 +15,7 @@ class Parts:
     """What a run is made of.
 
     Attributes:
+        form: Of the training graph.
         arithmetic: What the last bits depend on besides the settings, by name.
     """
 
@@ -25,9 +26,10 @@ class Parts:
         self.eval_reader = build.eval_reader(config, self.split, group)
         self.schedule = build.schedule(config, self.reader.steps_per_epoch)
         self.learner = Learner(config, group)
+        self.form = training_form(build.contexts(config))
         self.arithmetic = {
             "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"],
-            "training graph": training_form(build.contexts(config)).name,
+            "training graph": self.form.name,
         }
         self.data_digests = {
             split: run_folder.records_digest(reader.records.path)

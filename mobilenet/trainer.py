@@ -24,7 +24,6 @@ from mobilenet.curves import draw_curves
 from mobilenet.data.reader import Batch
 from mobilenet.errors import DataError, RunStopped, VerificationError
 from mobilenet.evaluation import evaluate
-from mobilenet.graphs import training_form
 from mobilenet.learner import Learner, is_finite
 from mobilenet.metrics import Counts, NotFiniteError
 from mobilenet.reporting import Plan, Reporter, StepReport
@@ -75,6 +74,7 @@ class Trainer:
         for change in changes:
             self._log.warn(f"no longer bit for bit the run that it was: {change}")
         self._go_back_to(saved)
+        run_folder.describe(self._run, self._config)  # as it is from here on
 
     def _go_back_to(self, saved: Checkpoint | None) -> None:
         checkpoint.clear_after(self._run, saved)
@@ -112,10 +112,7 @@ class Trainer:
             raise DataError(f"{error}; saved {self._save({})}; continue with --resume") from error
 
     def _begin(self) -> None:
-        if self._keeps_files:
-            run_folder.describe(self._run, self._config)
-        parts = self._parts
-        form = training_form(build.contexts(self._config))
+        parts, form = self._parts, self._parts.form
         at_random = "; the classifier starts at random" if parts.learner.random_start else ""
         self._log.write(
             "start",

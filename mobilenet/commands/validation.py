@@ -98,8 +98,8 @@ def add_predict(adder: Adder) -> None:
 
 def validate(arguments: Namespace) -> int:
     """Count the top-1 and top-5 hits of a model over every image; exit code 1 if too few."""
-    _prepare(arguments)
     _check_expectation(arguments)
+    _prepare(arguments)
     from mobilenet import expectation, validation
     from mobilenet.data.synset import read_lines
     from mobilenet.loading import open_model

@@ -10,7 +10,6 @@ from mobilenet.data import classes as class_orders
 from mobilenet.data.record_folder import SYNSET
 from mobilenet.errors import DataError, reason
 
-FILE_NAME = SYNSET
 _NUM_IMAGENET_CLASSES = 1000
 
 
@@ -20,13 +19,13 @@ def read_synset(folder: Path) -> tuple[str, ...]:
     Raises:
         DataError: It is no text, or cannot be read.
     """
-    path = folder / FILE_NAME
+    path = folder / SYNSET
     return read_lines(path) if path.is_file() else ()
 
 
 def synset_of(parameters: Path) -> Path:
     """Where the class names of a file of parameters alone are: NAME-synset.txt beside it."""
-    return parameters.with_name(f"{parameters.stem}-{FILE_NAME}")
+    return parameters.with_name(f"{parameters.stem}-{SYNSET}")
 
 
 def read_synset_of(parameters: Path, folder: Path) -> tuple[str, ...]:

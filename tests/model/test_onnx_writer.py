@@ -31,15 +31,6 @@ from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.writer import write_model
 
 SMALL = GraphOptions(resolution=64)
-ORIGIN_BYTES = 14_246_826  # of mobilenetv2-7.onnx in the zoo's ONNX_HUB_MANIFEST.json
-ORIGIN_OPERATORS = {
-    "Conv": 54,
-    "BatchNormalization": 53,
-    "Relu": 36,
-    "Add": 10,
-    "GlobalAveragePool": 1,
-    "Reshape": 1,
-}
 
 
 def arrays_of(network: nn.HybridBlock) -> dict[str, np.ndarray]:
@@ -118,12 +109,11 @@ def test_the_whole_grid_of_widths_is_proven(dialect: str, step: int, tmp_path: P
         assert result.difference.relative < 5e-5
 
 
-def test_origin_form_is_the_published_graph_to_the_byte() -> None:
+def test_origin_form_has_the_published_nodes() -> None:
+    """To the byte, as tests/runs/test_export.py shows of the command."""
     network = MobileNetV2(1.0, 1000, DIALECTS["origin"])
     network.initialize(mx.init.MSRAPrelu())
     model = written(network, GraphOptions(form="zoo", batch=1))
-    assert len(model.SerializeToString()) == ORIGIN_BYTES
-    assert counts(model) == ORIGIN_OPERATORS
     assert len(model.graph.node) == 155
     names = {node.name for node in model.graph.node}
     # Read by third-party code from the published file: Jina's encoder, N2D2, DirectML's samples.

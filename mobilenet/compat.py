@@ -83,23 +83,37 @@ def num_processors() -> int:
 _ENVIRONMENT = {
     # MXNet takes half of the processors by itself, as if each were two threads of a core.
     "OMP_NUM_THREADS": str(num_processors()),
-    # With AVX-512, oneDNN 2.4 lays out 24 channels in another way than 96; `mobilenet.fusion` tells
-    # what that costs: more than half of the speed of training, where wider vectors alone would give
-    # a fifth. Processors without AVX-512 do not notice.
-    "DNNL_MAX_CPU_ISA": "AVX2",
     # MXNet would tell at each graph that it fuses it.
     "MXNET_SUBGRAPH_VERBOSE": "0",
     # A few damaged bytes in a JPEG's header may claim a gigapixel; OpenCV would make room for it.
     "OPENCV_IO_MAX_IMAGE_PIXELS": str(1 << 27),
 }
 
+# Keeps oneDNN to the narrower vectors of AVX2.
+_LIMIT = "DNNL_MAX_CPU_ISA"
+
 _set_by_us: set[str] = set()
 
 
-def set_environment() -> None:
+def set_environment(processor: Path = Path("/proc/cpuinfo")) -> None:
     """Sets what native libraries read when they are loaded, unless the user has set it."""
     for name, value in _ENVIRONMENT.items():
         _set(name, value)
+    if not _has_fast_avx512(processor):
+        _set(_LIMIT, "AVX2")
+
+
+def _has_fast_avx512(processor: Path) -> bool:
+    """Whether the processor is faster with vectors of 16 numbers than with those of 8.
+
+    Intel's add and multiply 16 at once as fast as 8; AMD's before Zen 5 take twice as long for
+    them, and are faster with AVX2 (`benchmarks/settings.py`).
+    """
+    try:
+        facts = processor.read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        return False
+    return "GenuineIntel" in facts and " avx512f " in facts
 
 
 def _set(name: str, value: str) -> None:
@@ -109,8 +123,9 @@ def _set(name: str, value: str) -> None:
 
 
 def set_by_package() -> dict[str, bool]:
-    """Of every variable that `set_environment` cares for, whether it has set it."""
-    return {name: name in _set_by_us for name in _ENVIRONMENT}
+    """Of every variable that `set_environment` cares for and that is set, whether it has set it."""
+    names = (*_ENVIRONMENT, _LIMIT)
+    return {name: name in _set_by_us for name in names if name in os.environ}
 
 
 def unset_environment() -> None:
@@ -126,30 +141,20 @@ def unset_environment() -> None:
 def allow_all_instructions() -> None:
     """Takes back the limit on instructions, if it is ours, before MXNet computes anything.
 
-    The limit serves training. Integers need what it forbids: VNNI, without which oneDNN is no
-    faster in int8 than in single precision, and sums of products overflow.
+    Integers need what it forbids: VNNI, without which oneDNN is no faster in int8 than in single
+    precision, and sums of products overflow.
     """
-    limit = "DNNL_MAX_CPU_ISA"
-    if limit in _set_by_us:
-        del os.environ[limit]
-        _set_by_us.remove(limit)
+    if _LIMIT in _set_by_us:
+        del os.environ[_LIMIT]
+        _set_by_us.remove(_LIMIT)
 
 
-def prepare_for_inference(
-    facts: Path = Path("/proc/cpuinfo"), devices: Path = Path("/dev")
-) -> None:
+def prepare_for_inference(devices: Path = Path("/dev")) -> None:
     """Sets what a process that only infers is faster with, unless the user has set it.
-
-    Intel's processors add and multiply 16 numbers at once as fast as 8; AMD's before Zen 5 take
-    twice as long for them, and are faster with AVX2 (`benchmarks/settings.py infer`).
 
     MXNet's usual engine hands every operator to a thread, which for a single image takes as long as
     the operators. Its naive engine calls them; on GPUs it would also wait for each of them.
     """
-    with contextlib.suppress(OSError):
-        processor = facts.read_text(encoding="utf-8")
-        if "GenuineIntel" in processor and " avx512f " in processor:
-            allow_all_instructions()
     if not (devices / "nvidiactl").exists():
         _set("MXNET_ENGINE_TYPE", "NaiveEngine")
 

@@ -11,7 +11,7 @@ from typing import Mapping, NamedTuple, Sequence
 import mxnet as mx
 from mxnet import gluon
 
-from mobilenet.fusion import fused_block, fusion_is_sound
+from mobilenet.fusion import fused_block, sound_block_size
 
 
 def symbol_of(network: gluon.HybridBlock) -> mx.sym.Symbol:
@@ -35,11 +35,15 @@ def training_form(contexts: Sequence[mx.Context]) -> TrainingForm:
     """The fastest form for training on `contexts` that computes what it should there."""
     if any(context.device_type != "cpu" for context in contexts):
         return TrainingForm("plain", "GPUs need no other")
-    if not fusion_is_sound():
+    size = sound_block_size()
+    if size is None:
         return TrainingForm(
             "plain", "oneDNN refuses the fused operators here, or computes wrong gradients by them"
         )
-    return TrainingForm("fused", "BatchNorm and activation as oneDNN's fused operators")
+    return TrainingForm(
+        "fused",
+        f"BatchNorm and activation as oneDNN's fused operators, channels in blocks of {size}",
+    )
 
 
 def training_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -> gluon.HybridBlock:
@@ -47,8 +51,8 @@ def training_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -
 
     The fused one is made by `fuse_activations`; the plain one is the network itself.
     """
-    is_fused = training_form(contexts).name == "fused"
-    block = fused_block(network, contexts) if is_fused else network
+    size = sound_block_size() if training_form(contexts).name == "fused" else None
+    block = network if size is None else fused_block(network, contexts, size)
     block.hybridize(static_alloc=True, static_shape=True)
     return block
 

@@ -15,7 +15,7 @@ ROWS = {
         "__init__ errors files compat settings_text settings_decode settings config_learning "
         "config runlog run_state run_folder signals meter reporting progress"
     ),
-    "pixels": "arrays data.transforms distributed.group engine",
+    "pixels": "arrays data.transforms distributed.group engine padding",
     "formats": (
         "report.markup data.record data.encoded data.trees data.manifest onnx.graph "
         "onnx.metadata fusion distributed.kvstore distributed.horovod distributed.agreement "

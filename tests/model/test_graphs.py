@@ -16,6 +16,7 @@ from mobilenet.fusion import fuse_activations
 from mobilenet.graphs import inference_block, symbol_of, training_block, training_form
 from mobilenet.model import DIALECTS, ConvNorm, Convolution, InvertedResidual, MobileNetV2
 from mobilenet.optimizer import Momentum, Optimizer, WeightDecay
+from mobilenet.padding import filled, pad_channels, share_statistics
 from mobilenet.training_step import Objective, TrainingStep
 
 WIDTHS = (0.1, 0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
@@ -74,16 +75,22 @@ def distance(a: Results, b: Results) -> float:
 @pytest.mark.parametrize("size", [7, 32])
 @pytest.mark.parametrize("activation", ["relu6", "relu"])
 def test_one_block_in_training_form(inner: int, size: int, activation: str) -> None:
-    results = []
-    for is_fused in (False, True):
-        net = gluon.nn.HybridSequential(prefix="")
-        net.add(ConvNorm(Convolution(3, inner, 3), activation, prefix="first_"))
-        net.add(InvertedResidual((inner, inner), 2 * inner, 1, activation, prefix="block_"))
-        net.add(gluon.nn.GlobalAvgPool2D(), gluon.nn.Dense(10, in_units=inner, prefix="dense_"))
-        randomize(net)
-        data = np.random.default_rng(2).normal(size=(4, 3, size, size))
-        results.append(step(net, training_block(net, [mx.cpu()]) if is_fused else net, data))
-    assert distance(*results) < 1e-5
+    data = np.random.default_rng(2).normal(size=(4, 3, size, size))
+    plain, fused = (one_block(inner, activation) for _ in range(2))
+    # For 17 channels, MXNet and oneDNN sum 4096 gradients in another order: they are 1e-5 and 5e-5
+    # off the exact sum.
+    bound = 1e-4 if inner == 17 else 1e-5
+    given = step(fused, training_block(fused, [mx.cpu()]), data)
+    assert distance(step(plain, plain, data), given) < bound
+
+
+def one_block(inner: int, activation: str) -> gluon.HybridBlock:
+    net = gluon.nn.HybridSequential(prefix="")
+    net.add(ConvNorm(Convolution(3, inner, 3), activation, prefix="first_"))
+    net.add(InvertedResidual((inner, inner), 2 * inner, 1, activation, prefix="block_"))
+    net.add(gluon.nn.GlobalAvgPool2D(), gluon.nn.Dense(10, in_units=inner, prefix="dense_"))
+    randomize(net)
+    return net
 
 
 @pytest.mark.parametrize(("dialect", "width", "size"), CASES)
@@ -107,13 +114,15 @@ def test_training_form_equals_the_plain_network(dialect: str, width: float, size
 def test_neighbouring_blocks_in_training_form(dialect: str, width: float, size: int) -> None:
     # Few layers hardly amplify rounding, where all of them do (above).
     blocks = list(network(dialect, width).features)[:-1]
+    random = np.random.default_rng(2)
     channels = 3
     for first, second in zip(blocks, blocks[1:]):
         out_channels = list(second.collect_params(".*beta").values())[-1].shape[0]
         net = gluon.nn.HybridSequential(prefix="")
+        net.add(ConvNorm(Convolution(3, channels), None, prefix="image_"))
         net.add(first, second, gluon.nn.GlobalAvgPool2D())
         net.add(gluon.nn.Dense(10, in_units=out_channels, prefix="dense_"))
-        data = np.random.default_rng(2).normal(size=(4, channels, size, size))
+        data = random.normal(size=(4, 3, size, size))
         randomize(net)
         expected = step(net, net, data)
         randomize(net)
@@ -121,13 +130,15 @@ def test_neighbouring_blocks_in_training_form(dialect: str, width: float, size: 
         channels = list(first.collect_params(".*beta").values())[-1].shape[0]
 
 
-def trained(net: gluon.HybridBlock, block: gluon.HybridBlock, size: int) -> Results:
+def trained(
+    net: gluon.HybridBlock, block: gluon.HybridBlock, size: int, scale: float = 1
+) -> Results:
     """Parameters and running statistics after two whole steps."""
     random = np.random.default_rng(3)
     optimizer = Optimizer(dict(net.collect_params().items()), Momentum(0.9, True), WeightDecay(0))
     take_step = TrainingStep(block, [mx.cpu()], Objective(classes=10), optimizer)
     for number in range(2):
-        images = random.normal(size=(16, 3, size, size)).astype(np.float32)
+        images = random.normal(size=(16, 3, size, size)).astype(np.float32) * np.float32(scale)
         take_step(images, random.integers(0, 10, 16).astype(np.int32), number, 0.01)
     return parameters(net)
 
@@ -144,18 +155,20 @@ WHOLE_STEPS = [(0.5, 64), *itertools.product((0.1, 1.0, 1.4, 2.0), (64, 65))]
 )
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_whole_steps_in_training_form(dialect: str, width: float, size: int) -> None:
-    start, plain, fused = (network(dialect, width) for _ in range(3))
+    start, plain, nudged, fused = (network(dialect, width) for _ in range(4))
     expected = trained(plain, plain, size)
     way = distance(expected, parameters(start))
-    # Rounding grows with every layer and step; what is left of it is small beside the way made.
+    # Rounding grows with every layer and step: it stays small beside the way made, or is what one
+    # unit in the last place of the images does to the plain network.
+    noise = distance(expected, trained(nudged, nudged, size, 1 + 2**-22))
     given = trained(fused, training_block(fused, [mx.cpu()]), size)
-    assert distance(expected, given) < 0.05 * way
+    assert distance(expected, given) < max(0.05 * way, 3 * noise)
 
 
 def test_every_relu6_is_rewritten_and_nothing_else() -> None:
     symbol = symbol_of(network("paper", 0.5))
     operators = [node["op"] for node in json.loads(symbol.tojson())["nodes"]]
-    fused, constants = fuse_activations(symbol)
+    fused, constants = fuse_activations(symbol, block_size=8)
     rewritten = [node["op"] for node in json.loads(fused.tojson())["nodes"]]
     assert operators.count("clip") == 35
     assert rewritten.count("clip") == 1  # of the head, whose output is pooled
@@ -172,7 +185,7 @@ def test_every_relu6_is_rewritten_and_nothing_else() -> None:
 def test_every_relu_is_rewritten() -> None:
     symbol = symbol_of(network("origin", 1.0))
     operators = [node["op"] for node in json.loads(symbol.tojson())["nodes"]]
-    fused, constants = fuse_activations(symbol)
+    fused, constants = fuse_activations(symbol, block_size=8)
     rewritten = [node["op"] for node in json.loads(fused.tojson())["nodes"]]
     assert operators.count("Activation") == 36
     assert rewritten.count("Activation") == 1  # of the head, whose output is pooled
@@ -180,19 +193,64 @@ def test_every_relu_is_rewritten() -> None:
     assert constants == {}
 
 
-def test_without_the_fused_operators_the_plain_form_trains() -> None:
-    # With AVX-512, oneDNN 2.4 cannot; where the processor has none, the answer stays `fused`.
-    program = (
-        "import mobilenet, mxnet as mx; from mobilenet.graphs import training_form;"
-        "print(training_form([mx.cpu()]).name)"
-    )
-    has_avx512 = "avx512bw" in Path("/proc/cpuinfo").read_text()
-    environment = {**os.environ, "DNNL_MAX_CPU_ISA": "ALL"}
+@pytest.mark.parametrize(
+    ("instructions", "flag", "size"), [("AVX2", "avx2", 8), ("ALL", "avx512bw", 16)]
+)
+def test_channels_fill_the_blocks_of_the_instructions(
+    instructions: str, flag: str, size: int
+) -> None:
+    if flag not in Path("/proc/cpuinfo").read_text():
+        pytest.skip(f"the processor has no {flag}")
+    program = "import mobilenet; from mobilenet.fusion import sound_block_size as f; print(f())"
+    environment = {**os.environ, "DNNL_MAX_CPU_ISA": instructions}
     call = [sys.executable, "-c", program]
     done = subprocess.run(call, check=True, capture_output=True, text=True, env=environment)
-    assert done.stdout == ("plain\n" if has_avx512 else "fused\n")
+    assert done.stdout == f"{size}\n"
+
+
+def test_gpus_train_the_plain_form() -> None:
     assert training_form([mx.cpu()]).name == "fused"
     assert training_form([mx.gpu()]).name == "plain"
+
+
+@pytest.mark.parametrize("block_size", [8, 16, 32])
+@pytest.mark.parametrize(("dialect", "width"), [("gluoncv", 0.35), ("paper", 0.75)])
+def test_padding_fills_all_blocks_and_changes_nothing(
+    dialect: str, width: float, block_size: int
+) -> None:
+    net = network(dialect, width)
+    symbol = filled(pad_channels(symbol_of(net), block_size), net.collect_params())
+    shapes = [
+        (name, shape[1])
+        for name, shape in zip(
+            symbol.get_internals().list_outputs(),
+            symbol.get_internals().infer_shape(data=(1, 3, 64, 64))[1],
+        )
+        if name.endswith("norm_fwd_output")
+    ]
+    assert len(shapes) == 52
+    assert all(channels % block_size == 0 for _, channels in shapes)
+    data = np.random.default_rng(2).normal(size=(4, 3, 64, 64))
+    for _ in range(20):
+        step(net, net, data)
+    expected = net(mx.nd.array(data)).asnumpy()
+    block = gluon.SymbolBlock(symbol, [mx.sym.var("data", dtype="float32")], net.collect_params())
+    share_statistics(block, net, [mx.cpu()], block_size)
+    given = block(mx.nd.array(data)).asnumpy()
+    np.testing.assert_allclose(given, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_padded_statistics_are_the_networks() -> None:
+    plain, padded = (network("gluoncv", 0.35) for _ in range(2))
+    block = training_block(padded, [mx.cpu()])
+    data = np.random.default_rng(2).normal(size=(16, 3, 64, 64))
+    expected, given = step(plain, plain, data), step(padded, block, data)
+    (small,) = (n for n in expected if n.endswith("stage1_block0_project_norm_running_mean"))
+    assert expected[small].shape == (5,)
+    np.testing.assert_allclose(given[small], expected[small], atol=1e-5)
+    before = block(mx.nd.array(data)).asnumpy()
+    padded.collect_params()[small].set_data(mx.nd.array([9, -9, 9, -9, 9]))
+    assert not np.allclose(block(mx.nd.array(data)).asnumpy(), before)
 
 
 def test_training_form_shares_the_parameters() -> None:

@@ -100,7 +100,7 @@ def test_the_log_says_which_graph_trained(
     finished: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert events(finished)[0]["graph"]["name"] == "fused"
-    monkeypatch.setattr(graphs, "fusion_is_sound", lambda: False)
+    monkeypatch.setattr(graphs, "sound_block_size", lambda: None)
     train(config(records, "training.epochs=1"), tmp_path / "run", resume=False)
     graph = events(tmp_path / "run")[0]["graph"]
     assert graph["name"] == "plain"

@@ -58,11 +58,11 @@ def test_machine_tells_whose_settings_there_are() -> None:
     settings = {setting["name"]: setting for setting in machine["settings"]}
     assert settings["OMP_NUM_THREADS"]["value"] == "1"
     assert settings["OMP_NUM_THREADS"]["origin"] == "user"
-    assert settings["DNNL_MAX_CPU_ISA"]["origin"] == "mobilenet"
     assert machine["num_cores"] == usable_processors()
     assert machine["onednn"].startswith("v2.4")
-    if "avx2" in machine["vector_instructions"]:
-        assert machine["onednn"].endswith("AVX2")
+    if "DNNL_MAX_CPU_ISA" in settings:  # not where AVX-512 is faster
+        assert settings["DNNL_MAX_CPU_ISA"]["origin"] == "mobilenet"
+        assert "AVX-512" not in machine["onednn"]
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_machine_tells_whose_settings_there_are() -> None:
         ),
     ],
 )
-def test_inference_takes_the_instructions_that_suit_the_processor(
+def test_instructions_are_those_that_suit_the_processor(
     facts: str, of_user: dict[str, str], limit: str | None, tmp_path: Path
 ) -> None:
     (tmp_path / "cpuinfo").write_text(facts)
     code = (
         "import os, pathlib, sys, mobilenet.compat as compat;"
-        "compat.prepare_for_inference(pathlib.Path(sys.argv[1]));"
+        "compat.unset_environment(); compat.set_environment(pathlib.Path(sys.argv[1]));"
         "print(os.environ.get('DNNL_MAX_CPU_ISA'))"
     )
     environment = {n: v for n, v in os.environ.items() if n != "DNNL_MAX_CPU_ISA"} | of_user
@@ -108,7 +108,7 @@ def test_inference_on_cpus_calls_operators_without_a_thread(
         (tmp_path / name).touch()
     code = (
         "import os, pathlib, sys, mobilenet.compat as compat;"
-        "compat.prepare_for_inference(devices=pathlib.Path(sys.argv[1]));"
+        "compat.prepare_for_inference(pathlib.Path(sys.argv[1]));"
         "print(os.environ.get('MXNET_ENGINE_TYPE'))"
     )
     environment = {n: v for n, v in os.environ.items() if n != "MXNET_ENGINE_TYPE"} | of_user

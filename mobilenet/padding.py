@@ -1,0 +1,120 @@
+"""A network's graph with its channels filled up to whole blocks, as oneDNN lays them out.
+
+oneDNN keeps channels in blocks of 8 with AVX2 and of 16 with AVX-512. A layer whose channels do not
+fill their blocks is laid out in another way than its neighbours, which costs more than the channels
+that are missing. Those added here are zeros behind every layer, whatever the parameters: no output
+changes, nor any gradient.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Mapping, Sequence
+
+import mxnet as mx
+from mxnet import gluon
+
+Node = dict[str, Any]
+Shape = tuple[int, ...]
+
+_STATISTICS = ("running_mean", "running_var")
+_PADDED = "_padded"
+
+
+def pad_channels(symbol: mx.sym.Symbol, block: int) -> mx.sym.Symbol:
+    """The graph of a network with more channels: all but an image's and the classes fill `block`s.
+
+    Its variables are named like the parameters but have shapes of their own (`filled`); the running
+    statistics among them, which the graph changes, have names of their own (`share_statistics`).
+    """
+    graph = json.loads(symbol.tojson())
+    nodes = graph["nodes"]
+    for node in nodes:
+        if node["op"] == "BatchNorm":
+            _pad_norm(nodes, node, block)
+        elif node["op"] in ("Convolution", "FullyConnected"):
+            _pad_inputs(nodes, node, block)
+    return mx.sym.load_json(json.dumps(graph))
+
+
+def _pad_norm(nodes: list[Node], norm: Node, block: int) -> None:
+    """Pads what a BatchNorm has, and the outputs of the convolution before it."""
+    convolution, *variables = (nodes[index] for index, *_ in norm["inputs"])
+    weight = nodes[convolution["inputs"][1][0]]
+    channels, *rest = shape_of(weight)
+    padded = _padded(channels, block)
+    if padded == channels:
+        return
+    _set_shape(weight, (padded, *rest))
+    convolution["attrs"]["num_filter"] = f"{padded}"
+    if convolution["attrs"]["num_group"] != "1":  # depthwise
+        convolution["attrs"]["num_group"] = f"{padded}"
+    for variable in variables:
+        _set_shape(variable, (padded,))
+        if variable["name"].endswith(_STATISTICS):
+            variable["name"] += _PADDED
+
+
+def _pad_inputs(nodes: list[Node], layer: Node, block: int) -> None:
+    source, weight = (nodes[index] for index, *_ in layer["inputs"][:2])
+    is_of_image = source["op"] == "null"
+    is_depthwise = layer["attrs"].get("num_group", "1") != "1"
+    if not is_of_image and not is_depthwise:
+        channels, in_channels, *kernel = shape_of(weight)
+        _set_shape(weight, (channels, _padded(in_channels, block), *kernel))
+
+
+def _padded(channels: int, block: int) -> int:
+    return -(-channels // block) * block
+
+
+def shape_of(variable: Node) -> Shape:
+    """The shape that a variable's node has."""
+    sizes = variable["attrs"]["__shape__"].strip("()").split(",")
+    return tuple(int(size) for size in sizes if size)
+
+
+def _set_shape(variable: Node, shape: Shape) -> None:
+    variable["attrs"]["__shape__"] = str(shape)
+
+
+def filled(symbol: mx.sym.Symbol, parameters: Mapping[str, gluon.Parameter]) -> mx.sym.Symbol:
+    """A padded graph of the parameters themselves, with zeros behind those that are too small."""
+    smaller = {}
+    for node in json.loads(symbol.tojson())["nodes"]:
+        name = node["name"]
+        if node["op"] == "null" and name in parameters:
+            shape = shape_of(node)
+            if shape != parameters[name].shape:
+                smaller[name] = _with_zeros(parameters[name], shape)
+    return symbol(**smaller) if smaller else symbol
+
+
+def _with_zeros(parameter: gluon.Parameter, shape: Shape) -> mx.sym.Symbol:
+    value, own = parameter.var(), list(parameter.shape)
+    for axis, size in enumerate(shape):
+        if size > own[axis]:
+            zeros = mx.sym.zeros((*own[:axis], size - own[axis], *own[axis + 1 :]))
+            value = mx.sym.concat(value, zeros, dim=axis)
+            own[axis] = size
+    return value
+
+
+def share_statistics(
+    block: gluon.SymbolBlock,
+    network: gluon.HybridBlock,
+    contexts: Sequence[mx.Context],
+    block_size: int,
+) -> None:
+    """Makes the running statistics of `network` the first part of those of its padded `block`."""
+    own = network.collect_params()
+    for name, parameter in block.collect_params().items():
+        if name.endswith(_PADDED):
+            small = own[name[: -len(_PADDED)]]
+            parameter.shape = (_padded(small.shape[0], block_size),)
+            parameter.grad_req = "null"
+            parameter.initialize(mx.init.Zero(), ctx=list(contexts))
+            parts = [whole[: small.shape[0]] for whole in parameter.list_data()]
+            for part, value in zip(parts, small.list_data()):
+                part[:] = value
+            small._data = parts  # views, which Gluon has no other way to give a parameter

@@ -3,8 +3,8 @@
     python benchmarks/settings.py train|infer [--batch 32] [--size 224] [--rounds 5]
 
 Runs `mobilenet bench` under each setting in turns. With the package's own settings, oneDNN is kept
-to AVX2 (but for inference on Intel's processors with AVX-512) and all processors are used; each
-other line changes one thing. Medians over the rounds of images per second, and their ratios to the
+to AVX2, but on Intel's processors with AVX-512, and all processors are used; each other line
+changes one thing. Medians over the rounds of images per second, and their ratios to the
 package's own settings in the same round, with quartiles in parentheses.
 """
 

@@ -29,6 +29,8 @@ class TrainingForm(NamedTuple):
     name: str
     """`fused` or `plain`."""
     reason: str
+    block_size: int = 0
+    """The blocks that channels are padded to in the fused form, else 0."""
 
 
 def training_form(contexts: Sequence[mx.Context]) -> TrainingForm:
@@ -40,10 +42,8 @@ def training_form(contexts: Sequence[mx.Context]) -> TrainingForm:
         return TrainingForm(
             "plain", "oneDNN refuses the fused operators here, or computes wrong gradients by them"
         )
-    return TrainingForm(
-        "fused",
-        f"BatchNorm and activation as oneDNN's fused operators, channels in blocks of {size}",
-    )
+    reason = f"BatchNorm and activation as oneDNN's fused operators, channels in blocks of {size}"
+    return TrainingForm("fused", reason, size)
 
 
 def training_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -> gluon.HybridBlock:
@@ -51,8 +51,8 @@ def training_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -
 
     The fused one is made by `fuse_activations`; the plain one is the network itself.
     """
-    size = sound_block_size() if training_form(contexts).name == "fused" else None
-    block = network if size is None else fused_block(network, contexts, size)
+    block_size = training_form(contexts).block_size
+    block = fused_block(network, contexts, block_size) if block_size else network
     block.hybridize(static_alloc=True, static_shape=True)
     return block
 

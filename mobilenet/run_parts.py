@@ -30,6 +30,7 @@ class Parts:
         self.arithmetic = {
             "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"],
             "training graph": self.form.name,
+            "channels in blocks of": f"{self.form.block_size}",
         }
         self.data_digests = {
             split: run_folder.records_digest(reader.records.path)

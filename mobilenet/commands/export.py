@@ -165,6 +165,8 @@ def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Path:
     """An .onnx file that is packed as it is, so that nothing may ask for another one."""
     names = ("output", "int8", "untrained", "config", "json")
     _refuse(arguments, "on an .onnx file, which is packed as it is", *names)
+    if arguments.package is None:
+        _refuse(arguments, "on an .onnx file without --package", "data")
     if _chosen(arguments) or overrides:
         raise ConfigError(f"{path} is packed as it is: settings and graph options have no effect")
     return path

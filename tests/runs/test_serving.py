@@ -134,6 +134,7 @@ def test_the_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         ((source, "--mar", tmp_path / "c.zip"), "names end in .mar"),
         ((source, "--mar", tmp_path / "c.mar", "--opset", 9), "graph options have no effect"),
         ((source, "--mar", tmp_path / "c.mar", "--json", tmp_path / "c"), "--json has no effect"),
+        ((source, "--mar", tmp_path / "c.mar", "--data", tmp_path), "--data has no effect"),
         ((tmp_path / "no.onnx", "--mar", tmp_path / "c.mar"), "no.onnx: no such file"),
         ((tmp_path / "a.mar", "--mar", tmp_path / "c.mar"), "needs its configuration"),
     ):

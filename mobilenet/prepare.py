@@ -138,14 +138,13 @@ def _prepare(options: PrepareOptions, identity: _Identity) -> Manifest:
         source = sources.find(request)
         say(f"layout: {source.layout}; labels from {source.classes.origin}")
         _tell_ignored(source.ignored)
-        warnings = sources.odd_counts(source)
-        for warning in warnings:
+        for warning in sources.odd_counts(source):
             say(f"warning: {warning}")
         images = arranged(source.splits, options.seed, options.minival)
         _check_space(images, options)
         if options.checksum:
             _check_sums(options.paths)
-        return _write(options, identity, source, images, warnings)
+        return _write(options, identity, source, images)
     finally:
         spool.unlink(missing_ok=True)
 
@@ -196,11 +195,7 @@ def _converted(
 
 
 def _write(
-    options: PrepareOptions,
-    identity: _Identity,
-    source: Source,
-    images: dict[str, list[Image]],
-    warnings: list[str],
+    options: PrepareOptions, identity: _Identity, source: Source, images: dict[str, list[Image]]
 ) -> Manifest:
     """Writes all files under temporary names and then names them; the manifest comes last."""
     record_names = [f"{split}{suffix}" for split in images for suffix in (".rec", ".idx")]
@@ -235,7 +230,7 @@ def _write(
                 for name, problem in tally.skipped
             ],
             ignored=source.ignored,
-            warnings=warnings,
+            warnings=sources.odd_counts(source),
         )
         paths[MANIFEST].write_text(manifest.to_json(), encoding="utf-8")
     return manifest

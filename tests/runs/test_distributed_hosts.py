@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from tiny_run import write_records
 pytestmark = pytest.mark.slow
 
 HOSTS = ("10.77.0.1", "10.77.0.2")
+NAMES = Path("/etc/netns")
 
 # Runs a command where ssh would; options may follow the host too.
 SSH = """#!/bin/sh
@@ -50,12 +52,18 @@ def hosts() -> Iterator[tuple[str, str]]:
             ip("-n", host, "address", "add", f"{host}/24", "dev", "eth0")
             ip("-n", host, "link", "set", "eth0", "up")
             ip("-n", host, "link", "set", "lo", "up")
+            # Stands for /etc/hosts there: Gloo takes the address that a host's name resolves to.
+            (NAMES / host).mkdir(parents=True)
+            (NAMES / host / "hosts").write_text(
+                f"127.0.0.1 localhost\n{host} {socket.gethostname()}\n"
+            )
         yield HOSTS
     except subprocess.CalledProcessError as error:
         pytest.skip(f"this machine makes no network namespaces: {error.stderr.decode().strip()}")
     finally:
         for host in HOSTS:
             subprocess.run(["ip", "netns", "delete", host], check=False, capture_output=True)
+            shutil.rmtree(NAMES / host, ignore_errors=True)
 
 
 def launcher(engine: str, folder: Path) -> list[str]:

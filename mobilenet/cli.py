@@ -45,16 +45,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (UserError, VerificationError, RunStopped) as error:
         return _fail(parsed.command, error, error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has left; the interpreter must not complain while it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has left
+        _drop_output()
         return 1
     except OSError as error:
+        _drop_output()
         where = f"{error.filename}: " if error.filename else ""
         return _fail(parsed.command, f"{where}{reason(error)}", 2)
     except KeyboardInterrupt:
         return _fail(parsed.command, "interrupted", 130)
     return code
+
+
+def _drop_output() -> None:
+    """Drops what nobody takes, or the interpreter would try again while it ends, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

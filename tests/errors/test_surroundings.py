@@ -103,16 +103,18 @@ def test_closed_streams_do_not_matter(job: Path, tmp_path: Path) -> None:
         ).read_bytes()
 
 
-def test_output_that_nobody_takes(job: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_nobody_takes(job: Path, unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("w") as full:
         done = mobilenet(job, "verify", "Aufnahmen ü", capture_output=False, stdout=full,
-                         stderr=subprocess.PIPE)  # fmt: skip
+                         stderr=subprocess.PIPE, env=environment)  # fmt: skip
     assert done.returncode == 2
     assert_told(done.stderr, "no room for the output")
     reading, writing = os.pipe()
     os.close(reading)
     done = mobilenet(job, "verify", "Aufnahmen ü", capture_output=False, stdout=writing,
-                     stderr=subprocess.PIPE)  # fmt: skip
+                     stderr=subprocess.PIPE, env=environment)  # fmt: skip
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
 

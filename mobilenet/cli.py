@@ -49,7 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 1
     except OSError as error:
-        _drop_output()
         where = f"{error.filename}: " if error.filename else ""
         return _fail(parsed.command, f"{where}{reason(error)}", 2)
     except KeyboardInterrupt:
@@ -58,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _drop_output() -> None:
-    """Drops what nobody takes, or the interpreter would try again while it ends, and complain."""
+    """Drops output that nobody takes: the interpreter would try again at its end, and complain."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -92,6 +91,7 @@ def _complete(parser: argparse.ArgumentParser) -> None:
 
 
 def _fail(command: str, message: object, code: int) -> int:
+    _drop_output()
     print(f"mobilenet {command}: {message}", file=sys.stderr)
     return code
 

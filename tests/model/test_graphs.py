@@ -158,11 +158,11 @@ def test_whole_steps_in_training_form(dialect: str, width: float, size: int) -> 
     start, plain, nudged, fused = (network(dialect, width) for _ in range(4))
     expected = trained(plain, plain, size)
     way = distance(expected, parameters(start))
-    # Rounding grows with every layer and step: it stays small beside the way made, or is what one
-    # unit in the last place of the images does to the plain network.
+    # Rounding grows with every layer and step. It stays small beside the way made, or is what one
+    # unit in the last place of the images does to the plain network; never as large as the way.
     noise = distance(expected, trained(nudged, nudged, size, 1 + 2**-22))
     given = trained(fused, training_block(fused, [mx.cpu()]), size)
-    assert distance(expected, given) < max(0.05 * way, 3 * noise)
+    assert distance(expected, given) < max(0.05 * way, min(3 * noise, 0.75 * way))
 
 
 def test_every_relu6_is_rewritten_and_nothing_else() -> None:
@@ -220,16 +220,11 @@ def test_padding_fills_all_blocks_and_changes_nothing(
 ) -> None:
     net = network(dialect, width)
     symbol = filled(pad_channels(symbol_of(net), block_size), net.collect_params())
-    shapes = [
-        (name, shape[1])
-        for name, shape in zip(
-            symbol.get_internals().list_outputs(),
-            symbol.get_internals().infer_shape(data=(1, 3, 64, 64))[1],
-        )
-        if name.endswith("norm_fwd_output")
-    ]
-    assert len(shapes) == 52
-    assert all(channels % block_size == 0 for _, channels in shapes)
+    inner = symbol.get_internals()
+    shapes = zip(inner.list_outputs(), inner.infer_shape(data=(1, 3, 64, 64))[1])
+    channels = [shape[1] for name, shape in shapes if name.endswith("norm_fwd_output")]
+    assert len(channels) == 52
+    assert all(number % block_size == 0 for number in channels)
     data = np.random.default_rng(2).normal(size=(4, 3, 64, 64))
     for _ in range(20):
         step(net, net, data)

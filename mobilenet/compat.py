@@ -79,12 +79,18 @@ def num_processors() -> int:
     return max(1, usable_processors() // num_sharing)
 
 
+# From how many numbers on MXNet copies by several threads.
+_PARALLEL_SIZE = "MXNET_CPU_PARALLEL_SIZE"
+
 # What native libraries read when they are loaded; whatever the user has set stays.
 _ENVIRONMENT = {
     # MXNet takes half of the processors by itself, as if each were two threads of a core.
     "OMP_NUM_THREADS": str(num_processors()),
     # MXNet would tell at each graph that it fuses it.
     "MXNET_SUBGRAPH_VERBOSE": "0",
+    # A large copy in Python's thread would start threads of OpenMP besides those of the engine's
+    # thread, and more threads than processors sleep after every operator instead of spinning.
+    _PARALLEL_SIZE: str(2**31 - 1),
     # A few damaged bytes in a JPEG's header may claim a gigapixel; OpenCV would make room for it.
     "OPENCV_IO_MAX_IMAGE_PIXELS": str(1 << 27),
 }
@@ -122,6 +128,12 @@ def _set(name: str, value: str) -> None:
         _set_by_us.add(name)
 
 
+def _take_back(name: str) -> None:
+    if name in _set_by_us:
+        _set_by_us.remove(name)
+        os.environ.pop(name, None)
+
+
 def set_by_package() -> dict[str, bool]:
     """Of every variable that `set_environment` cares for and that is set, whether it has set it."""
     names = (*_ENVIRONMENT, _LIMIT)
@@ -133,9 +145,8 @@ def unset_environment() -> None:
 
     They know better how many processors they have, perhaps on another machine, and share.
     """
-    for name in _set_by_us:
-        os.environ.pop(name, None)
-    _set_by_us.clear()
+    for name in list(_set_by_us):
+        _take_back(name)
 
 
 def allow_all_instructions() -> None:
@@ -144,19 +155,19 @@ def allow_all_instructions() -> None:
     Integers need what it forbids: VNNI, without which oneDNN is no faster in int8 than in single
     precision, and sums of products overflow.
     """
-    if _LIMIT in _set_by_us:
-        del os.environ[_LIMIT]
-        _set_by_us.remove(_LIMIT)
+    _take_back(_LIMIT)
 
 
 def prepare_for_inference(devices: Path = Path("/dev")) -> None:
     """Sets what a process that only infers is faster with, unless the user has set it.
 
     MXNet's usual engine hands every operator to a thread, which for a single image takes as long as
-    the operators. Its naive engine calls them; on GPUs it would also wait for each of them.
+    the operators. Its naive engine calls them in Python's thread, which may then as well copy by
+    several; on GPUs it would also wait for each of them.
     """
     if not (devices / "nvidiactl").exists():
         _set("MXNET_ENGINE_TYPE", "NaiveEngine")
+        _take_back(_PARALLEL_SIZE)
 
 
 def silence_mxnet_import() -> None:

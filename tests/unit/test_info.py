@@ -117,6 +117,26 @@ def test_inference_on_cpus_calls_operators_without_a_thread(
     assert done.stdout.strip() == engine
 
 
+@pytest.mark.parametrize(
+    ("of_user", "num_started"), [({}, 0), ({"MXNET_CPU_PARALLEL_SIZE": "9"}, 1)]
+)
+def test_python_s_thread_starts_no_threads_of_openmp(
+    of_user: dict[str, str], num_started: int
+) -> None:
+    code = (
+        "import os, mobilenet, numpy, mxnet as mx; mx.nd.ones(2).wait_to_read();"
+        "count = lambda: len(os.listdir('/proc/self/task'));"
+        "before = count(); mx.nd.array(numpy.ones(10**6)).wait_to_read();"
+        "print(count() - before)"
+    )
+    names = ("MXNET_CPU_PARALLEL_SIZE", "OMP_NUM_THREADS")
+    environment = {n: v for n, v in os.environ.items() if n not in names}
+    environment |= {"OMP_NUM_THREADS": "2", **of_user}
+    call = [sys.executable, "-c", code]
+    done = subprocess.run(call, check=True, capture_output=True, text=True, env=environment)
+    assert int(done.stdout) == num_started
+
+
 def test_the_engine_of_inference_is_loaded_in_silence() -> None:
     code = (
         "import mobilenet.engine as engine; engine.load_for_inference(); import mxnet as mx;"

@@ -33,6 +33,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "AVX2": {"DNNL_MAX_CPU_ISA": "AVX2"},
     "all vector instructions": {"DNNL_MAX_CPU_ISA": "ALL"},
     "half of the processors": {"OMP_NUM_THREADS": str(max(1, NUM_PROCESSORS // 2))},
+    "copies by several threads": {"MXNET_CPU_PARALLEL_SIZE": "200000"},
     "glibc keeps memory": {"GLIBC_TUNABLES": KEEP_MEMORY},
     "threads bound to processors": {"OMP_PROC_BIND": "true"},
     "threads wait passively": {"OMP_WAIT_POLICY": "passive"},

@@ -191,6 +191,14 @@ def test_origin_form_runs_without_optimizations(origin: MobileNetV2) -> None:
     assert_close(given, logits_of(origin, images))
 
 
+def test_a_single_class_is_always_certain(tmp_path: Path) -> None:
+    """The logarithms of its probabilities are all 0."""
+    network = random_network("paper", 0.1, classes=1)
+    options = GraphOptions(resolution=32, softmax=True)
+    result = export_network(network, tmp_path / "a.onnx", options)
+    assert result.difference == (10, 10, 0, 0)
+
+
 @pytest.fixture(scope="module")
 def narrow() -> MobileNetV2:
     return random_network("paper", 0.1)

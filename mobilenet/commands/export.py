@@ -137,17 +137,18 @@ def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
             raise UserError("--resolution has no effect on a family, which has --resolutions")
         if arguments.output is None:
             raise UserError("a family needs --output: the folder for its files")
-    _check_names(arguments, is_family)
+    _check_names(arguments, paths)
     if arguments.package is None:
         _refuse(arguments, "without --package", "examples")
     if not arguments.int8:
         _refuse(arguments, "without --int8", "calibration")
 
 
-def _check_names(arguments: Namespace, is_family: bool) -> None:
+def _check_names(arguments: Namespace, paths: Sequence[Path]) -> None:
     """Refuses names that only the end of the work would find wrong."""
-    if arguments.output is not None and not is_family and arguments.output.is_dir():
-        raise UserError(f"--output {arguments.output} is a folder; name a file, for instance in it")
+    is_family = _is_family(arguments, paths)
+    if arguments.output is not None and not is_family:
+        _check_output(arguments, paths)
     for name in ("output", "package") if is_family else ("package",):
         folder = getattr(arguments, name)
         if folder is not None and folder.exists() and not folder.is_dir():
@@ -156,6 +157,18 @@ def _check_names(arguments: Namespace, is_family: bool) -> None:
         from mobilenet.serving import check_name
 
         check_name(arguments.mar)
+
+
+def _check_output(arguments: Namespace, paths: Sequence[Path]) -> None:
+    """Refuses a name that the new file cannot have."""
+    output = arguments.output
+    if output.is_dir():
+        raise UserError(f"--output {output} is a folder; name a file, for instance in it")
+    sources = paths if arguments.config is None else [*paths, arguments.config]
+    if output.resolve() in [source.resolve() for source in sources]:
+        raise UserError(f"--output {output} would replace what it is made from; name another file")
+    if _is_packed(arguments) and output.suffix != ".onnx":
+        raise UserError(f"--output {output} has to end in .onnx for --package and --mar")
 
 
 def _refuse(arguments: Namespace, circumstance: str, *names: str) -> None:

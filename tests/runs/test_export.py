@@ -136,6 +136,20 @@ def test_another_resolution_has_another_preprocessing(model: LoadedModel, tmp_pa
     assert again.transform == dataclasses.replace(model.transform, resolution=32, short_side=37)
 
 
+def test_names_of_another_number_of_classes_are_refused(
+    model: LoadedModel, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Answers would get wrong names or none, here and from every file that is exported."""
+    (tmp_path / "synset.txt").write_text("".join(f"{name}\n" for name in CLASSES[:3]))
+    data = f"data.directory={tmp_path}"
+    assert run(folder / "net.params", "--config", folder / "net.yaml", data) == 2
+    assert f"{tmp_path / 'synset.txt'}: has names of 3 classes" in capsys.readouterr().err
+    file = export(model, tmp_path / "a.onnx", facts=Metadata(class_names=CLASSES[:3])).path
+    image = folder / "images" / "some" / "0.png"
+    assert cli.main(["predict", str(file), str(image)]) == 2
+    assert f"{file}: has names of 3 classes, but the model has 5" in capsys.readouterr().err
+
+
 def test_facts_are_added(model: LoadedModel, tmp_path: Path) -> None:
     facts = Metadata(top1_accuracy=0.25, num_validated=8)
     metadata = OnnxModel(export(model, tmp_path / "a.onnx", facts=facts).path).metadata

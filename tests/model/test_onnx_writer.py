@@ -310,6 +310,9 @@ def test_metadata_is_read_back(paper: MobileNetV2, tmp_path: Path) -> None:
 def test_foreign_metadata_is_passed_over() -> None:
     foreign = {"author": "someone", "class_names": "cat,dog", "resolution": "160"}
     assert from_properties(foreign) == Metadata(resolution=160)
+    measured = {"top1_accuracy": "71.8 %", "top5_accuracy": "[0.9]", "num_validated": "all"}
+    assert from_properties(measured) == Metadata()
+    assert from_properties({"mean": "[" * 100_000}).mean == "[" * 100_000
 
 
 def test_dropout_and_fixed_gamma() -> None:

@@ -280,6 +280,14 @@ def test_onnx_files_that_are_no_mobilenet_v2(
         return refused(path, capsys)
 
     assert "0 convolutions" in refusal(other_network())
+    for kind, field in (("Conv", "input"), ("Conv", "output"), ("Gemm", "input"), ("Add", "input")):
+        bare = onnx.ModelProto.FromString(exported)
+        node = [node for node in bare.graph.node if node.op_type == kind][-1]
+        node.ClearField(field)
+        assert f"a node {kind} lacks inputs or its output" in refusal(bare)
+    constant = onnx.ModelProto.FromString(exported)
+    constant.graph.node.append(helper.make_node("Constant", [], ["c"]))
+    assert "a node Constant lacks" in refusal(constant)
     external = onnx.ModelProto.FromString(exported)
     tensor = external.graph.initializer[3]
     tensor.data_location = TensorProto.EXTERNAL
@@ -300,6 +308,16 @@ def test_onnx_files_that_are_no_mobilenet_v2(
     for content in (b"", b"text", exported[:1000], exported[: len(exported) // 2], exported[:-3]):
         path.write_bytes(content)
         refused(path, capsys)
+
+
+@pytest.mark.parametrize("said", ["wide", "NaN", "Infinity", "1e400", "[1]", "-1", "0.1"])
+def test_a_width_that_a_file_says_is_a_hint(said: str, exported: bytes, tmp_path: Path) -> None:
+    model = onnx.ModelProto.FromString(exported)
+    model.metadata_props.add(key="width_multiplier", value=said)
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    assert run(tmp_path / "net.onnx", "--output", tmp_path / "own") == 0
+    config = open_model(tmp_path / "own.params", tmp_path / "own.yaml").config
+    assert config.model.width_multiplier == 0.1
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".safetensors", ".npz", ".params"])

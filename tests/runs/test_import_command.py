@@ -213,6 +213,7 @@ def entry(**changes: object) -> bytes:
         safetensors(entry(shape=[2**40]), bytes(8)),
         safetensors(entry(dtype="F7"), bytes(8)),
         safetensors(entry(shape="ab"), bytes(8)),
+        safetensors(entry(shape=[float("inf")]), bytes(8)),
         safetensors(json.dumps({"a": 3}).encode()),
     ],
 )
@@ -246,6 +247,28 @@ def test_damaged_archives(
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr("classifier.1.bias.npy", npy(shape, bytes(7)))
         assert what in refused(path, capsys)
+
+
+@pytest.mark.parametrize("header", [b"(1", b"'''", b"-" * 9000 + b"1", b"{[]: 1}"])
+def test_headers_that_no_array_has(
+    header: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "net.npz", "w") as archive:
+        content = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header
+        archive.writestr("classifier.1.bias.npy", content)
+    assert "not a NumPy archive (.npz), or damaged" in refused(tmp_path / "net.npz", capsys)
+
+
+def test_an_array_whose_compression_is_damaged(
+    arrays: dict[str, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.npz"
+    np.savez_compressed(path, **arrays)
+    content = bytearray(path.read_bytes())
+    start = content.index(b".npy") + 24  # after the name, and what zip says of sizes
+    content[start : start + 4] = b"\xff" * 4
+    path.write_bytes(content)
+    assert "not a NumPy archive (.npz), or damaged" in refused(path, capsys)
 
 
 @pytest.fixture(scope="module")
@@ -336,6 +359,7 @@ def test_outputs_that_cannot_be(
     path.write_bytes(exported)
     refused(path, capsys, output=path / "in-a-file")
     assert "names no file" in refused(path, capsys, output=Path())
+    assert "names no file" in refused(path, capsys, output=tmp_path / "..")
     assert run(path, "--output", tmp_path / "own") == 0
     capsys.readouterr()
     own = tmp_path / "own.params"

@@ -109,6 +109,8 @@ def test_pixels_and_a_fixed_batch(folder: Path, tmp_path: Path) -> None:
     model = OnnxModel(output)
     assert (model.dtype, model.batch_size) == (np.uint8, 4)
     assert model.metadata.output == "probabilities"
+    probabilities = model.predict(random_images(8, 32, seed=1))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)  # no steps of 1 / 255
 
 
 def test_a_batch_of_any_size_is_calibrated_alike(folder: Path, tmp_path: Path) -> None:

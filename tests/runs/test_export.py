@@ -19,7 +19,7 @@ from mxnet.gluon import nn
 from onnx import numpy_helper
 
 from mobilenet import cli, settings
-from mobilenet.checkpoint import State, save
+from mobilenet.checkpoint import State, clear_after, newest_checkpoint, prune, save
 from mobilenet.config import Config
 from mobilenet.data.recordio import RecordWriter
 from mobilenet.data.transforms import TENSORFLOW, EvalTransform
@@ -192,6 +192,22 @@ def test_a_run_is_called_by_its_folder_from_inside(
     monkeypatch.chdir(run_folder)
     assert run(".") == 0
     assert OnnxModel(tmp_path / "run-7.onnx").metadata.source == "run-7"
+
+
+def test_what_is_exported_beside_checkpoints_is_none_of_them(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text((folder / "net.yaml").read_text())
+    arrays = read_parameters(folder / "net.params")
+    states = [State(Progress(step=step), "", {}, "parameters") for step in (1, 2)]
+    first, second = (save(tmp_path, state, {"parameters": arrays}) for state in states)
+    assert run(second) == 0
+    exported = second.with_name(f"{second.name}.onnx")
+    assert exported.is_file()
+    newest = newest_checkpoint(tmp_path, warn=pytest.fail)
+    assert newest.path == second
+    clear_after(tmp_path, newest)
+    prune(tmp_path, keep_last=2, keep_every_epochs=None)
+    assert first.is_dir()
+    assert exported.is_file()
 
 
 def test_real_images_are_part_of_the_proof(

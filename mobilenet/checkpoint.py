@@ -158,7 +158,8 @@ def _complaints(path: Path) -> Iterator[None]:
 
 def checkpoint_paths(run: Path) -> list[Path]:
     """The folders of a run's checkpoints, oldest first."""
-    return sorted((run / _FOLDER).glob(f"{_PREFIX}*"))
+    # Files of such names are what was exported of a checkpoint.
+    return sorted(path for path in (run / _FOLDER).glob(f"{_PREFIX}*") if path.is_dir())
 
 
 def newest_checkpoint(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:

@@ -115,7 +115,7 @@ def _write_names(path: Path, names: Sequence[str]) -> None:
 
 def _targets(path: Path, output: Path) -> tuple[Path, Path]:
     name = output.name.removesuffix(".params")
-    if not name:
+    if name in ("", ".."):
         raise UserError(f"--output {output} names no file; the name of one, such as net, would do")
     targets = output.with_name(f"{name}.params"), output.with_name(f"{name}.yaml")
     if path.resolve() in (target.resolve() for target in targets):

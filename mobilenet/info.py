@@ -48,13 +48,13 @@ def sizes(
 
 def table(rows: Iterable[Size]) -> str:
     """The networks as lines of text."""
-    head = f"{'width':>5}{'px':>5}{'parameters':>12}{'multiply-adds':>15}{'activations':>13}"
+    head = f"{'width':>5}{'px':>5}{'parameters':>12}{'multiply-adds':>18}{'activations':>15}"
     lines = [f"{head}{'top-1 %':>9}{'top-5 %':>9}  source"]
     for size in rows:
         cost = size.cost
         line = (
             f"{size.width_multiplier:5g}{size.resolution:5}{cost.num_parameters:12,}"
-            f"{cost.multiply_adds:15,}{cost.activations:13,}"
+            f"{cost.multiply_adds:18,}{cost.activations:15,}"
         )
         lines.append(line + _accuracy(size.accuracies))
     return "\n".join(lines)

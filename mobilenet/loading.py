@@ -11,9 +11,10 @@ import mxnet as mx
 from mobilenet import build, settings, weights
 from mobilenet.checkpoint import best_weights, weights_file
 from mobilenet.config import Config
-from mobilenet.data.synset import read_synset, read_synset_of
+from mobilenet.data.record_folder import SYNSET
+from mobilenet.data.synset import nearest_synset, read_lines
 from mobilenet.data.transforms import EvalTransform
-from mobilenet.errors import ConfigError, WeightsError
+from mobilenet.errors import ConfigError, DataError, WeightsError
 from mobilenet.metrics import Predict
 from mobilenet.model import MobileNetV2
 from mobilenet.onnx.importer import ImportedModel
@@ -69,6 +70,7 @@ def open_model(
         WeightsError: There is no model at `path`, or it is damaged, or does not fit its network.
         ConfigError: A `.params` file without a configuration, a configuration for a model that has
             its own, or a wrong setting.
+        DataError: There are names of more or fewer classes than the model has.
     """
     if not path.exists():
         raise WeightsError(f"{path}: no such file or folder")
@@ -81,7 +83,8 @@ def open_model(
     if config_path is None:
         raise ConfigError(f"{path}: a file of parameters needs its configuration: --config YAML")
     config = settings.load(Config, config_path, overrides)
-    return _with_network(path, path, config, read_synset_of(path, Path(config.data.directory)))
+    synset = nearest_synset(path, Path(config.data.directory))
+    return _with_network(path, path, config, synset)
 
 
 def takes_config(path: Path) -> bool:
@@ -105,17 +108,26 @@ def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) ->
         raise WeightsError(f"{path}: neither a run folder nor a checkpoint: no {CONFIG}")
     parameters = best_weights(run) if run == path else weights_file(path)
     config = settings.load(Config, run / CONFIG, overrides)
-    return _with_network(path, parameters, config, read_synset(run))
+    return _with_network(path, parameters, config, run / SYNSET)
 
 
-def _with_network(
-    path: Path, parameters: Path, config: Config, class_names: tuple[str, ...]
-) -> LoadedModel:
+def _with_network(path: Path, parameters: Path, config: Config, synset: Path) -> LoadedModel:
     network = build.network(config)
     network.initialize(ctx=mx.cpu())
     weights.fit(network, weights.read_parameters(parameters), parameters)
+    class_names = _fitting(read_lines(synset) if synset.is_file() else (), config, synset)
     predict = build.predictor(network, build.contexts(config))
     return LoadedModel(path, config, class_names, predict, network)
+
+
+def _fitting(class_names: tuple[str, ...], config: Config, where: Path) -> tuple[str, ...]:
+    """The names that `where` has, which are of no class or of all."""
+    if class_names and len(class_names) != config.model.classes:
+        raise DataError(
+            f"{where}: has names of {len(class_names)} classes, but the model has"
+            f" {config.model.classes} classes; a name for each would be right"
+        )
+    return class_names
 
 
 def _open_onnx(
@@ -145,7 +157,7 @@ def _open_onnx(
     return LoadedModel(
         path=path,
         config=config,
-        class_names=model.class_names,
+        class_names=_fitting(model.class_names, config, path),
         predict=model.logits,
         network=None,
         calibrated_on=facts.calibrated_on,

@@ -93,6 +93,9 @@ def read_arrays(path: Path) -> dict[str, mx.nd.NDArray]:
         raise WeightsError(f"{path}: the file of parameters is damaged or cut short") from error
     if not isinstance(arrays, dict):
         raise WeightsError(f"{path}: its arrays have no names")
+    sparse = sorted(name for name, array in arrays.items() if array.stype != "default")
+    if sparse:
+        raise WeightsError(f"{path}: only dense arrays are read; sparse are {some(sparse)}")
     return arrays
 
 

@@ -138,11 +138,27 @@ def count(text: str) -> int:
     return number
 
 
-def counts(text: str) -> tuple[int, ...]:
-    """Whole numbers between commas."""
-    return tuple(count(part) for part in text.split(","))
+def resolution(text: str) -> int:
+    """Height and width of an input in pixels, within the range of `data.resolution`."""
+    pixels = int(text)
+    if not 32 <= pixels <= 2048:
+        raise argparse.ArgumentTypeError(f"{pixels} is not from 32 to 2048 pixels")
+    return pixels
 
 
-def numbers(text: str) -> tuple[float, ...]:
-    """Numbers between commas."""
-    return tuple(float(part) for part in text.split(","))
+def resolutions(text: str) -> tuple[int, ...]:
+    """Resolutions between commas."""
+    return tuple(resolution(part) for part in text.split(","))
+
+
+def width(text: str) -> float:
+    """A width multiplier, within the range of `model.width_multiplier`."""
+    multiplier = float(text)
+    if not 0 < multiplier <= 10:
+        raise argparse.ArgumentTypeError(f"{multiplier:g} is not above 0 and at most 10")
+    return multiplier
+
+
+def widths(text: str) -> tuple[float, ...]:
+    """Width multipliers between commas."""
+    return tuple(width(part) for part in text.split(","))

@@ -16,10 +16,11 @@ from mobilenet.commands.arguments import (
     add_data,
     add_json,
     count,
-    counts,
     load_config,
-    numbers,
+    resolution,
+    resolutions,
     to_write,
+    widths,
     write_result,
 )
 from mobilenet.errors import ConfigError, UserError
@@ -40,8 +41,8 @@ def add_export(adder: Adder) -> None:
     add_config(parser)
     add("--output", type=to_write, help="file (MODEL's name with .onnx), or folder of a family")
     add("--untrained", action="store_true", help="MODEL is a YAML file; its weights are random")
-    add("--widths", type=numbers, default=(), metavar="W,W", help="of an --untrained family")
-    add("--resolutions", type=counts, default=(), metavar="PX,PX", help="of a family")
+    add("--widths", type=widths, default=(), metavar="W,W", help="of an --untrained family")
+    add("--resolutions", type=resolutions, default=(), metavar="PX,PX", help="of a family")
     add("--package", type=to_write, metavar="DIR", help="also pack the file as the model zoo does")
     add("--examples", type=count, help=f"inputs with outputs in the package ({_NUM_EXAMPLES})")
     add(
@@ -62,8 +63,8 @@ def _add_graph_arguments(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("graph", argument_default=argparse.SUPPRESS)
     add = group.add_argument
     add("--opset", type=int, help="version of ONNX's operators, from 7 on (7)")
-    add("--batch", type=_size, metavar="N|any", help="images per batch (any)")
-    add("--resolution", type=_size, metavar="PX|any", help="height and width (the model's)")
+    add("--batch", type=batch, metavar="N|any", help="images per batch (any)")
+    add("--resolution", type=size, metavar="PX|any", help="height and width (the model's)")
     add(
         "--form", choices=("portable", "zoo"),
         help="BatchNorm folded, or the graph of the ONNX model zoo's file (portable)",
@@ -76,8 +77,14 @@ def _add_graph_arguments(parser: ArgumentParser) -> None:
     add("--half", dest="half_weights", action="store_true", help="weights in half precision")
 
 
-def _size(text: str) -> Optional[int]:
+def batch(text: str) -> Optional[int]:
+    """Images per batch, or None for any."""
     return None if text == "any" else count(text)
+
+
+def size(text: str) -> Optional[int]:
+    """A resolution, or None for any."""
+    return None if text == "any" else resolution(text)
 
 
 def export(arguments: Namespace) -> int:
@@ -130,17 +137,18 @@ def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
             raise UserError("--resolution has no effect on a family, which has --resolutions")
         if arguments.output is None:
             raise UserError("a family needs --output: the folder for its files")
-    _check_names(arguments, is_family)
+    _check_names(arguments, paths)
     if arguments.package is None:
         _refuse(arguments, "without --package", "examples")
     if not arguments.int8:
         _refuse(arguments, "without --int8", "calibration")
 
 
-def _check_names(arguments: Namespace, is_family: bool) -> None:
+def _check_names(arguments: Namespace, paths: Sequence[Path]) -> None:
     """Refuses names that only the end of the work would find wrong."""
-    if arguments.output is not None and not is_family and arguments.output.is_dir():
-        raise UserError(f"--output {arguments.output} is a folder; name a file, for instance in it")
+    is_family = _is_family(arguments, paths)
+    if arguments.output is not None and not is_family:
+        _check_output(arguments, paths)
     for name in ("output", "package") if is_family else ("package",):
         folder = getattr(arguments, name)
         if folder is not None and folder.exists() and not folder.is_dir():
@@ -149,6 +157,18 @@ def _check_names(arguments: Namespace, is_family: bool) -> None:
         from mobilenet.serving import check_name
 
         check_name(arguments.mar)
+
+
+def _check_output(arguments: Namespace, paths: Sequence[Path]) -> None:
+    """Refuses a name that the new file cannot have."""
+    output = arguments.output
+    if output.is_dir():
+        raise UserError(f"--output {output} is a folder; name a file, for instance in it")
+    sources = paths if arguments.config is None else [*paths, arguments.config]
+    if output.resolve() in [source.resolve() for source in sources]:
+        raise UserError(f"--output {output} would replace what it is made from; name another file")
+    if _is_packed(arguments) and output.suffix != ".onnx":
+        raise UserError(f"--output {output} has to end in .onnx for --package and --mar")
 
 
 def _refuse(arguments: Namespace, circumstance: str, *names: str) -> None:

@@ -7,14 +7,23 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any, Callable
 
-from mobilenet.commands.arguments import Adder, add_command, count, counts, given, numbers
+from mobilenet.commands.arguments import (
+    Adder,
+    add_command,
+    count,
+    given,
+    resolution,
+    resolutions,
+    width,
+    widths,
+)
 from mobilenet.engine import load_for_inference
 from mobilenet.errors import UserError
 
 _SIZES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "batch_size": ("--batch", count, "images per batch (32)"),
-    "resolution": ("--size", count, "height and width of the images in pixels (224)"),
-    "width_multiplier": ("--width", float, "width multiplier (1.0)"),
+    "resolution": ("--size", resolution, "height and width of the images in pixels (224)"),
+    "width_multiplier": ("--width", width, "width multiplier (1.0)"),
     "repeats": ("--repeats", count, "repeats of which the median is told (10)"),
 }
 # What decides on the speed of each subject besides the repeats; other options would be ignored.
@@ -32,8 +41,8 @@ def add_info(adder: Adder) -> None:
     parser = add_command(adder, "info", info)
     add = parser.add_argument
     add("--dialect", choices=("paper", "gluoncv", "origin"), help="form of the network (paper)")
-    add("--widths", type=numbers, metavar="W,W", help="width multipliers, e.g. 0.5,1.0")
-    add("--resolutions", type=counts, metavar="PX,PX", help="e.g. 128,224")
+    add("--widths", type=widths, metavar="W,W", help="width multipliers, e.g. 0.5,1.0")
+    add("--resolutions", type=resolutions, metavar="PX,PX", help="e.g. 128,224")
     add("--machine", action="store_true", help="this machine instead, and what is set on it")
     _add_json(parser)
 
@@ -96,7 +105,7 @@ def bench(arguments: Namespace) -> int:
 
 
 def _check_options(arguments: Namespace) -> None:
-    """Refuses what the subject would ignore, and sizes that no network takes."""
+    """Refuses what the subject would ignore."""
     subject = arguments.subject
     for name in given(arguments, "path", *_SIZES):
         if name not in (*_SUBJECTS[subject], "repeats"):
@@ -104,7 +113,3 @@ def _check_options(arguments: Namespace) -> None:
             raise UserError(f"{option} has no effect on `bench {subject}`")
     if subject == "onnx" and arguments.path is None:
         raise UserError("`bench onnx` needs the ONNX file: mobilenet bench onnx FILE.onnx")
-    if arguments.resolution is not None and arguments.resolution < 32:
-        raise UserError(f"--size {arguments.resolution}: a network takes at least 32 pixels")
-    if arguments.width_multiplier is not None and not 0 < arguments.width_multiplier <= 10:
-        raise UserError(f"--width {arguments.width_multiplier:g} is not above 0 and at most 10")

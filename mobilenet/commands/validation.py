@@ -17,7 +17,7 @@ from mobilenet.commands.arguments import (
     add_json,
     add_model,
     add_settings,
-    counts,
+    resolutions,
     to_write,
     write_result,
 )
@@ -63,7 +63,7 @@ def add_audit(adder: Adder) -> None:
     add_data(parser)
     add_json(parser)
     parser.add_argument(
-        "--resolutions", type=counts, default=(), metavar="PX,PX", help="e.g. 128,160,192"
+        "--resolutions", type=resolutions, default=(), metavar="PX,PX", help="e.g. 128,160,192"
     )
 
 

@@ -28,10 +28,10 @@ def synset_of(parameters: Path) -> Path:
     return parameters.with_name(f"{parameters.stem}-{SYNSET}")
 
 
-def read_synset_of(parameters: Path, folder: Path) -> tuple[str, ...]:
-    """The lines of the file's own class names or else, as `read_synset`, of the data's folder."""
+def nearest_synset(parameters: Path, folder: Path) -> Path:
+    """Where a file of parameters has its class names: beside it or else in the data's folder."""
     own = synset_of(parameters)
-    return read_lines(own) if own.is_file() else read_synset(folder)
+    return own if own.is_file() else folder / SYNSET
 
 
 def read_lines(path: Path) -> tuple[str, ...]:

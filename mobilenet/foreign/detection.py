@@ -62,6 +62,7 @@ def _dialects(shapes: Shapes) -> list[str]:
 
 
 def _candidates(width: Optional[float]) -> Iterator[float]:
-    own = () if width is None else (width,)
+    # What a file says of itself may be anything.
+    own = (width,) if isinstance(width, (int, float)) and 0 < width <= _WIDEST else ()
     steps = (k / per_unit for per_unit in _STEPS_PER_UNIT for k in range(1, _WIDEST * per_unit + 1))
     return itertools.chain(own, _COMMON, steps)

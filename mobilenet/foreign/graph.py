@@ -28,6 +28,7 @@ _OPERATORS = {
     *("Flatten", "Reshape", "Squeeze", "Gemm", "Softmax", "Dropout", "Identity", "Constant"),
     *("Cast", "Sub", "Mul", "Shape", "Gather", "Unsqueeze", "Concat"),
 }
+_LEAST_INPUTS = {"Conv": 2, "Gemm": 2, "BatchNormalization": 5}
 
 
 class GraphWeights(NamedTuple):
@@ -51,9 +52,9 @@ def read_graph(path: Path) -> GraphWeights:
     strange = sorted(operators - _OPERATORS)
     if strange:
         raise WeightsError(f"{path}: not a MobileNet v2: it has the operators {some(strange)}")
-    constants = _constants(graph)
     try:
-        arrays = _layers(graph, constants)
+        _check_nodes(graph)
+        arrays = _layers(graph, _constants(graph))
     except KeyError as error:
         raise WeightsError(
             f"{path}: not the weights of a layer: {some([error.args[0]])}"
@@ -82,6 +83,15 @@ def _load(path: Path) -> GraphProto:
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in tensors):
         raise WeightsError(f"{path}: keeps its arrays in other files; save it as a single file")
     return graph
+
+
+def _check_nodes(graph: GraphProto) -> None:
+    """Raises ValueError if a node has less than is read of it here, as only damaged ones have."""
+    for node in graph.node:
+        is_constant = node.op_type == "Constant"
+        given = node.attribute if is_constant else node.input
+        if not node.output or len(given) < _LEAST_INPUTS.get(node.op_type, 1):
+            raise ValueError(f"a node {node.op_type} lacks inputs or its output")
 
 
 def _constants(graph: GraphProto) -> dict[str, Stored]:

@@ -72,7 +72,14 @@ def read_safetensors(path: Path) -> dict[str, Stored]:
         header = json.loads(text)
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
         return {name: _located(path, start, size, entry) for name, entry in entries.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise WeightsError(
             f"{path}: the header of the safetensors file is damaged, or of a kind not known here"
         ) from error
@@ -112,9 +119,9 @@ def read_npz(path: Path) -> dict[str, Stored]:
         archive = zipfile.ZipFile(path)  # stays open for as long as an array of it is left
         names = archive.namelist()
         return {name.removesuffix(".npy"): _member(path, archive, name) for name in names}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
-        if isinstance(error, WeightsError):
-            raise
+    except (WeightsError, OSError):
+        raise
+    except Exception as error:  # of zip, its compressions, and what NumPy parses headers with
         raise WeightsError(f"{path}: not a NumPy archive (.npz), or damaged") from error
 
 

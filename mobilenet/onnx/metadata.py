@@ -19,6 +19,7 @@ UNTRAINED_GRAPH = "mxnet_untrained_model"
 """The same as the graph's name in the form `zoo`, where the origin's file has no facts and the name
 `mxnet_converted_model`, which is as long."""
 _HASH = "class_names_sha256"
+_MEASURED = ("top1_accuracy", "top5_accuracy", "num_validated")
 # What ONNX itself defines for inputs that are images (onnx/docs/MetadataProps.md).
 _IMAGE = {
     "Image.BitmapPixelFormat": "Rgb8",
@@ -104,7 +105,8 @@ def from_properties(properties: Mapping[str, str]) -> Metadata:
         for field in dataclasses.fields(Metadata)
         if field.name in properties
     }
-    return Metadata(**facts)
+    others = {k for k in _MEASURED if not isinstance(facts.get(k), (int, float))}
+    return Metadata(**{k: v for k, v in facts.items() if k not in others})
 
 
 def settings_of(metadata: Metadata, classes: int) -> str:
@@ -143,7 +145,7 @@ def _read(text: str, annotation: str) -> Any:
         return text
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text  # another program's; as a setting it will be refused by name
     if annotation == "tuple[str, ...]":
         return tuple(map(str, value)) if isinstance(value, list) else ()

@@ -41,7 +41,7 @@ class Difference(NamedTuple):
     absolute: float
     """Largest difference of a logit."""
     relative: float
-    """The same, relative to the largest logit."""
+    """The same, relative to the largest logit, unless all are 0."""
 
 
 def prove(
@@ -143,7 +143,7 @@ def _difference(
     chosen = a[np.arange(len(a)), b.argmax(axis=1)]
     num_same = int((chosen >= a.max(axis=1) - TOLERANCE * largest).sum())
     absolute = float(np.abs(a - b).max())
-    return Difference(len(images), num_same, absolute, absolute / largest)
+    return Difference(len(images), num_same, absolute, absolute / (largest or 1))
 
 
 def _logits(outputs: Floats, options: GraphOptions) -> Floats:

@@ -191,6 +191,14 @@ def test_origin_form_runs_without_optimizations(origin: MobileNetV2) -> None:
     assert_close(given, logits_of(origin, images))
 
 
+def test_a_single_class_is_always_certain(tmp_path: Path) -> None:
+    """The logarithms of its probabilities are all 0."""
+    network = random_network("paper", 0.1, classes=1)
+    options = GraphOptions(resolution=32, softmax=True)
+    result = export_network(network, tmp_path / "a.onnx", options)
+    assert result.difference == (10, 10, 0, 0)
+
+
 @pytest.fixture(scope="module")
 def narrow() -> MobileNetV2:
     return random_network("paper", 0.1)
@@ -302,6 +310,9 @@ def test_metadata_is_read_back(paper: MobileNetV2, tmp_path: Path) -> None:
 def test_foreign_metadata_is_passed_over() -> None:
     foreign = {"author": "someone", "class_names": "cat,dog", "resolution": "160"}
     assert from_properties(foreign) == Metadata(resolution=160)
+    measured = {"top1_accuracy": "71.8 %", "top5_accuracy": "[0.9]", "num_validated": "all"}
+    assert from_properties(measured) == Metadata()
+    assert from_properties({"mean": "[" * 100_000}).mean == "[" * 100_000
 
 
 def test_dropout_and_fixed_gamma() -> None:

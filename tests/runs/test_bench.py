@@ -69,8 +69,6 @@ MISTAKES = [
     ("reader --width 1.0", "--width has no effect on `bench reader`"),
     ("onnx", "needs the ONNX file"),
     ("onnx missing.onnx", "missing.onnx is not a file"),
-    ("train --size 16", "at least 32 pixels"),
-    ("train --width 0", "--width 0 is not above 0"),
     ("reader missing", "missing/train.rec"),
 ]
 

@@ -19,7 +19,7 @@ from mxnet.gluon import nn
 from onnx import numpy_helper
 
 from mobilenet import cli, settings
-from mobilenet.checkpoint import State, save
+from mobilenet.checkpoint import State, clear_after, newest_checkpoint, prune, save
 from mobilenet.config import Config
 from mobilenet.data.recordio import RecordWriter
 from mobilenet.data.transforms import TENSORFLOW, EvalTransform
@@ -136,6 +136,20 @@ def test_another_resolution_has_another_preprocessing(model: LoadedModel, tmp_pa
     assert again.transform == dataclasses.replace(model.transform, resolution=32, short_side=37)
 
 
+def test_names_of_another_number_of_classes_are_refused(
+    model: LoadedModel, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Answers would get wrong names or none, here and from every file that is exported."""
+    (tmp_path / "synset.txt").write_text("".join(f"{name}\n" for name in CLASSES[:3]))
+    data = f"data.directory={tmp_path}"
+    assert run(folder / "net.params", "--config", folder / "net.yaml", data) == 2
+    assert f"{tmp_path / 'synset.txt'}: has names of 3 classes" in capsys.readouterr().err
+    file = export(model, tmp_path / "a.onnx", facts=Metadata(class_names=CLASSES[:3])).path
+    image = folder / "images" / "some" / "0.png"
+    assert cli.main(["predict", str(file), str(image)]) == 2
+    assert f"{file}: has names of 3 classes, but the model has 5" in capsys.readouterr().err
+
+
 def test_facts_are_added(model: LoadedModel, tmp_path: Path) -> None:
     facts = Metadata(top1_accuracy=0.25, num_validated=8)
     metadata = OnnxModel(export(model, tmp_path / "a.onnx", facts=facts).path).metadata
@@ -178,6 +192,22 @@ def test_a_run_is_called_by_its_folder_from_inside(
     monkeypatch.chdir(run_folder)
     assert run(".") == 0
     assert OnnxModel(tmp_path / "run-7.onnx").metadata.source == "run-7"
+
+
+def test_what_is_exported_beside_checkpoints_is_none_of_them(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text((folder / "net.yaml").read_text())
+    arrays = read_parameters(folder / "net.params")
+    states = [State(Progress(step=step), "", {}, "parameters") for step in (1, 2)]
+    first, second = (save(tmp_path, state, {"parameters": arrays}) for state in states)
+    assert run(second) == 0
+    exported = second.with_name(f"{second.name}.onnx")
+    assert exported.is_file()
+    newest = newest_checkpoint(tmp_path, warn=pytest.fail)
+    assert newest.path == second
+    clear_after(tmp_path, newest)
+    prune(tmp_path, keep_last=2, keep_every_epochs=None)
+    assert first.is_dir()
+    assert exported.is_file()
 
 
 def test_real_images_are_part_of_the_proof(
@@ -369,6 +399,11 @@ def test_mistakes_leave_nothing_behind(
             tmp_path / "c.zip",
         ],
         "run is a folder; name a file": [*weights, "--output", run_folder],
+        "net.yaml would replace what it is made from": [*weights, "--output", folder / "net.yaml"],
+        "net.params would replace what it": [*weights, "--output", folder / "net.params"],
+        "net has to end in .onnx for --package and --mar": [
+            *(*weights, "--output", tmp_path / "net", "--package", tmp_path / "pk")
+        ],
         "config.yaml is not a folder": [
             *(*weights, "--resolutions", "32,64", "--output", run_folder / "config.yaml")
         ],

@@ -213,6 +213,7 @@ def entry(**changes: object) -> bytes:
         safetensors(entry(shape=[2**40]), bytes(8)),
         safetensors(entry(dtype="F7"), bytes(8)),
         safetensors(entry(shape="ab"), bytes(8)),
+        safetensors(entry(shape=[float("inf")]), bytes(8)),
         safetensors(json.dumps({"a": 3}).encode()),
     ],
 )
@@ -248,6 +249,28 @@ def test_damaged_archives(
         assert what in refused(path, capsys)
 
 
+@pytest.mark.parametrize("header", [b"(1", b"'''", b"-" * 9000 + b"1", b"{[]: 1}"])
+def test_headers_that_no_array_has(
+    header: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "net.npz", "w") as archive:
+        content = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header
+        archive.writestr("classifier.1.bias.npy", content)
+    assert "not a NumPy archive (.npz), or damaged" in refused(tmp_path / "net.npz", capsys)
+
+
+def test_an_array_whose_compression_is_damaged(
+    arrays: dict[str, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.npz"
+    np.savez_compressed(path, **arrays)
+    content = bytearray(path.read_bytes())
+    start = content.index(b".npy") + 24  # after the name, and what zip says of sizes
+    content[start : start + 4] = b"\xff" * 4
+    path.write_bytes(content)
+    assert "not a NumPy archive (.npz), or damaged" in refused(path, capsys)
+
+
 @pytest.fixture(scope="module")
 def exported(network: MobileNetV2, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("onnx") / "net.onnx"
@@ -280,6 +303,14 @@ def test_onnx_files_that_are_no_mobilenet_v2(
         return refused(path, capsys)
 
     assert "0 convolutions" in refusal(other_network())
+    for kind, field in (("Conv", "input"), ("Conv", "output"), ("Gemm", "input"), ("Add", "input")):
+        bare = onnx.ModelProto.FromString(exported)
+        node = [node for node in bare.graph.node if node.op_type == kind][-1]
+        node.ClearField(field)
+        assert f"a node {kind} lacks inputs or its output" in refusal(bare)
+    constant = onnx.ModelProto.FromString(exported)
+    constant.graph.node.append(helper.make_node("Constant", [], ["c"]))
+    assert "a node Constant lacks" in refusal(constant)
     external = onnx.ModelProto.FromString(exported)
     tensor = external.graph.initializer[3]
     tensor.data_location = TensorProto.EXTERNAL
@@ -302,6 +333,16 @@ def test_onnx_files_that_are_no_mobilenet_v2(
         refused(path, capsys)
 
 
+@pytest.mark.parametrize("said", ["wide", "NaN", "Infinity", "1e400", "[1]", "-1", "0.1"])
+def test_a_width_that_a_file_says_is_a_hint(said: str, exported: bytes, tmp_path: Path) -> None:
+    model = onnx.ModelProto.FromString(exported)
+    model.metadata_props.add(key="width_multiplier", value=said)
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    assert run(tmp_path / "net.onnx", "--output", tmp_path / "own") == 0
+    config = open_model(tmp_path / "own.params", tmp_path / "own.yaml").config
+    assert config.model.width_multiplier == 0.1
+
+
 @pytest.mark.parametrize("suffix", [".onnx", ".safetensors", ".npz", ".params"])
 def test_three_gigabytes_of_nothing(
     suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -318,6 +359,7 @@ def test_outputs_that_cannot_be(
     path.write_bytes(exported)
     refused(path, capsys, output=path / "in-a-file")
     assert "names no file" in refused(path, capsys, output=Path())
+    assert "names no file" in refused(path, capsys, output=tmp_path / "..")
     assert run(path, "--output", tmp_path / "own") == 0
     capsys.readouterr()
     own = tmp_path / "own.params"

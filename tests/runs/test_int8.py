@@ -10,6 +10,7 @@ import mxnet as mx
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from mobilenet import cli, settings
 from mobilenet.config import Config
@@ -108,6 +109,26 @@ def test_pixels_and_a_fixed_batch(folder: Path, tmp_path: Path) -> None:
     model = OnnxModel(output)
     assert (model.dtype, model.batch_size) == (np.uint8, 4)
     assert model.metadata.output == "probabilities"
+    probabilities = model.predict(random_images(8, 32, seed=1))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)  # no steps of 1 / 255
+
+
+def test_a_batch_of_any_size_is_calibrated_alike(folder: Path, tmp_path: Path) -> None:
+    """With batches of 7 and 64, the last one of 60 images is filled up."""
+    scales = []
+    for batch in ("any", 7, 64):
+        output = tmp_path / f"{batch}.onnx"
+        options = ("--data", folder / "images", "--output", output, "--batch", batch)
+        assert export(folder, *options) == 0
+        arrays = {
+            t.name: numpy_helper.to_array(t) for t in onnx.load(str(output)).graph.initializer
+        }
+        scales.append({name: a for name, a in arrays.items() if name.endswith("_scale")})
+    assert len(scales[0]) > 100
+    for other in scales[1:]:
+        assert other.keys() == scales[0].keys()
+        for name, scale in other.items():
+            np.testing.assert_allclose(scale, scales[0][name], rtol=1e-3)
 
 
 def test_what_loses_too_much_gets_no_name(

@@ -99,3 +99,28 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert output.err.count("\n") == 1
     assert output.out == ""
     assert set(tmp_path.rglob("*")) == before
+
+
+FAMILY = "export c.yaml --untrained --output f"
+SIZES = {
+    f"{FAMILY} --widths nan": "--widths: nan is not above 0 and at most 10",
+    f"{FAMILY} --widths 0.5,100": "--widths: 100 is not above 0 and at most 10",
+    f"{FAMILY} --resolutions 31,64": "--resolutions: 31 is not from 32 to 2048 pixels",
+    f"{FAMILY} --resolution 16": "--resolution: 16 is not from 32 to 2048 pixels",
+    "info --widths inf": "--widths: inf is not above 0 and at most 10",
+    "info --widths=-1": "--widths: -1 is not above 0 and at most 10",
+    "info --resolutions 4096": "--resolutions: 4096 is not from 32 to 2048 pixels",
+    "audit run --resolutions 1": "--resolutions: 1 is not from 32 to 2048 pixels",
+    "bench train --width 0": "--width: 0 is not above 0 and at most 10",
+    "bench infer --size 16": "--size: 16 is not from 32 to 2048 pixels",
+}
+
+
+@pytest.mark.parametrize("call", SIZES)
+def test_sizes_that_no_configuration_admits(call: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(call.split())
+    assert ended.value.code == 2
+    output = capsys.readouterr()
+    assert f"argument {SIZES[call]}; see mobilenet" in output.err
+    assert (output.err.count("\n"), output.out) == (1, "")

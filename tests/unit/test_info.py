@@ -36,6 +36,12 @@ def test_table_has_a_row_per_size(capsys: pytest.CaptureFixture[str]) -> None:
     assert unpublished.split()[-2:] == ["-", "-"]
 
 
+def test_columns_of_the_largest_network_stand_apart() -> None:
+    row = info.table(info.sizes(widths=(10.0,), resolutions=(2048,))).splitlines()[1]
+    costs = ["226,260,200", "2,266,148,065,280", "5,582,357,480"]
+    assert row.split()[:5] == ["10", "2048", *costs]
+
+
 def test_json_has_every_published_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         cli.main(

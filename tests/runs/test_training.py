@@ -46,6 +46,8 @@ from mobilenet.loading import open_model
 from mobilenet.metrics import Counts, Predict
 from mobilenet.run_comparison import compare_runs
 from mobilenet.run_parts import Parts
+from mobilenet.run_state import EpochRecord
+from mobilenet.trainer import Trainer
 from mobilenet.training import train
 from mobilenet.training_step import PendingOutcome
 from mobilenet.validation import validate
@@ -263,6 +265,32 @@ def test_a_stop_during_validation_repeats_it(
     assert newest.state.record is None
     train(same, run, resume=True)
     assert digests(run) == digests(finished)
+
+
+def test_a_stop_between_two_epochs_saves_what_was_validated(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after an epoch that would have had no checkpoint."""
+
+    def signalled(self: Trainer, counts: Counts) -> EpochRecord:
+        record = record_of(self, counts)
+        if record.epoch == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return dataclasses.replace(record, top1=-1.0)  # not the best: nothing is due
+        return record
+
+    record_of = Trainer._record
+    monkeypatch.setattr(Trainer, "_record", signalled)
+    recalibrating = ("training.recalibration_batches=2", "training.epochs=3")
+    seldom = ("checkpoint.every_epochs=5", "checkpoint.every_steps=null")
+    with pytest.raises(RunStopped):
+        train(config(records, *recalibrating, *seldom), tmp_path / "run", resume=False)
+    newest = read_checkpoint(checkpoint_paths(tmp_path / "run")[-1])
+    assert newest.state.record is not None
+    assert newest.state.record.epoch == 2
+    assert newest.state.weights == "deployed"
+    loss = validate(open_model(newest.path)).counts.loss
+    assert loss == pytest.approx(newest.state.record.loss, rel=1e-5)
 
 
 def test_a_validation_that_misses_an_image_ends_the_run(

@@ -63,6 +63,12 @@ def test_groups_hold_weights_statistics_and_the_optimizer_s_state() -> None:
     assert "velocity/stem_norm_running_var" not in groups["optimizer"]
 
 
+def test_recalibrated_arrays_are_all_on_the_device_that_trains() -> None:
+    """MXNet has no operator on arrays of which some are on a GPU and some are not."""
+    learner = Learner(config("training.devices=[cpu(1)]"))
+    assert {array.context for array in learner.recalibrated([batch(0)]).values()} == {mx.cpu(1)}
+
+
 def test_finite() -> None:
     arrays = {f"a{i}": mx.nd.ones((2,)) for i in range(300)}
     assert is_finite(arrays)

@@ -107,6 +107,21 @@ def test_what_workers_run_must_be_there(
     assert "what each worker runs must be a Python script" in capsys.readouterr().err
 
 
+def test_a_launcher_whose_output_nobody_takes_ends(tmp_path: Path) -> None:
+    """And so does the worker, which would wait for room in its pipe."""
+    script = tmp_path / "talkative.py"
+    script.write_text("import sys\nwhile True: print('a line', file=sys.stderr)\n")
+    command = [sys.executable, "-m", "mobilenet", "launch", "--local", "1", "--", str(script)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        assert child.stderr.readline() == "[worker 0] a line\n"
+        child.stderr.close()
+        try:
+            assert child.wait(30) == 1
+        finally:
+            child.kill()
+
+
 def test_workers_run_a_command_that_is_a_python_script(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,8 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
             trainer.resume()
         progress = trainer.go_on(stop)
         circumstances = _circumstances(config, parts, progress)
-        report = run_report(run.name, progress.history, settings.dump(config), circumstances)
+        name = run.resolve().name
+        report = run_report(name, progress.history, settings.dump(config), circumstances)
         files.write_text(run / run_folder.REPORT, report)
 
 

@@ -157,6 +157,14 @@ def test_resuming_a_finished_run_changes_nothing(finished: Path, records: Path) 
     assert result.summary().endswith("on the 20 images of val.rec")
 
 
+def test_the_report_of_the_folder_one_is_in_has_its_name(
+    finished: Path, records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    train(config(records, "training.recalibration_batches=2"), Path(), resume=True)
+    assert Path("report.md").read_text().startswith("# finished\n")
+
+
 def test_resuming_with_another_setting_names_it(finished: Path, records: Path) -> None:
     other = config(records, "training.recalibration_batches=2", "optimizer.momentum=0.5")
     with pytest.raises(ConfigError, match=r"began with optimizer.momentum = 0.9"):

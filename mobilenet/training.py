@@ -14,7 +14,7 @@ from mobilenet.distributed.group import Group
 from mobilenet.run_parts import Parts
 from mobilenet.run_report import run_report
 from mobilenet.run_state import EpochRecord, Progress
-from mobilenet.runlog import OtherRankLog, RunLog
+from mobilenet.runlog import OtherRankLog, RunLog, tensorboard_writer
 from mobilenet.signals import stop_requests
 from mobilenet.trainer import Trainer
 
@@ -64,7 +64,10 @@ def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
 def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
     """Trains, and keeps the run's folder."""
     run_folder.check(run, resume)
-    parts = _parts(config, group)  # finds mistakes in the settings before the folder is made
+    # Mistakes in the settings are found before the folder is made.
+    if config.log.tensorboard:
+        tensorboard_writer()
+    parts = _parts(config, group)
     if not resume:
         parts.load_initial_weights()
     with contextlib.ExitStack() as stack:

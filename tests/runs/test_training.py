@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any, Callable, Iterable
 
@@ -201,14 +202,18 @@ def test_resuming_on_other_records_is_refused(
         train(config(moved, "training.recalibration_batches=2"), finished, resume=True)
 
 
-def test_a_mistake_leaves_no_folder(records: Path, tmp_path: Path) -> None:
+def test_a_mistake_leaves_no_folder(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "run"
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
     missing = tmp_path / "missing.params"
     for mistaken in (
         config(tmp_path / "nowhere"),
         config(records, "training.batch_size=4000"),
         config(records, "model.classes=5"),
         config(records, f"training.initial_weights={missing}"),
+        config(records, "log.tensorboard=true"),
     ):
         with pytest.raises(UserError):
             train(mistaken, run, resume=False)

@@ -70,6 +70,7 @@ class Trainer:
             began = settings.loads(Config, saved.state.config, str(saved.path))
         changes = run_folder.check_changes(began, self._config, self._run)
         if saved is not None:
+            run_folder.check_data(saved.state.data, self._parts.data_digests)
             changes += run_folder.differences(saved.state.arithmetic, self._parts.arithmetic)
         for change in changes:
             self._log.warn(f"no longer bit for bit the run that it was: {change}")
@@ -82,7 +83,6 @@ class Trainer:
             self._progress = Progress()
             self._parts.load_initial_weights()
         else:
-            run_folder.check_data(saved.state.data, self._parts.data_digests)
             self._progress = saved.state.progress
             self._parts.learner.restore(saved)
 

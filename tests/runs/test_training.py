@@ -198,8 +198,11 @@ def test_resuming_on_other_records_is_refused(
     train(config(moved, "training.recalibration_batches=2"), finished, resume=True)
     with (moved / "train.rec").open("ab") as file:
         file.write(bytes(4))
+    later = finished / "checkpoints" / "step-00009999"  # as a damaged one would be removed
+    later.mkdir()
     with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
         train(config(moved, "training.recalibration_batches=2"), finished, resume=True)
+    later.rmdir()  # what is refused changes nothing
 
 
 def test_a_mistake_leaves_no_folder(

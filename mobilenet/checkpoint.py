@@ -41,7 +41,7 @@ class State:
     Attributes:
         progress: How far the run is.
         config: The run's configuration as YAML.
-        data: Digests of the record files by split.
+        data: Digests of the record files by split and kind.
         weights: The group of arrays that is validated and exported.
         package_version: That wrote the checkpoint.
         arithmetic: What else the last bits of the arrays depend on, by name.
@@ -49,7 +49,7 @@ class State:
 
     progress: Progress
     config: str
-    data: dict[str, str]
+    data: dict[str, dict[str, str]]
     weights: str
     package_version: str = __version__
     arithmetic: dict[str, str] = field(default_factory=dict)

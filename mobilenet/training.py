@@ -119,8 +119,8 @@ def _parts(config: Config, group: Group) -> Parts:
         del own[name]
     versions = {f"{name} version": text for name, text in run_folder.versions().items()}
     records: dict[str, object] = {}
-    for split, digest in parts.data_digests.items():
-        records[f"{split}.rec"], *of_manifest = digest.split()
-        records[f"manifest.json of {split}.rec"] = of_manifest
+    for split, digests in parts.data_digests.items():
+        records[f"{split}.rec"] = digests["index"]
+        records[f"manifest.json of {split}.rec"] = digests.get("content")
     check_agreement(group, {**own, **versions, **records})
     return parts

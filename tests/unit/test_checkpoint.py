@@ -24,7 +24,7 @@ def record(epoch: int, top1: float) -> EpochRecord:
 def state(step: int, top1s: tuple[float, ...] = ()) -> State:
     history = [record(epoch, top1) for epoch, top1 in enumerate(top1s, 1)]
     progress = Progress(step, Metrics(64, 1.25, 3), history, num_rollbacks=1)
-    return State(progress, "training: {}\n", {"train": "abc"}, weights="parameters")
+    return State(progress, "training: {}\n", {"train": {"index": "abc"}}, weights="parameters")
 
 
 def groups(value: float) -> dict[str, Arrays]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,7 @@ from mobilenet.run_state import EpochRecord, Progress
 _FOLDER = "checkpoints"
 _STATE = "state.json"
 _PREFIX = "step-"
+_NAME = re.compile(rf"{_PREFIX}\d{{8,}}(-epoch-\d{{4,}})?")
 _TEMPORARY = ".temporary-"
 _SHA256 = "sha256"
 
@@ -157,8 +159,9 @@ def _complaints(path: Path) -> Iterator[None]:
 
 
 def checkpoint_paths(run: Path) -> list[Path]:
-    """The folders of a run's checkpoints, oldest first."""
-    return sorted((run / _FOLDER).glob(f"{_PREFIX}*"))
+    """The folders of a run's checkpoints, oldest first; what people put beside them is none."""
+    beginning = (run / _FOLDER).glob(f"{_PREFIX}*")
+    return sorted(path for path in beginning if _NAME.fullmatch(path.name))
 
 
 def newest_checkpoint(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:

@@ -1,8 +1,8 @@
 """The course of a run: steps, a validation after every epoch, checkpoints, ways back.
 
 Everything random is a function of the seed and the step, and all else that a step depends on is in
-the checkpoint. A run that is killed at any moment and resumed therefore ends, on CPUs, with bit for
-bit the parameters of one that was left alone.
+the checkpoint. A run that is killed at any moment and resumed therefore ends, on one CPU device,
+with bit for bit the parameters of one that was left alone.
 
 Of several ranks all decide alike, because they know the same sums; the first one alone touches the
 run's folder.

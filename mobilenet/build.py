@@ -13,9 +13,8 @@ from mxnet import gluon
 
 from mobilenet.config import Config
 from mobilenet.data.augment import TrainTransform
-from mobilenet.data.manifest import Manifest
 from mobilenet.data.reader import EvalReader, TrainReader
-from mobilenet.data.record_folder import MANIFEST
+from mobilenet.data.record_folder import MANIFEST, manifest_of
 from mobilenet.data.recordio import RecordFile
 from mobilenet.data.transforms import EvalTransform, Normalization
 from mobilenet.distributed.agreement import check_launched
@@ -124,21 +123,13 @@ def train_records(config: Config) -> RecordFile:
         DataError: The file or its index is missing, or there are more classes than the model has.
     """
     folder, classes = Path(config.data.directory), config.model.classes
-    num_classes = _num_classes(folder / MANIFEST)
-    if num_classes > classes:
+    manifest = manifest_of(folder)
+    if manifest is not None and manifest.num_classes > classes:
         raise DataError(
-            f"{folder / MANIFEST}: the records have {num_classes} classes, but the model has"
-            f" {classes}: model.classes must be that of the records"
+            f"{folder / MANIFEST}: the records have {manifest.num_classes} classes, but the model"
+            f" has {classes}: model.classes must be that of the records"
         )
     return RecordFile(folder / "train.rec")
-
-
-def _num_classes(manifest: Path) -> int:
-    """Of a manifest; 0 without one, and of one that others made."""
-    try:
-        return Manifest.read(manifest).num_classes
-    except DataError:
-        return 0
 
 
 def eval_records(config: Config, split: str) -> RecordFile:

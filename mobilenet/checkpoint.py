@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,7 @@ from mobilenet.run_state import EpochRecord, Progress
 _FOLDER = "checkpoints"
 _STATE = "state.json"
 _PREFIX = "step-"
+_NAME = re.compile(rf"{_PREFIX}\d{{8,}}(-epoch-\d{{4,}})?")
 _TEMPORARY = ".temporary-"
 _SHA256 = "sha256"
 
@@ -41,7 +43,7 @@ class State:
     Attributes:
         progress: How far the run is.
         config: The run's configuration as YAML.
-        data: Digests of the record files by split.
+        data: Digests of the record files by split and kind.
         weights: The group of arrays that is validated and exported.
         package_version: That wrote the checkpoint.
         arithmetic: What else the last bits of the arrays depend on, by name.
@@ -49,7 +51,7 @@ class State:
 
     progress: Progress
     config: str
-    data: dict[str, str]
+    data: dict[str, dict[str, str]]
     weights: str
     package_version: str = __version__
     arithmetic: dict[str, str] = field(default_factory=dict)
@@ -157,9 +159,9 @@ def _complaints(path: Path) -> Iterator[None]:
 
 
 def checkpoint_paths(run: Path) -> list[Path]:
-    """The folders of a run's checkpoints, oldest first."""
-    # Files of such names are what was exported of a checkpoint.
-    return sorted(path for path in (run / _FOLDER).glob(f"{_PREFIX}*") if path.is_dir())
+    """The folders of a run's checkpoints, oldest first; what people put beside them is none."""
+    beginning = (run / _FOLDER).glob(f"{_PREFIX}*")
+    return sorted(path for path in beginning if _NAME.fullmatch(path.name))
 
 
 def newest_checkpoint(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:

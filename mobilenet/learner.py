@@ -50,7 +50,10 @@ class Learner:
             self._network.cast(config.training.precision)
         self._optimizer = build.optimizer(config, self._network, group)
         self._step = build.training_step(config, self._network, self._optimizer, group)
-        self._arrays = {**parameter_arrays(self._network), **self._optimizer.masters()}
+        # Where the network is in half precision, of what does not train these are copies.
+        arrays = parameter_arrays(self._network).items()
+        wide = {name: array.astype("float32", copy=False) for name, array in arrays}
+        self._arrays = {**wide, **self._optimizer.masters()}
         decay = config.training.ema_decay
         self._average = None if decay is None else MovingAverage(self._arrays, decay)
         self.trained = "parameters" if decay is None else "average"
@@ -98,6 +101,8 @@ class Learner:
     def _set(self, arrays: Arrays, source: Path) -> None:
         weights.fit(self._network, arrays, source)
         self._optimizer.take_over_weights(arrays)
+        for name, array in self._arrays.items():
+            arrays[name].copyto(array)
         if self._average is not None:
             self._average.restore(self._arrays)
 

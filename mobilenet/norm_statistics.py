@@ -57,6 +57,7 @@ def recalibrated(
 
     They fit weights that did not see the batches one after the other, such as averages; "precise
     BatchNorm" of Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021, section 3.
+    They are on the device of `network`.
 
     Args:
         network: Whose history `forget_history` took; changed.
@@ -68,10 +69,10 @@ def recalibrated(
         for name, parameter in network.collect_params().items()
         if name.endswith(_ENDINGS)
     }
+    context = next(iter(statistics.values())).list_ctx()[0]
     sums = {name: np.zeros(p.shape) for name, p in statistics.items()}
     num_batches = 0
     for images in batches:
-        context = next(iter(statistics.values())).list_ctx()[0]
         with autograd.record():
             outputs = block(mx.nd.array(images, ctx=context))
         outputs.backward()
@@ -81,4 +82,4 @@ def recalibrated(
         for name, parameter in statistics.items():
             sums[name] += parameter.list_data()[0].asnumpy()
         num_batches += 1
-    return {name: mx.nd.array(total / num_batches) for name, total in sums.items()}
+    return {name: mx.nd.array(total / num_batches, ctx=context) for name, total in sums.items()}

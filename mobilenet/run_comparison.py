@@ -21,7 +21,7 @@ class Run:
     """A run as its newest checkpoint tells of it; it may still be under way.
 
     Attributes:
-        name: Of its folder.
+        name: Of its folder, or the path to it where another one has the same name.
         history: The epochs so far, at least one.
         settings: Every setting by its dotted name.
     """
@@ -52,9 +52,9 @@ def compare_runs(folders: Sequence[Path], curves: Path) -> str:
         UserError: A folder holds no run that has finished an epoch.
         WeightsError: All checkpoints of a run are damaged.
     """
-    runs = [_read(folder) for folder in folders]
+    names = _names(folders)
+    runs = [_read(folder, name) for folder, name in zip(folders, names)]
     draw_curves({run.name: run.history for run in runs}, curves)
-    names = [run.name for run in runs]
     results = zip(_RESULTS, *(run.results() for run in runs))
     differing = (
         [name, *(str(run.settings[name]) for run in runs)]
@@ -64,13 +64,18 @@ def compare_runs(folders: Sequence[Path], curves: Path) -> str:
     return "\n".join([*_table("result", names, results), "", *_table("setting", names, differing)])
 
 
-def _read(folder: Path) -> Run:
+def _names(folders: Sequence[Path]) -> list[str]:
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else list(map(str, folders))
+
+
+def _read(folder: Path, name: str) -> Run:
     newest = newest_checkpoint(folder, warn=lambda _: None)
     if newest is None or not newest.state.progress.history:
         raise UserError(f"{folder}: no run that has finished an epoch")
     config = settings.loads(Config, newest.state.config, str(newest.path))
     history = tuple(newest.state.progress.history)
-    return Run(folder.resolve().name, history, run_folder.flat(config))
+    return Run(name, history, run_folder.flat(config))
 
 
 def _table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from mobilenet import build, run_folder
+from mobilenet import build
 from mobilenet.config import Config
+from mobilenet.data.record_folder import record_digests
 from mobilenet.distributed.group import Group
 from mobilenet.graphs import training_form
 from mobilenet.learner import Learner
@@ -33,7 +34,7 @@ class Parts:
             "channels in blocks of": f"{self.form.block_size}",
         }
         self.data_digests = {
-            split: run_folder.records_digest(reader.records.path)
+            split: record_digests(reader.records.path)
             for split, reader in (("train", self.reader), (self.split, self.eval_reader))
         }
 

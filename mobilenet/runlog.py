@@ -36,7 +36,7 @@ class RunLog:
     def __init__(
         self, path: Path, tensorboard: Path | None = None, stream: TextIO | None = None
     ) -> None:
-        self._board = None if tensorboard is None else _board(tensorboard)
+        self._board = None if tensorboard is None else tensorboard_writer()(str(tensorboard))
         self._stream = stream or sys.stderr
         self._bar: tqdm[Any] | None = None
         self._file = path.open("a+b", buffering=0)
@@ -122,7 +122,12 @@ class OtherRankLog(RunLog):
         tqdm.write(f"warning: rank {self._rank}: {text}", file=sys.stderr)
 
 
-def _board(folder: Path) -> Any:
+def tensorboard_writer() -> Any:
+    """TensorBoardX's class that writes into a folder.
+
+    Raises:
+        UserError: The package is not installed.
+    """
     try:
         from tensorboardX import SummaryWriter  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -130,4 +135,4 @@ def _board(folder: Path) -> Any:
             "log.tensorboard: the package tensorboardX is missing; install it, or the extra"
             " mobilenet-mxnet[tensorboard]"
         ) from error
-    return SummaryWriter(str(folder))
+    return SummaryWriter

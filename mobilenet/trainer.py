@@ -1,8 +1,8 @@
 """The course of a run: steps, a validation after every epoch, checkpoints, ways back.
 
 Everything random is a function of the seed and the step, and all else that a step depends on is in
-the checkpoint. A run that is killed at any moment and resumed therefore ends, on CPUs, with bit for
-bit the parameters of one that was left alone.
+the checkpoint. A run that is killed at any moment and resumed therefore ends, on one CPU device,
+with bit for bit the parameters of one that was left alone.
 
 Of several ranks all decide alike, because they know the same sums; the first one alone touches the
 run's folder.
@@ -15,7 +15,6 @@ import json
 import signal
 from dataclasses import asdict
 from pathlib import Path
-from typing import Mapping
 
 from mobilenet import build, checkpoint, run_folder, settings
 from mobilenet.checkpoint import Arrays, Checkpoint, State
@@ -56,6 +55,7 @@ class Trainer:
         self._reporter = Reporter(log, plan)
         self._progress = Progress()
         self._in_flight: PendingOutcome | None = None
+        self._deployed: Arrays | None = None  # what was recalibrated after the last step
 
     def resume(self) -> None:
         """Takes up the newest intact checkpoint, or the start; for the first rank alone.
@@ -70,6 +70,7 @@ class Trainer:
             began = settings.loads(Config, saved.state.config, str(saved.path))
         changes = run_folder.check_changes(began, self._config, self._run)
         if saved is not None:
+            run_folder.check_data(saved.state.data, self._parts.data_digests)
             changes += run_folder.differences(saved.state.arithmetic, self._parts.arithmetic)
         for change in changes:
             self._log.warn(f"no longer bit for bit the run that it was: {change}")
@@ -82,7 +83,6 @@ class Trainer:
             self._progress = Progress()
             self._parts.load_initial_weights()
         else:
-            run_folder.check_data(saved.state.data, self._parts.data_digests)
             self._progress = saved.state.progress
             self._parts.learner.restore(saved)
 
@@ -109,7 +109,7 @@ class Trainer:
         except StopRequestedError:
             raise self._stopped(stop) from None
         except UnreadableError as error:
-            raise DataError(f"{error}; saved {self._save({})}; continue with --resume") from error
+            raise DataError(f"{error}; saved {self._save()}; continue with --resume") from error
 
     def _begin(self) -> None:
         parts, form = self._parts, self._parts.form
@@ -145,14 +145,14 @@ class Trainer:
             self._reporter.stop_steps()
 
     def _train_step(self, batch: Batch) -> None:
-        step = self._progress.step
+        step, self._deployed = self._progress.step, None
         queued = self._parts.learner.step(batch, step, self._learning_rate(step))
         self._settle()  # the step before, while the devices work on this one
         self._in_flight = queued
         self._progress.step += 1
         ends_epoch = self._progress.step % self._steps_per_epoch == 0
         if self._is_step_due() and not ends_epoch:
-            self._save({})
+            self._save()
 
     def _learning_rate(self, step: int) -> float:
         return self._parts.schedule(step) * 0.5**self._progress.num_rollbacks
@@ -177,8 +177,8 @@ class Trainer:
 
     def _finish_epoch(self, stop: StopRequest) -> None:
         """Validates, and keeps what was reached."""
-        deployed = self._recalibrated()
-        arrays = deployed or self._parts.learner.groups()[self._parts.learner.trained]
+        self._deployed = self._recalibrated()
+        arrays = self._deployed or self._parts.learner.groups()[self._parts.learner.trained]
         if not is_finite(arrays):  # no later loss has seen the epoch's last update
             raise self._not_finite("a parameter is")
         predict = build.predictor_of(self._config, arrays)
@@ -196,7 +196,7 @@ class Trainer:
         num_bad_records = self._group.total([len(self._parts.reader.bad_records)])[0]
         self._reporter.epoch_done(record, int(num_bad_records))
         if self._is_checkpoint_due(record):
-            self._save({_DEPLOYED: deployed} if deployed else {})
+            self._save()
         if self._keeps_files:
             draw_curves({"": self._progress.history}, self._run / run_folder.CURVES)
 
@@ -234,18 +234,20 @@ class Trainer:
         every = self._config.checkpoint.every_steps
         return every is not None and self._progress.step % every == 0
 
-    def _save(self, deployed: Mapping[str, Arrays]) -> Path:
+    def _save(self) -> Path:
         """Writes a checkpoint of everything up to the last step."""
         self._settle()
         learner, keep = self._parts.learner, self._config.checkpoint
-        groups = {**learner.groups(), **deployed}
+        groups, weights = learner.groups(), learner.trained
+        if self._deployed is not None:
+            groups[_DEPLOYED], weights = self._deployed, _DEPLOYED
         if not all(map(is_finite, groups.values())):
             raise self._not_finite("a parameter is")
         state = State(
             self._progress,
             settings.dump(self._config),
             self._parts.data_digests,
-            weights=next(iter(deployed), learner.trained),
+            weights,
             arithmetic=self._parts.arithmetic,
         )
         path = checkpoint.path_of(self._run, state)
@@ -275,7 +277,7 @@ class Trainer:
         num_rollbacks = self._progress.num_rollbacks + 1
         if num_rollbacks > self._config.training.rollbacks:
             raise error
-        self._in_flight = None
+        self._in_flight = self._deployed = None
         self._parts.learner = Learner(self._config, self._group)
         if self._keeps_files:
             self._go_back_to(checkpoint.newest_checkpoint(self._run, self._log.warn))
@@ -290,7 +292,7 @@ class Trainer:
 
     def _stopped(self, stop: StopRequest) -> RunStopped:
         assert stop.number is not None, "only called after a request"
-        path = self._save({})
+        path = self._save()
         name = signal.Signals(stop.number).name
         self._log.record("stop", step=self._progress.step, signal=name)
         return RunStopped(stop.number, f"stopped by {name}, saved {path}; continue with --resume")

@@ -14,7 +14,7 @@ from mobilenet.distributed.group import Group
 from mobilenet.run_parts import Parts
 from mobilenet.run_report import run_report
 from mobilenet.run_state import EpochRecord, Progress
-from mobilenet.runlog import OtherRankLog, RunLog
+from mobilenet.runlog import OtherRankLog, RunLog, tensorboard_writer
 from mobilenet.signals import stop_requests
 from mobilenet.trainer import Trainer
 
@@ -64,7 +64,10 @@ def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
 def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
     """Trains, and keeps the run's folder."""
     run_folder.check(run, resume)
-    parts = _parts(config, group)  # finds mistakes in the settings before the folder is made
+    # Mistakes in the settings are found before the folder is made.
+    if config.log.tensorboard:
+        tensorboard_writer()
+    parts = _parts(config, group)
     if not resume:
         parts.load_initial_weights()
     with contextlib.ExitStack() as stack:
@@ -81,7 +84,8 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
             trainer.resume()
         progress = trainer.go_on(stop)
         circumstances = _circumstances(config, parts, progress)
-        report = run_report(run.name, progress.history, settings.dump(config), circumstances)
+        name = run.resolve().name
+        report = run_report(name, progress.history, settings.dump(config), circumstances)
         files.write_text(run / run_folder.REPORT, report)
 
 
@@ -115,8 +119,8 @@ def _parts(config: Config, group: Group) -> Parts:
         del own[name]
     versions = {f"{name} version": text for name, text in run_folder.versions().items()}
     records: dict[str, object] = {}
-    for split, digest in parts.data_digests.items():
-        records[f"{split}.rec"], *of_manifest = digest.split()
-        records[f"manifest.json of {split}.rec"] = of_manifest
+    for split, digests in parts.data_digests.items():
+        records[f"{split}.rec"] = digests["index"]
+        records[f"manifest.json of {split}.rec"] = digests.get("content")
     check_agreement(group, {**own, **versions, **records})
     return parts

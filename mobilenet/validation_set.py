@@ -11,7 +11,6 @@ import numpy as np
 from mobilenet.data import ilsvrc, record_folder
 from mobilenet.data.classes import imagenet_words
 from mobilenet.data.layouts import is_image
-from mobilenet.data.manifest import Manifest
 from mobilenet.data.recordio import RecordFile
 from mobilenet.data.synset import class_id, names_of_classes, read_synset
 from mobilenet.data.transforms import Encoded
@@ -151,9 +150,8 @@ def _num_missing(path: Path, lines: Sequence[str], num_records: int) -> int:
     And against the manifest beside them, if there is one of ours.
     """
     num_missing = _num_missing_of(map(class_id, lines), num_records)
-    try:
-        manifest = Manifest.read(path.with_name(record_folder.MANIFEST))
-    except DataError:
+    manifest = record_folder.manifest_of(path.parent)
+    if manifest is None:
         return num_missing
     for split, facts in manifest.splits.items():
         if facts.record_file == path.name:

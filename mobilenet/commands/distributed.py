@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from argparse import REMAINDER, Namespace
+from argparse import REMAINDER, ArgumentTypeError, Namespace
 from pathlib import Path
 
 from mobilenet.commands.arguments import Adder, add_command, count
@@ -21,7 +21,8 @@ def add_launch(adder: Adder) -> None:
     parser.add_argument("--servers", type=count, metavar="N", help="servers (one for each host)")
     parser.add_argument("--port", type=count, help="port of the scheduler (a free one)")
     parser.add_argument(
-        "--ssh", metavar="COMMAND", default="ssh -o BatchMode=yes -o ServerAliveInterval=10",
+        "--ssh", type=_words, metavar="COMMAND",
+        default="ssh -o BatchMode=yes -o ServerAliveInterval=10",
         help="what runs a command on a host (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
@@ -52,15 +53,25 @@ def launch(arguments: Namespace) -> int:
     hosts = cluster.read_hosts(arguments.hosts) if arguments.hosts else local
     members = cluster.members(hosts, arguments.servers or len(hosts))
     environments = cluster.environments(members, arguments.port or cluster.free_port())
-    ssh = shlex.split(arguments.ssh)
     compat.unset_environment()
     return launch(
         members,
         [
-            cluster.start_command(member, environment, [path, *script[1:]], ssh)
+            cluster.start_command(member, environment, [path, *script[1:]], arguments.ssh)
             for member, environment in zip(members, environments)
         ],
     )
+
+
+def _words(text: str) -> list[str]:
+    """The words of a command, as a shell splits it."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text}: {error}") from error
+    if not words:
+        raise ArgumentTypeError("names no command")
+    return words
 
 
 def _python_script(name: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 from pathlib import Path
 from typing import Any, Iterator, Optional
@@ -66,6 +67,29 @@ def finished(folder: Path, identity: dict[str, dict[str, Any]]) -> Optional[Mani
         for name in {split.record_file, split.index_file} - set(present):
             raise DataError(f"{folder}: {name} is missing; remove {MANIFEST} to prepare it anew")
     return manifest
+
+
+def manifest_of(folder: Path) -> Optional[Manifest]:
+    """The manifest of a folder of records, if there is one that `prepare` wrote."""
+    try:
+        return Manifest.read(folder / MANIFEST)
+    except DataError:
+        return None
+
+
+def record_digests(path: Path) -> dict[str, str]:
+    """What tells a record file from others without reading all of 140 GB.
+
+    Returns:
+        `index`: the SHA-256 of index and size. `content`: that of the file, as the manifest has it,
+        if there is one.
+    """
+    content = path.with_suffix(".idx").read_bytes() + str(path.stat().st_size).encode()
+    digests = {"index": hashlib.sha256(content).hexdigest()}
+    manifest = manifest_of(path.parent)
+    if manifest is not None and path.stem in manifest.splits:
+        digests["content"] = manifest.splits[path.stem].sha256
+    return digests
 
 
 def remove_leftovers(folder: Path) -> bool:

@@ -38,6 +38,8 @@ class Host:
             return socket.gethostbyname(self.name)
         except OSError as error:
             raise UserError(f"host '{self.name}': no address ({error.strerror})") from error
+        except UnicodeError as error:
+            raise UserError(f"host '{self.name}': no address ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,14 @@ def read_hosts(path: Path) -> list[Host]:
     """Hosts of a file in the form of mpirun's: a line each, `name`, `name:2` or `name slots=2`.
 
     Raises:
-        ConfigError: A line has another form, or there is none.
+        ConfigError: It is no text, a line has another form, or there is none.
     """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no UTF-8 text with one host per line") from error
     hosts = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         text = line.partition("#")[0].strip()
         match = re.fullmatch(r"([^\s:=]+)(?:(?::|\s+slots\s*=\s*)([1-9]\d*))?", text)
         if match is not None:

@@ -69,9 +69,11 @@ class _Process:
 
 
 def _copy_lines(source: IO[bytes], target: TextIO, prefix: str) -> None:
-    for line in source:
-        target.write(prefix + line.decode(errors="replace"))
-        target.flush()
+    # Where nothing can be written the member is told so: it would wait for its pipe to be emptied.
+    with contextlib.suppress(OSError), source:
+        for line in source:
+            target.write(prefix + line.decode(errors="replace"))
+            target.flush()
 
 
 def launch(cluster: Sequence[Member], commands: Sequence[Sequence[str]]) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 import pytest
 
-from mobilenet import build, settings
+from mobilenet import build, graphs, settings
 from mobilenet.config import Config
 from mobilenet.data.reader import Batch
 from mobilenet.errors import ConfigError
@@ -61,6 +62,31 @@ def test_groups_hold_weights_statistics_and_the_optimizer_s_state() -> None:
     assert "velocity/stem_norm_gamma" in groups["optimizer"]
     assert "mean_square/classifier_bias" in groups["optimizer"]
     assert "velocity/stem_norm_running_var" not in groups["optimizer"]
+
+
+def test_recalibrated_arrays_are_all_on_the_device_that_trains() -> None:
+    """MXNet has no operator on arrays of which some are on a GPU and some are not."""
+    learner = Learner(config("training.devices=[cpu(1)]"))
+    assert {array.context for array in learner.recalibrated([batch(0)]).values()} == {mx.cpu(1)}
+
+
+def test_frozen_parts_keep_their_weights_in_half_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No convolution in half precision runs on a CPU, but whatever else a step and a save need."""
+    initial = Learner(config()).groups()["parameters"]
+    path = tmp_path / "initial.params"
+    mx.nd.save(str(path), {name: array + 1e-5 for name, array in initial.items()})
+    monkeypatch.setattr(build, "contexts", lambda _: [mx.cpu()])
+    monkeypatch.setattr(graphs, "training_form", lambda _: graphs.TrainingForm("plain", "GPUs"))
+    half = ("training.devices=[gpu(0)]", "training.precision=float16", "training.ema_decay=0.9")
+    start = (f"training.initial_weights={path}", "training.frozen_stages=2")
+    learner = Learner(config(*half, *start))
+    learner.load_initial_weights([])
+    for name, array in learner.groups()["parameters"].items():
+        assert array.dtype == np.float32
+        assert (array == initial[name] + 1e-5).asnumpy().all(), name
+    assert all(map(is_finite, learner.groups().values()))
 
 
 def test_finite() -> None:

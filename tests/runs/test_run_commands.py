@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from tiny_run import config, write_records
 
-from mobilenet import cli
+from mobilenet import cli, run_comparison
 from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
 from mobilenet.training import train
 
@@ -76,6 +77,23 @@ def test_compare_tabulates_and_plots(
     picture = cv2.imread(str(curves))
     colours = {tuple(colour) for colour in picture.reshape(-1, 3).tolist()}
     assert {(180, 119, 31), (14, 127, 255)} <= colours  # a colour for each run
+
+
+def test_compared_runs_of_the_same_name_go_by_their_paths(
+    runs: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As those of two quickstarts; one would take the place of the other in the plot."""
+    monkeypatch.chdir(tmp_path)
+    for folder, run in zip(("a", "b"), runs):
+        shutil.copytree(run, Path(folder, "run"))
+    drawn: list[str] = []
+    monkeypatch.setattr(run_comparison, "draw_curves", lambda runs, _: drawn.extend(runs))
+    assert cli.main(["compare", "a/run", "b/run"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "| result | a/run | b/run |"
+    assert drawn == ["a/run", "b/run"]
 
 
 def test_compare_of_what_is_no_run(

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any, Callable, Iterable
 
@@ -46,6 +47,8 @@ from mobilenet.loading import open_model
 from mobilenet.metrics import Counts, Predict
 from mobilenet.run_comparison import compare_runs
 from mobilenet.run_parts import Parts
+from mobilenet.run_state import EpochRecord
+from mobilenet.trainer import Trainer
 from mobilenet.training import train
 from mobilenet.training_step import PendingOutcome
 from mobilenet.validation import validate
@@ -155,6 +158,14 @@ def test_resuming_a_finished_run_changes_nothing(finished: Path, records: Path) 
     assert result.summary().endswith("on the 20 images of val.rec")
 
 
+def test_the_report_of_the_folder_one_is_in_has_its_name(
+    finished: Path, records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    train(config(records, "training.recalibration_batches=2"), Path(), resume=True)
+    assert Path("report.md").read_text().startswith("# finished\n")
+
+
 def test_resuming_with_another_setting_names_it(finished: Path, records: Path) -> None:
     other = config(records, "training.recalibration_batches=2", "optimizer.momentum=0.5")
     with pytest.raises(ConfigError, match=r"began with optimizer.momentum = 0.9"):
@@ -187,18 +198,25 @@ def test_resuming_on_other_records_is_refused(
     train(config(moved, "training.recalibration_batches=2"), finished, resume=True)
     with (moved / "train.rec").open("ab") as file:
         file.write(bytes(4))
+    later = finished / "checkpoints" / "step-00009999"  # as a damaged one would be removed
+    later.mkdir()
     with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
         train(config(moved, "training.recalibration_batches=2"), finished, resume=True)
+    later.rmdir()  # what is refused changes nothing
 
 
-def test_a_mistake_leaves_no_folder(records: Path, tmp_path: Path) -> None:
+def test_a_mistake_leaves_no_folder(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "run"
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
     missing = tmp_path / "missing.params"
     for mistaken in (
         config(tmp_path / "nowhere"),
         config(records, "training.batch_size=4000"),
         config(records, "model.classes=5"),
         config(records, f"training.initial_weights={missing}"),
+        config(records, "log.tensorboard=true"),
     ):
         with pytest.raises(UserError):
             train(mistaken, run, resume=False)
@@ -263,6 +281,32 @@ def test_a_stop_during_validation_repeats_it(
     assert newest.state.record is None
     train(same, run, resume=True)
     assert digests(run) == digests(finished)
+
+
+def test_a_stop_between_two_epochs_saves_what_was_validated(
+    records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after an epoch that would have had no checkpoint."""
+
+    def signalled(self: Trainer, counts: Counts) -> EpochRecord:
+        record = record_of(self, counts)
+        if record.epoch == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return dataclasses.replace(record, top1=-1.0)  # not the best: nothing is due
+        return record
+
+    record_of = Trainer._record
+    monkeypatch.setattr(Trainer, "_record", signalled)
+    recalibrating = ("training.recalibration_batches=2", "training.epochs=3")
+    seldom = ("checkpoint.every_epochs=5", "checkpoint.every_steps=null")
+    with pytest.raises(RunStopped):
+        train(config(records, *recalibrating, *seldom), tmp_path / "run", resume=False)
+    newest = read_checkpoint(checkpoint_paths(tmp_path / "run")[-1])
+    assert newest.state.record is not None
+    assert newest.state.record.epoch == 2
+    assert newest.state.weights == "deployed"
+    loss = validate(open_model(newest.path)).counts.loss
+    assert loss == pytest.approx(newest.state.record.loss, rel=1e-5)
 
 
 def test_a_validation_that_misses_an_image_ends_the_run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import mxnet as mx
@@ -24,7 +25,7 @@ def record(epoch: int, top1: float) -> EpochRecord:
 def state(step: int, top1s: tuple[float, ...] = ()) -> State:
     history = [record(epoch, top1) for epoch, top1 in enumerate(top1s, 1)]
     progress = Progress(step, Metrics(64, 1.25, 3), history, num_rollbacks=1)
-    return State(progress, "training: {}\n", {"train": "abc"}, weights="parameters")
+    return State(progress, "training: {}\n", {"train": {"index": "abc"}}, weights="parameters")
 
 
 def groups(value: float) -> dict[str, Arrays]:
@@ -162,6 +163,17 @@ def test_newest_best_and_every_third_are_kept(tmp_path: Path) -> None:
     ]
     checkpoint.prune(tmp_path, keep_last=1, keep_every_epochs=None)
     assert names(tmp_path) == ["step-00000020-epoch-0002", "step-00000085"]
+
+
+def test_what_people_put_beside_checkpoints_is_left_alone(tmp_path: Path) -> None:
+    first, last = save_epochs(tmp_path, (0.1, 0.5))
+    archive = first.with_name(f"{first.name}.tar")
+    archive.touch()
+    copy = last.with_name(f"{last.name}-copy")
+    shutil.copytree(last, copy)
+    checkpoint.prune(tmp_path, keep_last=1, keep_every_epochs=None)
+    checkpoint.clear_after(tmp_path, None)
+    assert set(last.parent.iterdir()) == {archive, copy}
 
 
 def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:

@@ -49,6 +49,12 @@ def test_other_lines_are_refused_by_number(tmp_path: Path, line: str) -> None:
         hosts_of(tmp_path, "\n")
 
 
+def test_a_file_of_hosts_that_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_bytes(b"\xff\xfe\0host\n")
+    with pytest.raises(ConfigError, match="hosts: is no UTF-8 text with one host per line"):
+        read_hosts(tmp_path / "hosts")
+
+
 def test_workers_are_numbered_in_the_order_of_the_hosts() -> None:
     first, second = Host("a", 2), Host("b", 1)
     names = [member.name for member in members([first, second], num_servers=3)]
@@ -70,9 +76,10 @@ def test_the_environment_holds_addresses_and_numbers() -> None:
     assert last["MOBILENET_LOCAL_SIZE"] == "2"
 
 
-def test_a_host_without_an_address_is_named() -> None:
-    with pytest.raises(UserError, match=r"host 'nowhere.invalid': no address"):
-        environments(members([Host("nowhere.invalid", 1)], 1), port=7)
+@pytest.mark.parametrize("name", ["nowhere.invalid", "two..dots"])
+def test_a_host_without_an_address_is_named(name: str) -> None:
+    with pytest.raises(UserError, match=rf"host '{name}': no address"):
+        environments(members([Host(name, 1)], 1), port=7)
 
 
 def test_one_of_several_hosts_that_others_cannot_reach_is_named(
@@ -105,6 +112,30 @@ def test_what_workers_run_must_be_there(
 ) -> None:
     assert main(["launch", "--local", "2", *script]) == 2
     assert "what each worker runs must be a Python script" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ssh", "what"), [("'", "No closing quotation"), ("", "no command")])
+def test_what_runs_commands_on_hosts_must_be_one(
+    ssh: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["launch", "--local", "1", "--ssh", ssh, "--", __file__])
+    assert what in capsys.readouterr().err
+
+
+def test_a_launcher_whose_output_nobody_takes_ends(tmp_path: Path) -> None:
+    """And so does the worker, which would wait for room in its pipe."""
+    script = tmp_path / "talkative.py"
+    script.write_text("import sys\nwhile True: print('a line', file=sys.stderr)\n")
+    command = [sys.executable, "-m", "mobilenet", "launch", "--local", "1", "--", str(script)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        assert child.stderr.readline() == "[worker 0] a line\n"
+        child.stderr.close()
+        try:
+            assert child.wait(30) == 1
+        finally:
+            child.kill()
 
 
 def test_workers_run_a_command_that_is_a_python_script(

@@ -14,6 +14,8 @@ import pytest
 
 from mobilenet import run_folder, settings
 from mobilenet.config import Config, ScheduleConfig
+from mobilenet.data.manifest import Manifest, Split
+from mobilenet.data.record_folder import record_digests
 from mobilenet.errors import ConfigError, DataError, UserError, VerificationError
 
 
@@ -142,12 +144,12 @@ def test_records_are_told_apart(tmp_path: Path) -> None:
     rec = tmp_path / "train.rec"
     rec.write_bytes(b"12345678")
     rec.with_suffix(".idx").write_text("0\t0\n1\t4\n")
-    first = run_folder.records_digest(rec)
+    first = record_digests(rec)
     rec.with_suffix(".idx").write_text("0\t0\n1\t3\n")
-    second = run_folder.records_digest(rec)
+    second = record_digests(rec)
     rec.write_bytes(b"1234567890")
-    third = run_folder.records_digest(rec)
-    assert len({first, second, third}) == 3
+    third = record_digests(rec)
+    assert len({digests["index"] for digests in (first, second, third)}) == 3
     run_folder.check_data({"train": first}, {"train": first})
     with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
         run_folder.check_data({"train": first}, {"train": second})
@@ -159,14 +161,16 @@ def test_records_of_the_same_sizes_are_told_apart_by_their_manifests(tmp_path: P
     rec, manifest = tmp_path / "train.rec", tmp_path / "manifest.json"
     rec.write_bytes(b"12345678")
     rec.with_suffix(".idx").write_text("0\t0\n1\t4\n")
-    without = run_folder.records_digest(rec)
+    without = record_digests(rec)
     for damaged in ("", "[]", "{}", '{"splits": {"train": 1}}'):
         manifest.write_text(damaged)
-        assert run_folder.records_digest(rec) == without
-    manifest.write_text('{"splits": {"train": {"sha256": "ab"}}}')
-    first = run_folder.records_digest(rec)
-    manifest.write_text('{"splits": {"train": {"sha256": "cd"}}}')
-    second = run_folder.records_digest(rec)
+        assert record_digests(rec) == without
+    first, second = ({**without, "content": sha256} for sha256 in ("ab", "cd"))
+    for digests in (first, second):
+        split = Split("train.rec", "train.idx", 2, 1, 2, 2, 8, digests["content"])
+        made = Manifest("", {}, {}, {"train": split}, "", 1, "", {}, [], [])
+        manifest.write_text(made.to_json())
+        assert record_digests(rec) == digests
     with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
         run_folder.check_data({"train": first}, {"train": second})
     for digest in (first, second):  # a run that began before there was one goes on, and without it

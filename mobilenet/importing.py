@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import lzma
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -28,6 +29,17 @@ from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import settings_of
 from mobilenet.onnx.proof import TOLERANCE, Difference, compare
 from mobilenet.settings_text import one_line
+
+# The last three are of the compressions that a zip may have; bzip2's is OSError.
+_DAMAGES = (
+    EOFError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+)
 
 
 @dataclass(frozen=True)
@@ -154,7 +166,7 @@ def _fitting_arrays(
 def _values(name: str, array: Stored, path: Path) -> mx.nd.NDArray:
     try:
         stored = array.read()
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGES as error:
         raise WeightsError(f"{path}: {name} is damaged or cut short") from error
     if stored.dtype.kind != "f":
         raise WeightsError(f"{path}: {name} is of {stored.dtype}; floats would be right")

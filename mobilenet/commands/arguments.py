@@ -84,7 +84,7 @@ def add_calibration(parser: ArgumentParser) -> None:
 def add_json(parser: ArgumentParser) -> None:
     """A file for machines."""
     parser.add_argument(
-        "--json", type=to_write, metavar="FILE", help="also write the result to FILE"
+        "--json", type=json_to_write, metavar="FILE", help="also write the result to FILE"
     )
 
 
@@ -95,6 +95,16 @@ def to_write(text: str) -> Path:
     folder = nearest.parent if nearest == path.absolute() and nearest.is_file() else nearest
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise argparse.ArgumentTypeError(f"{path}: cannot be written there; choose another place")
+    return path
+
+
+def json_to_write(text: str) -> Path:
+    """Like `to_write`; of files that are there only JSON is replaced, not a model or its YAML."""
+    path = to_write(text)
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(1) not in (b"", b"{", b"["):
+                raise argparse.ArgumentTypeError(f"{path}: is there and no JSON; name another file")
     return path
 
 
@@ -147,8 +157,8 @@ def resolution(text: str) -> int:
 
 
 def resolutions(text: str) -> tuple[int, ...]:
-    """Resolutions between commas."""
-    return tuple(resolution(part) for part in text.split(","))
+    """Resolutions between commas, each once."""
+    return tuple(dict.fromkeys(resolution(part) for part in text.split(",")))
 
 
 def width(text: str) -> float:
@@ -160,5 +170,5 @@ def width(text: str) -> float:
 
 
 def widths(text: str) -> tuple[float, ...]:
-    """Width multipliers between commas."""
-    return tuple(width(part) for part in text.split(","))
+    """Width multipliers between commas, each once."""
+    return tuple(dict.fromkeys(width(part) for part in text.split(",")))

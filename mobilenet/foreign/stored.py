@@ -119,9 +119,11 @@ def read_npz(path: Path) -> dict[str, Stored]:
         archive = zipfile.ZipFile(path)  # stays open for as long as an array of it is left
         names = archive.namelist()
         return {name.removesuffix(".npy"): _member(path, archive, name) for name in names}
-    except (WeightsError, OSError):
+    except WeightsError:
         raise
     except Exception as error:  # of zip, its compressions, and what NumPy parses headers with
+        if isinstance(error, OSError) and error.errno is not None:  # bzip2's has none
+            raise
         raise WeightsError(f"{path}: not a NumPy archive (.npz), or damaged") from error
 
 

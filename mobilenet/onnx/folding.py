@@ -47,7 +47,8 @@ def _folded_weights(
 ) -> tuple[Array, Array]:
     gamma, beta, mean, var = (constants[name].astype(np.float64) for name in norm.input[1:])
     epsilon = next(get_attribute_value(a) for a in norm.attribute if a.name == "epsilon")
-    scale = gamma / np.sqrt(var + epsilon)
+    with np.errstate(invalid="ignore", divide="ignore"):  # the proof will tell that it is no number
+        scale = gamma / np.sqrt(var + epsilon)
     weight = constants[conv.input[1]].astype(np.float64)
     bias = constants[conv.input[2]].astype(np.float64) if len(conv.input) == 3 else 0.0
     folded = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))

@@ -419,7 +419,7 @@ def test_mistakes_leave_nothing_behind(
 
 def test_family_of_sizes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [folder / "net.yaml", "--untrained", "--output", tmp_path / "f"]
-    arguments += ["--widths", "0.5,0.1", "--resolutions", "64,32", "--batch", 1]
+    arguments += ["--widths", "0.5,0.1,0.5", "--resolutions", "64,32,32", "--batch", 1]
     arguments += ["--json", tmp_path / "f.json"]
     assert run(*arguments) == 0
     members = json.loads((tmp_path / "f.json").read_text())

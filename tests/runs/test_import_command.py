@@ -271,6 +271,23 @@ def test_an_array_whose_compression_is_damaged(
     assert "not a NumPy archive (.npz), or damaged" in refused(path, capsys)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_array_that_is_damaged_behind_its_header(
+    method: int, arrays: dict[str, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.npz"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, array in arrays.items():
+            archive.writestr(f"{name}.npy", npy(array.shape, array.tobytes()))
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda member: member.compress_size)
+    content = bytearray(path.read_bytes())
+    start = largest.header_offset + largest.compress_size // 2
+    content[start : start + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    assert "damaged" in refused(path, capsys)
+
+
 @pytest.fixture(scope="module")
 def exported(network: MobileNetV2, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("onnx") / "net.onnx"

@@ -124,3 +124,14 @@ def test_sizes_that_no_configuration_admits(call: str, capsys: pytest.CaptureFix
     output = capsys.readouterr()
     assert f"argument {SIZES[call]}; see mobilenet" in output.err
     assert (output.err.count("\n"), output.out) == (1, "")
+
+
+def test_json_replaces_json_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, content in {"net.yaml": "model: {}\n", "net.params": "\x12\x01"}.items():
+        path = tmp_path / name
+        path.write_text(content)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["export", "net.params", "--config", "net.yaml", "--json", str(path)])
+        assert ended.value.code == 2
+        assert f"{path}: is there and no JSON; name another file" in capsys.readouterr().err
+        assert path.read_text() == content

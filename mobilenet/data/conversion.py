@@ -27,6 +27,7 @@ _KEPT_FORMATS = ("JPEG", "PNG")
 # of the size is all that is transformed to pixels (`benchmarks/packing.py`).
 _CHECK_FLAGS = cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION
 _DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_MAX_JPEG_SIDE = 65_500  # of libjpeg
 
 
 class Stored(NamedTuple):
@@ -53,7 +54,8 @@ class Conversion:
         """Decodes the image and converts it.
 
         Raises:
-            DataError: It does not decode; the sentence lacks its subject.
+            DataError: It does not decode, or is too long for the JPEG that it would have to become;
+                the sentence lacks its subject.
         """
         header = read_header(image)
         if header.format in _KEPT_FORMATS and self._keeps(header.size):
@@ -79,6 +81,12 @@ class Conversion:
         return smaller
 
     def _encode(self, pixels: npt.NDArray[np.uint8]) -> bytes:
+        height, width = pixels.shape[:2]
+        if max(height, width) > _MAX_JPEG_SIDE:
+            raise DataError(
+                f"would become a JPEG of {width} x {height} pixels, and a JPEG has"
+                f" {_MAX_JPEG_SIDE} at most on a side"
+            )
         _, encoded = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, self.quality))
         image: bytes = encoded.tobytes()
         return image

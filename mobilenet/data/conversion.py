@@ -59,8 +59,7 @@ class Conversion:
         """
         header = read_header(image)
         if header.format in _KEPT_FORMATS and self._keeps(header.size):
-            # Rare kinds are decoded as a reader does; this would be slow for all.
-            _decode(image, header, _DECODE_FLAGS if header.oddities else _CHECK_FLAGS)
+            _decode(image, header, _CHECK_FLAGS if _is_usual(header) else _DECODE_FLAGS)
             if header.orientations:
                 image = turned_upright(image, header.orientations)
         else:
@@ -90,6 +89,14 @@ class Conversion:
         _, encoded = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, self.quality))
         image: bytes = encoded.tobytes()
         return image
+
+
+def _is_usual(header: Header) -> bool:
+    """Whether the quick check is good for it; all else is decoded as a reader does.
+
+    OpenCV makes the eighth of a few pixels an empty image, which is an error to it.
+    """
+    return not header.oddities and header.size is not None and min(header.size) >= 8
 
 
 def _decode(image: bytes, header: Header, flags: int) -> npt.NDArray[np.uint8]:

@@ -202,6 +202,13 @@ def test_what_is_too_long_for_a_jpeg(kind: str, short_side: Any) -> None:
         Conversion(short_side)("c/x", image)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 3), (7, 8)])
+def test_tiny_images_are_images(kind: str, size: tuple[int, int]) -> None:
+    image = saved(PICTURE.resize(size), kind)
+    assert Conversion()(f"c/x.{kind.lower()}", image) == (image, ())
+
+
 def test_the_quick_check_refuses_what_the_reader_refuses() -> None:
     """The check decodes an eighth of the size; what a reader cannot decode must not pass it."""
     rng = np.random.default_rng(3)

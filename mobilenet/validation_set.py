@@ -244,7 +244,12 @@ def _open_folder(path: Path, names: tuple[str, ...]) -> ValidationSet:
 
 
 def _labels_of_folders(folders: Sequence[str], names: Sequence[str], where: Path) -> dict[str, int]:
-    """Folders are named like classes, or (ImageNetV2) are numbered by label."""
-    if all(folder.isdecimal() and int(folder) < len(names) for folder in folders):
+    """Folders are named like classes, or (ImageNetV2) are numbered by label.
+
+    Numbers that are the names of classes are no labels: sorted, "10" comes before "2".
+    """
+    are_names_numbers = any(name.isdecimal() for name in names)
+    are_numbers = all(folder.isdecimal() and int(folder) < len(names) for folder in folders)
+    if are_numbers and not are_names_numbers:
         return {folder: int(folder) for folder in folders}
     return dict(zip(folders, _mapping(folders, names, where).tolist()))

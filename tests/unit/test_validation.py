@@ -146,6 +146,17 @@ def test_numbered_folders_are_labels_not_ranks(tmp_path: Path) -> None:
     assert validate(colour_model(tmp_path), tmp_path).counts[:2] == (2, 2)
 
 
+def test_numbered_folders_are_classes_where_classes_are_called_by_numbers(tmp_path: Path) -> None:
+    names = [str(7 - label) for label in range(8)]
+    for label in (1, 7):
+        (tmp_path / names[label]).mkdir()
+        (tmp_path / names[label] / "a.png").write_bytes(painted(label))
+    assert validate(colour_model(tmp_path, names), tmp_path).counts[:2] == (2, 2)
+    (tmp_path / "07").mkdir()
+    with pytest.raises(DataError, match="its class '07' is none of the model's 8 classes"):
+        open_validation_set(tmp_path, names, 8)
+
+
 def test_names_are_spoken_without_their_ids_unless_two_would_be_the_same() -> None:
     lines = [
         "n02012849 crane",

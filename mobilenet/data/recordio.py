@@ -131,6 +131,10 @@ class RecordFile:
         """Class and encoded image of a record, in one read; raises as `label`."""
         return self._record(position).labelled_image(int(self._read_ahead[position]))
 
+    def name(self, position: int) -> str:
+        """What messages call a record, to follow `path`."""
+        return f"record {position}"
+
     def close(self) -> None:
         """Closes the record file; reading from it is an error from now on."""
         self._source.close()

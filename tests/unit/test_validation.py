@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -133,6 +134,7 @@ def test_folder_of_classes(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(painted(colour))
     (tmp_path / "red" / "notes.txt").write_text("no image")
+    os.mkfifo(tmp_path / "red" / "pipe.png")
     validation = validate(colour_model(tmp_path), tmp_path)
     assert validation.counts[:2] == (11, 8)
     assert validation.data.keys[0] == "black/inner/06.png"
@@ -196,8 +198,15 @@ def test_data_that_do_not_fit(tmp_path: Path) -> None:
 def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "red").mkdir()
     (tmp_path / "red" / "a.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="record 0: the image cannot be decoded"):
+    with pytest.raises(DataError, match=f"{tmp_path}: red/a.png: the image cannot be decoded"):
         validate(colour_model(tmp_path), tmp_path)
+    with RecordWriter(tmp_path / "val.rec", tmp_path / "val.idx") as writer:
+        for key, label in enumerate((1, 0, 2, 3)):
+            writer.write(100 + key, label, painted(label) if label != 3 else b"no image")
+    images = open_data(colour_model(tmp_path), None)
+    for some in (images, images.of_classes(["yellow"], tmp_path / "classes.txt")):
+        with pytest.raises(DataError, match=r"val\.rec: record 3: the image cannot be decoded"):
+            validate(colour_model(tmp_path), some)
 
 
 def manifest(folder: Path, num_records: int, layout: str = "kaggle") -> None:

@@ -232,7 +232,7 @@ def _write(
             ignored=source.ignored,
             warnings=sources.odd_counts(source),
         )
-        paths[MANIFEST].write_text(manifest.to_json(), encoding="utf-8")
+        paths[MANIFEST].write_bytes(files.encoded(manifest.to_json()))
     return manifest
 
 

@@ -31,6 +31,13 @@ def test_a_second_run_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "output").iterdir()}
 
 
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    first = run(mini.split_folders(folder / "source"), folder / "output")
+    assert first.source["paths"] == [str(folder / "source")]
+    assert run(folder / "source", folder / "output") == first
+
+
 def test_a_second_run_with_other_options_is_refused(tmp_path: Path) -> None:
     source = mini.split_folders(tmp_path / "source")
     run(source, tmp_path / "output")

@@ -391,6 +391,20 @@ def test_audit_says_what_it_leaves_out(tmp_path: Path) -> None:
     assert "ImageRecordIter" not in {row.name for row in table.rows}
 
 
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    write_records(folder, COLOURS, LABELS)
+    model = colour_model(folder)
+    validation = validate(model)
+    write_report(validation, folder / "report")
+    written = json.loads((folder / "report" / "metrics.json").read_text(encoding="utf-8"))
+    assert written["data"] == str(folder / "val.rec")
+    assert r"caf\udce9" in (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert audit(model).note == (
+        "without ImageRecordIter: MXNet cannot be told a path that is no UTF-8 text"
+    )
+
+
 def test_audit_of_resolutions_keeps_the_part_of_the_image(folder: Path) -> None:
     rows = audit(colour_model(folder), resolutions=[64, 96]).rows
     sizes = [(row.transform.short_side, row.transform.resolution) for row in rows]

@@ -84,7 +84,7 @@ def add_calibration(parser: ArgumentParser) -> None:
 def add_json(parser: ArgumentParser) -> None:
     """A file for machines."""
     parser.add_argument(
-        "--json", type=to_write, metavar="FILE", help="also write the result to FILE"
+        "--json", type=file_to_write, metavar="FILE", help="also write the result to FILE"
     )
 
 
@@ -95,6 +95,22 @@ def to_write(text: str) -> Path:
     folder = nearest.parent if nearest == path.absolute() and nearest.is_file() else nearest
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise argparse.ArgumentTypeError(f"{path}: cannot be written there; choose another place")
+    return path
+
+
+def file_to_write(text: str) -> Path:
+    """As `to_write`, of a file."""
+    path = to_write(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path}: is a folder; name a file")
+    return path
+
+
+def folder_to_write(text: str) -> Path:
+    """As `to_write`, of a folder."""
+    path = to_write(text)
+    if path.is_file():
+        raise argparse.ArgumentTypeError(f"{path}: is a file; name a folder")
     return path
 
 

@@ -17,6 +17,8 @@ from mobilenet.commands.arguments import (
     add_json,
     count,
     counts,
+    file_to_write,
+    folder_to_write,
     load_config,
     numbers,
     to_write,
@@ -42,11 +44,16 @@ def add_export(adder: Adder) -> None:
     add("--untrained", action="store_true", help="MODEL is a YAML file; its weights are random")
     add("--widths", type=numbers, default=(), metavar="W,W", help="of an --untrained family")
     add("--resolutions", type=counts, default=(), metavar="PX,PX", help="of a family")
-    add("--package", type=to_write, metavar="DIR", help="also pack the file as the model zoo does")
+    add(
+        "--package",
+        type=folder_to_write,
+        metavar="DIR",
+        help="also pack the file as the model zoo does",
+    )
     add("--examples", type=count, help=f"inputs with outputs in the package ({_NUM_EXAMPLES})")
     add(
         "--mar",
-        type=to_write,
+        type=file_to_write,
         metavar="FILE.mar",
         help="also make an archive for Multi-Model-Server",
     )

@@ -84,12 +84,15 @@ def test_records_of_others_are_not_replaced(tmp_path: Path) -> None:
     assert contents(tmp_path / "output") == {"train.rec": b"precious"}
 
 
-def test_a_missing_record_file_is_noticed(tmp_path: Path) -> None:
-    source = mini.split_folders(tmp_path / "source")
-    run(source, tmp_path / "output")
-    (tmp_path / "output" / "val.idx").unlink()
-    with pytest.raises(DataError, match=r"val\.idx is missing"):
-        run(source, tmp_path / "output")
+@pytest.mark.parametrize("name", ["val.rec", "val.idx", "synset.txt"])
+def test_a_missing_file_is_noticed(name: str, tmp_path: Path) -> None:
+    source, output = mini.split_folders(tmp_path / "source"), tmp_path / "output"
+    run(source, output)
+    (output / name).unlink()
+    with pytest.raises(DataError, match=f"{name} is missing; remove the folder to prepare it anew"):
+        run(source, output)
+    shutil.rmtree(output)
+    run(source, output)
 
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:

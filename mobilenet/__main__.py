@@ -44,7 +44,9 @@ def _open_standard_streams() -> None:
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names in any script
+    # Names in any script, and names that are no text.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
 
 
 def _refuse(message: str) -> int:

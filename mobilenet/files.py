@@ -53,7 +53,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes `text` to `path` as UTF-8, whole or not at all."""
-    write_bytes(path, text.encode())
+    write_bytes(path, encoded(text))
+
+
+def encoded(text: str) -> bytes:
+    r"""The text as UTF-8; bytes that are none, which names of files may have, as `\udce9`.
+
+    This is also how JSON has them.
+    """
+    return text.encode(errors="backslashreplace")
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -95,8 +95,8 @@ def _expanded(source: str, standard_input: TextIO) -> list[str]:
     if source == _STANDARD_INPUT:
         found = [line.strip() for line in standard_input if line.strip()]
     elif Path(source).is_dir():
-        below = sorted(name for name, _ in walk(DiskFolder(source)) if is_image(name))
-        found = [str(Path(source) / name) for name in below]
+        below = sorted(item for item in walk(DiskFolder(source)) if is_image(item[0]))
+        found = [str(Path(file.path)) for _, file in below if file is not None]
     elif Path(source).exists():
         found = [source]
     else:

@@ -138,7 +138,7 @@ def _prepare(options: PrepareOptions, identity: _Identity) -> Manifest:
         source = sources.find(request)
         say(f"layout: {source.layout}; labels from {source.classes.origin}")
         _tell_ignored(source.ignored)
-        for warning in sources.odd_counts(source):
+        for warning in source.odd_counts:
             say(f"warning: {warning}")
         images = arranged(source.splits, options.seed, options.minival)
         _check_space(images, options)
@@ -230,9 +230,9 @@ def _write(
                 for name, problem in tally.skipped
             ],
             ignored=source.ignored,
-            warnings=sources.odd_counts(source),
+            warnings=source.odd_counts,
         )
-        paths[MANIFEST].write_text(manifest.to_json(), encoding="utf-8")
+        paths[MANIFEST].write_bytes(files.encoded(manifest.to_json()))
     return manifest
 
 

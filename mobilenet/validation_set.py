@@ -64,6 +64,10 @@ class ValidationSet:
         """The encoded image."""
         return self.files.image(position)
 
+    def name(self, position: int) -> str:
+        """What messages call the image, to follow `path`."""
+        return self.files.name(position)
+
     def of_classes(self, ids: Sequence[str], where: Path) -> ValidationSet:
         """The images of some classes, given by WordNet ids or whole lines of the synset.
 
@@ -207,10 +211,14 @@ def _mapping(lines: Sequence[str], names: Sequence[str], where: Path) -> Integer
 
 @dataclass(frozen=True)
 class _ImageFiles:
-    files: list[File]
+    files: Sequence[File]
+    names: Sequence[str]
 
     def image(self, position: int) -> bytes:
         return self.files[position].read()
+
+    def name(self, position: int) -> str:
+        return self.names[position]
 
 
 @dataclass(frozen=True)
@@ -221,6 +229,9 @@ class _SomeFiles:
     def image(self, position: int) -> Encoded:
         return self.files.image(int(self.places[position]))
 
+    def name(self, position: int) -> str:
+        return self.files.name(int(self.places[position]))
+
 
 def _open_folder(path: Path, names: tuple[str, ...]) -> ValidationSet:
     folders = DiskFolder(str(path)).folders
@@ -228,7 +239,7 @@ def _open_folder(path: Path, names: tuple[str, ...]) -> ValidationSet:
         (f"{name}/{inner}", name, file)
         for name, folder in sorted(folders.items())
         for inner, file in sorted(walk(folder))
-        if is_image(inner)
+        if file is not None and is_image(inner)
     ]
     if not images:
         raise DataError(f"{path}: has neither {_RECORD_FILE} nor a folder of images per class")
@@ -237,12 +248,17 @@ def _open_folder(path: Path, names: tuple[str, ...]) -> ValidationSet:
     labels = np.array([by_folder[name] for name in classes], np.int64)
     num_missing = _num_missing_of(folders, len(images))
     return ValidationSet(
-        path, _ImageFiles(list(files)), labels, keys, names, np.unique(labels), num_missing
+        path, _ImageFiles(files, keys), labels, keys, names, np.unique(labels), num_missing
     )
 
 
 def _labels_of_folders(folders: Sequence[str], names: Sequence[str], where: Path) -> dict[str, int]:
-    """Folders are named like classes, or (ImageNetV2) are numbered by label."""
-    if all(folder.isdecimal() and int(folder) < len(names) for folder in folders):
+    """Folders are named like classes, or (ImageNetV2) are numbered by label.
+
+    Numbers that are the names of classes are no labels: sorted, "10" comes before "2".
+    """
+    are_names_numbers = any(name.isdecimal() for name in names)
+    are_numbers = all(folder.isdecimal() and int(folder) < len(names) for folder in folders)
+    if are_numbers and not are_names_numbers:
         return {folder: int(folder) for folder in folders}
     return dict(zip(folders, _mapping(folders, names, where).tolist()))

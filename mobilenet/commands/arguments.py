@@ -98,9 +98,25 @@ def to_write(text: str) -> Path:
     return path
 
 
-def json_to_write(text: str) -> Path:
-    """Like `to_write`; of files that are there only JSON is replaced, not a model or its YAML."""
+def file_to_write(text: str) -> Path:
+    """As `to_write`, of a file."""
     path = to_write(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path}: is a folder; name a file")
+    return path
+
+
+def folder_to_write(text: str) -> Path:
+    """As `to_write`, of a folder."""
+    path = to_write(text)
+    if path.is_file():
+        raise argparse.ArgumentTypeError(f"{path}: is a file; name a folder")
+    return path
+
+
+def json_to_write(text: str) -> Path:
+    """As `file_to_write`, of JSON; another file that is there, as a model, is not replaced."""
+    path = file_to_write(text)
     if path.is_file():
         with path.open("rb") as file:
             if file.read(1) not in (b"", b"{", b"["):

@@ -16,6 +16,8 @@ from mobilenet.commands.arguments import (
     add_data,
     add_json,
     count,
+    file_to_write,
+    folder_to_write,
     load_config,
     resolution,
     resolutions,
@@ -43,11 +45,16 @@ def add_export(adder: Adder) -> None:
     add("--untrained", action="store_true", help="MODEL is a YAML file; its weights are random")
     add("--widths", type=widths, default=(), metavar="W,W", help="of an --untrained family")
     add("--resolutions", type=resolutions, default=(), metavar="PX,PX", help="of a family")
-    add("--package", type=to_write, metavar="DIR", help="also pack the file as the model zoo does")
+    add(
+        "--package",
+        type=folder_to_write,
+        metavar="DIR",
+        help="also pack the file as the model zoo does",
+    )
     add("--examples", type=count, help=f"inputs with outputs in the package ({_NUM_EXAMPLES})")
     add(
         "--mar",
-        type=to_write,
+        type=file_to_write,
         metavar="FILE.mar",
         help="also make an archive for Multi-Model-Server",
     )

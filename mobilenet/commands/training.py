@@ -11,8 +11,9 @@ from mobilenet.commands.arguments import (
     add_command,
     add_settings,
     count,
+    file_to_write,
+    folder_to_write,
     load_config,
-    to_write,
 )
 from mobilenet.config import Config
 
@@ -41,7 +42,7 @@ def add_compare(adder: Adder) -> None:
     parser = add_command(adder, "compare", compare)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     parser.add_argument(
-        "--curves", type=to_write, metavar="FILE.png", default=Path("curves.png"),
+        "--curves", type=file_to_write, metavar="FILE.png", default=Path("curves.png"),
         help="file for the plot (curves.png)",
     )  # fmt: skip
 
@@ -50,7 +51,10 @@ def add_quickstart(adder: Adder) -> None:
     """Adds `quickstart`."""
     parser = add_command(adder, "quickstart", quickstart)
     parser.add_argument(
-        "--output", type=to_write, default=Path("runs/quickstart"), help="folder (runs/quickstart)"
+        "--output",
+        type=folder_to_write,
+        default=Path("runs/quickstart"),
+        help="folder (runs/quickstart)",
     )
 
 

@@ -17,8 +17,9 @@ from mobilenet.commands.arguments import (
     add_json,
     add_model,
     add_settings,
+    file_to_write,
+    folder_to_write,
     resolutions,
-    to_write,
     write_result,
 )
 from mobilenet.compat import allow_all_instructions
@@ -36,7 +37,7 @@ def add_validate(adder: Adder) -> None:
     add_json(parser)
     add = parser.add_argument
     add_int8(parser)
-    add("--report", type=to_write, help="folder for a page, a table and the figures")
+    add("--report", type=folder_to_write, help="folder for a page, a table and the figures")
     add("--views", choices=("one", "flip", "ten-crop"), default="one", help="views to average over")
     add("--restrict", action="store_true", help="answer only classes of the data")
     add("--classes", type=Path, metavar="FILE", help="only these classes, an id per line")
@@ -74,7 +75,9 @@ def add_history(adder: Adder) -> None:
     add_settings(parser)
     add_data(parser)
     add_json(parser)
-    parser.add_argument("--output", type=to_write, metavar="FILE.html", help="page with the curve")
+    parser.add_argument(
+        "--output", type=file_to_write, metavar="FILE.html", help="page with the curve"
+    )
 
 
 def add_predict(adder: Adder) -> None:

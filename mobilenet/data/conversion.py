@@ -27,6 +27,7 @@ _KEPT_FORMATS = ("JPEG", "PNG")
 # of the size is all that is transformed to pixels (`benchmarks/packing.py`).
 _CHECK_FLAGS = cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION
 _DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_MAX_JPEG_SIDE = 65_500  # of libjpeg
 
 
 class Stored(NamedTuple):
@@ -53,12 +54,12 @@ class Conversion:
         """Decodes the image and converts it.
 
         Raises:
-            DataError: It does not decode; the sentence lacks its subject.
+            DataError: It does not decode, or is too long for the JPEG that it would have to become;
+                the sentence lacks its subject.
         """
         header = read_header(image)
         if header.format in _KEPT_FORMATS and self._keeps(header.size):
-            # Rare kinds are decoded as a reader does; this would be slow for all.
-            _decode(image, header, _DECODE_FLAGS if header.oddities else _CHECK_FLAGS)
+            _decode(image, header, _CHECK_FLAGS if _is_usual(header) else _DECODE_FLAGS)
             if header.orientations:
                 image = turned_upright(image, header.orientations)
         else:
@@ -79,9 +80,23 @@ class Conversion:
         return smaller
 
     def _encode(self, pixels: npt.NDArray[np.uint8]) -> bytes:
+        height, width = pixels.shape[:2]
+        if max(height, width) > _MAX_JPEG_SIDE:
+            raise DataError(
+                f"would become a JPEG of {width} x {height} pixels, and a JPEG has"
+                f" {_MAX_JPEG_SIDE} at most on a side"
+            )
         _, encoded = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, self.quality))
         image: bytes = encoded.tobytes()
         return image
+
+
+def _is_usual(header: Header) -> bool:
+    """Whether the quick check is good for it; all else is decoded as a reader does.
+
+    OpenCV makes the eighth of a few pixels an empty image, which is an error to it.
+    """
+    return not header.oddities and header.size is not None and min(header.size) >= 8
 
 
 def _decode(image: bytes, header: Header, flags: int) -> npt.NDArray[np.uint8]:

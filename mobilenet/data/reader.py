@@ -45,6 +45,9 @@ class Records(Protocol):
     def labelled_image(self, position: int) -> tuple[int, Encoded]:
         """Class and encoded image of a record."""
 
+    def name(self, position: int) -> str:
+        """What messages call a record, to follow `path`."""
+
 
 class Batch(NamedTuple):
     """N records as the network takes them.
@@ -133,7 +136,7 @@ def _read(
     try:
         return transform(image), label
     except (DataError, cv2.error) as error:
-        raise DataError(f"{records.path}: record {position}: {error}") from error
+        raise DataError(f"{records.path}: {records.name(position)}: {error}") from error
 
 
 def _from(order: Positions, row: int) -> Iterator[int]:

@@ -63,9 +63,10 @@ def finished(folder: Path, identity: dict[str, dict[str, Any]]) -> Optional[Mani
                     f"{folder}: holds records of another {field}: {name} is {recorded.get(name)!r} "
                     f"there and {value!r} now; name a new folder"
                 )
-    for split in manifest.splits.values():
-        for name in {split.record_file, split.index_file} - set(present):
-            raise DataError(f"{folder}: {name} is missing; remove {MANIFEST} to prepare it anew")
+    splits = manifest.splits.values()
+    for name in (SYNSET, *(name for it in splits for name in (it.record_file, it.index_file))):
+        if name not in present:
+            raise DataError(f"{folder}: {name} is missing; remove the folder to prepare it anew")
     return manifest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Iterator
 
 import mxnet as mx
@@ -19,10 +20,20 @@ _FORMATS = ("JPEG", "PNG")
 
 def obstacle(records: RecordFile) -> str:
     """Why ImageRecordIter cannot be trusted with these records; empty if it can."""
+    if not all(map(_is_text, (records.path, records.index_path))):
+        return "MXNet cannot be told a path that is no UTF-8 text"
     for position in range(len(records)):
         if read_header(bytes(records.image(position))).format not in _FORMATS:
             return f"record {position} is neither JPEG nor PNG"
     return ""
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def record_iter_batches(

@@ -120,8 +120,20 @@ class RecordFile:
         return self._record(position).entry().label
 
     def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) int64, the class of every record, in the order of the index; raises as `label`."""
-        return np.array([self.label(position) for position in range(len(self))], np.int64)
+        """(N,) int64, the class of every record, in the order of the index.
+
+        Raises:
+            CorruptRecord: As `label`.
+            DataError: The file has records that the index has not.
+        """
+        entries = [self._record(position).entry() for position in range(len(self))]
+        starts, ends = zip(*sorted((entry.offset, entry.end) for entry in entries))
+        if (*starts, self._source.size) != (0, *ends):
+            raise DataError(
+                f"{self.index_path}: the index has {len(self)} records, and not all of"
+                f" {self.path.name}{INDEX_REMEDY}"
+            )
+        return np.array([entry.label for entry in entries], np.int64)
 
     def image(self, position: int) -> memoryview:
         """The encoded image of a record; raises as `label`."""
@@ -130,6 +142,10 @@ class RecordFile:
     def labelled_image(self, position: int) -> tuple[int, memoryview]:
         """Class and encoded image of a record, in one read; raises as `label`."""
         return self._record(position).labelled_image(int(self._read_ahead[position]))
+
+    def name(self, position: int) -> str:
+        """What messages call a record, to follow `path`."""
+        return f"record {position}"
 
     def close(self) -> None:
         """Closes the record file; reading from it is an error from now on."""

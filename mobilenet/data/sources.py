@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Callable, Collection, Iterable, Optional
 
@@ -59,6 +60,26 @@ class Source:
     classes: Classes
     ignored: list[str]
 
+    @cached_property
+    def odd_counts(self) -> list[str]:
+        """How a source that is meant to be all of ILSVRC2012 differs from it.
+
+        One with some of its classes is meant to be a part, up to half of them.
+        """
+        has_its_classes = self.classes.labels.keys() == class_orders.imagenet_words().keys()
+        warnings = []
+        for split, images in self.splits.items():
+            num_classes = len({image.label for image in images})
+            has_most = has_its_classes and num_classes > ilsvrc.NUM_CLASSES // 2
+            found = (len(images), num_classes)
+            expected = (ilsvrc.NUM_IMAGES[split], ilsvrc.NUM_CLASSES)
+            if (has_most or self.layout in ("ilsvrc-tars", "kaggle")) and found != expected:
+                warnings.append(
+                    f"{split} has {found[0]:,} images of {found[1]:,} classes, "
+                    f"but ILSVRC2012 has {expected[0]:,} of {expected[1]:,}"
+                )
+        return warnings
+
 
 def find(request: Request) -> Source:
     """Lists and labels every image of a source.
@@ -74,26 +95,6 @@ def find(request: Request) -> Source:
         source = _from_folders(request)
     _check_labels(source)
     return source
-
-
-def odd_counts(source: Source) -> list[str]:
-    """How a source that is meant to be all of ILSVRC2012 differs from it.
-
-    One with some of its classes is meant to be a part, up to half of them.
-    """
-    has_its_classes = source.classes.labels.keys() == class_orders.imagenet_words().keys()
-    warnings = []
-    for split, images in source.splits.items():
-        num_classes = len({image.label for image in images})
-        has_most = has_its_classes and num_classes > ilsvrc.NUM_CLASSES // 2
-        found = (len(images), num_classes)
-        expected = (ilsvrc.NUM_IMAGES[split], ilsvrc.NUM_CLASSES)
-        if (has_most or source.layout in ("ilsvrc-tars", "kaggle")) and found != expected:
-            warnings.append(
-                f"{split} has {found[0]:,} images of {found[1]:,} classes, "
-                f"but ILSVRC2012 has {expected[0]:,} of {expected[1]:,}"
-            )
-    return warnings
 
 
 def fingerprint(paths: Iterable[Path], synset: Optional[Path], output: Path) -> str:

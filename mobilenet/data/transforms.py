@@ -39,9 +39,11 @@ def decode_bgr(image: Encoded) -> Pixels:
     Raises:
         DataError: As `decode`.
     """
+    if not len(image):
+        raise DataError("the image cannot be decoded: it is empty")
     try:
         pixels: Optional[Pixels] = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS)
-    except cv2.error as error:  # no bytes at all, or more pixels than OpenCV admits
+    except cv2.error as error:  # more pixels than OpenCV admits
         raise DataError(f"the image cannot be decoded: {error.err}") from None
     if pixels is None:
         raise DataError("the image cannot be decoded: it is damaged, or is no image")
@@ -208,7 +210,7 @@ class EvalTransform:
         """The network's input (3, resolution, resolution) for an encoded image.
 
         Raises:
-            DataError: The image cannot be decoded.
+            DataError: The image cannot be decoded, or is so long that it cannot be resized.
         """
         return self.normalization(self.planes(image))
 
@@ -218,6 +220,14 @@ class EvalTransform:
 
     def pixels(self, image: Encoded) -> Pixels:
         """The same as (resolution, resolution, 3), blue, green, red; raises as a call."""
-        resized = PREPROCESSINGS[self.name].resize(decode_bgr(image), self.short_side)
+        decoded = decode_bgr(image)
+        try:
+            resized = PREPROCESSINGS[self.name].resize(decoded, self.short_side)
+        except (cv2.error, MemoryError):
+            height, width = decoded.shape[:2]
+            raise DataError(
+                f"there is not enough memory to give its {width} x {height} pixels a short side of"
+                f" {self.short_side}"
+            ) from None
         top, left = ((length - self.resolution) // 2 for length in resized.shape[:2])
         return resized[top : top + self.resolution, left : left + self.resolution]

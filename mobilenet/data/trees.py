@@ -122,8 +122,11 @@ def file_at(path: Path) -> File:
 
 
 def printable(name: str) -> str:
-    """The name with line ends, control characters and undecodable bytes replaced."""
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", name)
+    r"""The name with line ends, control characters and undecodable bytes as \n, \x1b or \udce9.
+
+    Different names stay different, or one of two files of a folder would be lost.
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
 
 
 def _list(entry: os.DirEntry[str], content: _Content) -> None:

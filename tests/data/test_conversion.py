@@ -195,6 +195,20 @@ def test_what_does_not_decode(image: bytes, message: str, short_side: Any) -> No
         Conversion(short_side)("c/x.jpg", image)
 
 
+@pytest.mark.parametrize(("kind", "short_side"), [("BMP", None), ("PNG", 1)])
+def test_what_is_too_long_for_a_jpeg(kind: str, short_side: Any) -> None:
+    image = saved(PICTURE.resize((140_000, 2)), kind)
+    with pytest.raises(DataError, match=r"would become a JPEG of \d+ x \d pixels"):
+        Conversion(short_side)("c/x", image)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 3), (7, 8)])
+def test_tiny_images_are_images(kind: str, size: tuple[int, int]) -> None:
+    image = saved(PICTURE.resize(size), kind)
+    assert Conversion()(f"c/x.{kind.lower()}", image) == (image, ())
+
+
 def test_the_quick_check_refuses_what_the_reader_refuses() -> None:
     """The check decodes an eighth of the size; what a reader cannot decode must not pass it."""
     rng = np.random.default_rng(3)

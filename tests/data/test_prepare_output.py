@@ -31,6 +31,13 @@ def test_a_second_run_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "output").iterdir()}
 
 
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    first = run(mini.split_folders(folder / "source"), folder / "output")
+    assert first.source["paths"] == [str(folder / "source")]
+    assert run(folder / "source", folder / "output") == first
+
+
 def test_a_second_run_with_other_options_is_refused(tmp_path: Path) -> None:
     source = mini.split_folders(tmp_path / "source")
     run(source, tmp_path / "output")
@@ -77,12 +84,15 @@ def test_records_of_others_are_not_replaced(tmp_path: Path) -> None:
     assert contents(tmp_path / "output") == {"train.rec": b"precious"}
 
 
-def test_a_missing_record_file_is_noticed(tmp_path: Path) -> None:
-    source = mini.split_folders(tmp_path / "source")
-    run(source, tmp_path / "output")
-    (tmp_path / "output" / "val.idx").unlink()
-    with pytest.raises(DataError, match=r"val\.idx is missing"):
-        run(source, tmp_path / "output")
+@pytest.mark.parametrize("name", ["val.rec", "val.idx", "synset.txt"])
+def test_a_missing_file_is_noticed(name: str, tmp_path: Path) -> None:
+    source, output = mini.split_folders(tmp_path / "source"), tmp_path / "output"
+    run(source, output)
+    (output / name).unlink()
+    with pytest.raises(DataError, match=f"{name} is missing; remove the folder to prepare it anew"):
+        run(source, output)
+    shutil.rmtree(output)
+    run(source, output)
 
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ class Faulty:
         self._before(position)
         return self._records.labelled_image(position)
 
+    def name(self, position: int) -> str:
+        return self._records.name(position)
+
 
 def reader_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("reader")]

@@ -191,7 +191,7 @@ def test_offsets_beyond_4_gib(tmp_path: Path) -> None:
     assert [entry.label for entry in scan(path)] == list(range(11))
     write_index(path.with_suffix(".idx"), [10, 9], [last, last - part_bytes - 8])
     records = RecordFile(path)
-    assert records.labels().tolist() == [10, 9]
+    assert [records.label(position) for position in range(2)] == [10, 9]
     assert bytes(records.image(0)) == b"image"
 
 
@@ -283,6 +283,15 @@ def test_index_that_does_not_fit(tmp_path: Path, offsets: list[int]) -> None:
     write_index(path.with_suffix(".idx"), range(len(offsets)), offsets)
     with pytest.raises(DataError, match=r"a\.idx: the index does not fit a\.rec"):
         RecordFile(path)
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_labels_are_of_every_record_of_the_file(tmp_path: Path, missing: int) -> None:
+    path = write_ours(tmp_path / "a.rec", [(k, k, b"a" * 4 * k) for k in range(3)])
+    keys, offsets = read_index(path.with_suffix(".idx"))
+    write_index(path.with_suffix(".idx"), np.delete(keys, missing), np.delete(offsets, missing))
+    with pytest.raises(DataError, match=r"a\.idx: the index has 2 records, and not all of a\.rec"):
+        RecordFile(path).labels()
 
 
 @pytest.mark.parametrize("offset", [4, 1, 36, 68])

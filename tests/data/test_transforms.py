@@ -70,6 +70,10 @@ class TestDecode:
         with pytest.raises(DataError, match="the image cannot be decoded"):
             decode(image)
 
+    def test_says_what_is_empty(self) -> None:
+        with pytest.raises(DataError, match="the image cannot be decoded: it is empty"):
+            decode(b"")
+
     def test_refuses_a_damaged_head(self) -> None:
         image = bytearray(encoded(Image.fromarray(photograph(40, 56)), "JPEG"))
         image[:100] = bytes(100)
@@ -103,6 +107,13 @@ class TestNormalization:
     def test_tensorflow_is_minus_one_to_one(self) -> None:
         ends = np.array([0, 255], np.uint8).reshape(1, 2)[None].repeat(3, axis=0)
         assert TENSORFLOW(ends).tolist() == [[[-1, 1]]] * 3
+
+
+@pytest.mark.parametrize("name", ["center-crop", "center-crop-pil"])
+def test_what_no_memory_holds_is_told(name: str) -> None:
+    line = png(np.zeros((1, 35_000, 3), np.uint8))
+    with pytest.raises(DataError, match="not enough memory to give its 35000 x 1 pixels a short"):
+        EvalTransform(name, 224, 60_000)(line)  # of more bytes than there are addresses
 
 
 def test_it_is_the_default_of_the_configuration() -> None:

@@ -126,6 +126,9 @@ def test_a_bare_environment(job: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii()
     assert r"die Bilder/val/bl\xe5 kors/00000.jpg" in done.stdout
+    done = mobilenet(job, "predict", "Netz ü 日.onnx", "-", env=bare,
+                     input="die Bilder/val/blå kors/00000.jpg")  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def on_terminal(call: list[str], folder: Path, columns: int) -> list[str]:

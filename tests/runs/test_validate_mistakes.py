@@ -100,7 +100,7 @@ DATA: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "an image in a folder that does not decode": (
         lambda folder: write_bytes(folder / "1" / "a.jpg", b"no image").parent.parent,
-        "record 0: the image cannot be decoded",
+        "data: 1/a.jpg: the image cannot be decoded",
     ),
     "an empty record file": (
         lambda folder: write_bytes(folder / "val.rec", b"").parent,

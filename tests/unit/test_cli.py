@@ -135,3 +135,31 @@ def test_json_replaces_json_alone(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert ended.value.code == 2
         assert f"{path}: is there and no JSON; name another file" in capsys.readouterr().err
         assert path.read_text() == content
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (["validate", "m", "--json", "folder"], "folder: is a folder; name a file"),
+        (["validate", "m", "--report", "file"], "file: is a file; name a folder"),
+        (["history", "r", "--output", "folder"], "folder: is a folder; name a file"),
+        (["compare", "r", "--curves", "folder"], "folder: is a folder; name a file"),
+        (["export", "m", "--package", "file"], "file: is a file; name a folder"),
+        (["export", "m", "--mar", "folder"], "folder: is a folder; name a file"),
+        (["quickstart", "--output", "file"], "file: is a file; name a folder"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_the_work(
+    call: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("file").write_text("")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(call)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,14 @@ def test_sources_are_files_folders_patterns_and_lists(tmp_path: Path, images: li
     pattern = str(tmp_path / "[01]-*.png")
     listed = io.StringIO(f"{images[5]}\n\n {images[4]} \n")
     assert find_images([pattern, "-"], listed) == [images[0], images[1], images[5], images[4]]
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")
+    Path(path).write_bytes(painted(2))
+    os.mkfifo(tmp_path / "pipe.png")
+    (answer,) = predict(colour_model(tmp_path), find_images([str(tmp_path)], io.StringIO()))
+    assert (answer.image, answer.guesses[0].name) == (path, "blue")
 
 
 @pytest.mark.parametrize("source", ["none.png", "*.nothing", "inner", "-"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -133,6 +134,7 @@ def test_folder_of_classes(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(painted(colour))
     (tmp_path / "red" / "notes.txt").write_text("no image")
+    os.mkfifo(tmp_path / "red" / "pipe.png")
     validation = validate(colour_model(tmp_path), tmp_path)
     assert validation.counts[:2] == (11, 8)
     assert validation.data.keys[0] == "black/inner/06.png"
@@ -144,6 +146,17 @@ def test_numbered_folders_are_labels_not_ranks(tmp_path: Path) -> None:
         (tmp_path / str(label)).mkdir()
         (tmp_path / str(label) / "a.png").write_bytes(painted(label))
     assert validate(colour_model(tmp_path), tmp_path).counts[:2] == (2, 2)
+
+
+def test_numbered_folders_are_classes_where_classes_are_called_by_numbers(tmp_path: Path) -> None:
+    names = [str(7 - label) for label in range(8)]
+    for label in (1, 7):
+        (tmp_path / names[label]).mkdir()
+        (tmp_path / names[label] / "a.png").write_bytes(painted(label))
+    assert validate(colour_model(tmp_path, names), tmp_path).counts[:2] == (2, 2)
+    (tmp_path / "07").mkdir()
+    with pytest.raises(DataError, match="its class '07' is none of the model's 8 classes"):
+        open_validation_set(tmp_path, names, 8)
 
 
 def test_names_are_spoken_without_their_ids_unless_two_would_be_the_same() -> None:
@@ -185,8 +198,15 @@ def test_data_that_do_not_fit(tmp_path: Path) -> None:
 def test_an_image_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "red").mkdir()
     (tmp_path / "red" / "a.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="record 0: the image cannot be decoded"):
+    with pytest.raises(DataError, match=f"{tmp_path}: red/a.png: the image cannot be decoded"):
         validate(colour_model(tmp_path), tmp_path)
+    with RecordWriter(tmp_path / "val.rec", tmp_path / "val.idx") as writer:
+        for key, label in enumerate((1, 0, 2, 3)):
+            writer.write(100 + key, label, painted(label) if label != 3 else b"no image")
+    images = open_data(colour_model(tmp_path), None)
+    for some in (images, images.of_classes(["yellow"], tmp_path / "classes.txt")):
+        with pytest.raises(DataError, match=r"val\.rec: record 3: the image cannot be decoded"):
+            validate(colour_model(tmp_path), some)
 
 
 def manifest(folder: Path, num_records: int, layout: str = "kaggle") -> None:
@@ -369,6 +389,20 @@ def test_audit_says_what_it_leaves_out(tmp_path: Path) -> None:
     table = audit(colour_model(tmp_path))
     assert table.note == "without ImageRecordIter: record 0 is neither JPEG nor PNG"
     assert "ImageRecordIter" not in {row.name for row in table.rows}
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    write_records(folder, COLOURS, LABELS)
+    model = colour_model(folder)
+    validation = validate(model)
+    write_report(validation, folder / "report")
+    written = json.loads((folder / "report" / "metrics.json").read_text(encoding="utf-8"))
+    assert written["data"] == str(folder / "val.rec")
+    assert r"caf\udce9" in (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert audit(model).note == (
+        "without ImageRecordIter: MXNet cannot be told a path that is no UTF-8 text"
+    )
 
 
 def test_audit_of_resolutions_keeps_the_part_of_the_image(folder: Path) -> None:

@@ -84,7 +84,7 @@ def read_arrays(path: Path) -> dict[str, mx.nd.NDArray]:
             is_other = path.suffix != ".params"
             advice = "; `mobilenet import` makes one of other programs' weights" if is_other else ""
             raise WeightsError(f"{path}: not a file of MXNet parameters (.params){advice}")
-        arrays = mx.nd.load(str(path))
+        arrays = mx.nd.load_frombuffer(path.read_bytes())  # whatever bytes the path has
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
     except (mx.MXNetError, UnicodeDecodeError, ValueError) as error:

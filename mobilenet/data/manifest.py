@@ -79,7 +79,10 @@ class Manifest:
             if content.pop("version") != _VERSION:
                 raise DataError(f"{path}: is of another version of this package")
             content["splits"] = {name: Split(**it) for name, it in content["splits"].items()}
-            return cls(**content)
+            manifest = cls(**content)
+            if not (isinstance(manifest.source, dict) and isinstance(manifest.options, dict)):
+                raise TypeError("source and options are no mappings")
+            return manifest
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             if isinstance(error, DataError):
                 raise

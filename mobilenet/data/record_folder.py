@@ -63,11 +63,22 @@ def finished(folder: Path, identity: dict[str, dict[str, Any]]) -> Optional[Mani
                     f"{folder}: holds records of another {field}: {name} is {recorded.get(name)!r} "
                     f"there and {value!r} now; name a new folder"
                 )
+    _check_complete(folder, manifest)
+    return manifest
+
+
+def _check_complete(folder: Path, manifest: Manifest) -> None:
     splits = manifest.splits.values()
     for name in (SYNSET, *(name for it in splits for name in (it.record_file, it.index_file))):
-        if name not in present:
+        if not (folder / name).exists():
             raise DataError(f"{folder}: {name} is missing; remove the folder to prepare it anew")
-    return manifest
+    for split in splits:
+        num_bytes = (folder / split.record_file).stat().st_size
+        if num_bytes != split.bytes:
+            raise DataError(
+                f"{folder}: {split.record_file} has {num_bytes} bytes of {split.bytes}; remove the"
+                " folder to prepare it anew"
+            )
 
 
 def manifest_of(folder: Path) -> Optional[Manifest]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -93,6 +94,26 @@ def test_a_missing_file_is_noticed(name: str, tmp_path: Path) -> None:
         run(source, output)
     shutil.rmtree(output)
     run(source, output)
+
+
+def test_records_that_were_cut_short_are_noticed(tmp_path: Path) -> None:
+    source, output = mini.split_folders(tmp_path / "source"), tmp_path / "output"
+    run(source, output)
+    with (output / "val.rec").open("r+b") as file:
+        size = file.seek(0, 2)
+        file.truncate(size - 4)
+    with pytest.raises(DataError, match=rf"val\.rec has {size - 4} bytes of {size}; remove the"):
+        run(source, output)
+
+
+@pytest.mark.parametrize("field", ["source", "options"])
+def test_a_manifest_without_contents_is_none(field: str, tmp_path: Path) -> None:
+    source, output = mini.split_folders(tmp_path / "source"), tmp_path / "output"
+    run(source, output)
+    manifest = output / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), field: None}))
+    with pytest.raises(DataError, match=r"manifest\.json: is not a manifest that prepare wrote"):
+        run(source, output)
 
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Parameters from files: what is read, renamed, fitted and refused."""
 
+import os
 from pathlib import Path
 
 import mxnet as mx
@@ -22,6 +23,12 @@ def saved(tmp_path: Path) -> Path:
     path = tmp_path / "own.params"
     mx.nd.save(str(path), parameter_arrays(network()))
     return path
+
+
+def test_a_path_may_have_any_bytes(saved: Path) -> None:
+    path = saved.with_name(os.fsdecode(b"d\xe9.params"))
+    saved.rename(path)
+    assert read_parameters(path).keys() == parameter_arrays(network()).keys()
 
 
 def test_own_names_come_back(saved: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import TracebackType
 
 import mxnet as mx
 
@@ -11,6 +12,7 @@ from mobilenet.errors import ConfigError
 
 _STORE = "dist_sync"  # MXNet makes a store of one process of any name that it does not know
 _ENVIRONMENT = ("DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER")
+_kept: list[mx.kv.KVStoreBase] = []
 
 
 class KVStoreGroup(Group):
@@ -41,6 +43,16 @@ class KVStoreGroup(Group):
             raise ConfigError(f"{num_launched} workers were launched, but {self.size} are there")
         if self.rank >= self.size or self.gather([1]).min() < 1:
             raise ConfigError("DMLC_TASK_ID: the workers are not numbered from 0, each once")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Keeps the store of a process that fails: to free it MXNet waits for all workers."""
+        if error is not None:
+            _kept.append(self._store)
 
     def _sum_in_place(self, key: str, buffer: mx.nd.NDArray) -> None:
         if key not in self._keys:

@@ -7,13 +7,16 @@ ends at once when the launcher is gone or has been silent for too long: nothing 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import runpy
 import select
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
+from typing import NoReturn
 
 # The launcher speaks every few seconds; this long without a word, it or the network is lost.
 PATIENCE_SECONDS = 40
@@ -48,11 +51,21 @@ def _work(command: list[str]) -> None:
     try:
         runpy.run_path(command[0], run_name="__main__")
     except SystemExit as end:
+        if not isinstance(end.code, (int, type(None))):
+            _end(1, f"{end.code}\n")
         if end.code:
-            # MXNet would wait for all workers before it lets go of one.
-            sys.stdout.flush()
-            os._exit(end.code if isinstance(end.code, int) else 1)
+            _end(end.code)
         raise
+    except BaseException:
+        _end(1, traceback.format_exc())
+
+
+def _end(exit_code: int, last_words: str = "") -> NoReturn:
+    """Ends the process at once: MXNet would wait for all workers before it lets go of one."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(last_words)
+        sys.stdout.flush()
+    os._exit(exit_code)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any, Callable
@@ -128,6 +129,52 @@ def test_the_first_rank_is_killed_ten_times_while_it_saves(folder: Path) -> None
             path.rename(f"{path}-{attempt}")
     assert num_kills_in_a_save == 10
     finish(folder, path.name)
+
+
+FAULT = """
+import os, sys
+from mobilenet.errors import DataError
+from mobilenet.learner import Learner
+def step(*_): raise {error}
+if os.environ["DMLC_TASK_ID"] == "1":
+    Learner.step = step
+sys.argv[0] = {train!r}
+from mobilenet.cli import main
+sys.exit(main(["train", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "said"),
+    [
+        ("RuntimeError('no memory')", 1, "RuntimeError: no memory"),
+        ("DataError('no such class')", 2, "mobilenet train: no such class"),
+    ],
+)
+def test_an_error_of_one_worker_ends_all(
+    folder: Path, error: str, exit_code: int, said: str
+) -> None:
+    """MXNet makes a worker that ends wait for the others, which wait for its gradients."""
+    (folder / "fault.py").write_text(FAULT.format(train=str(TRAIN), error=error))
+    command = [*launcher("kvstore", 2), "fault.py", "tiny.yaml"]
+    child = start(folder, [*command, f"--run=fault-{exit_code}", "distributed.engine=kvstore"])
+    try:
+        _, errors = child.communicate(timeout=LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        for process in members(child).values():
+            kill(process)
+        raise
+    assert child.returncode == exit_code, errors
+    assert f"[worker 1] {said}\n" in errors
+    ending = f"worker 1 ended with exit code {exit_code}; the others are stopped"
+    assert f"mobilenet launch: {ending}\n" in errors
+
+
+def test_the_last_words_of_a_script_are_heard(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("import sys; sys.exit('no such thing')")
+    done = run(tmp_path, [*launcher("kvstore", 1), "script.py"])
+    assert done.returncode == 1
+    assert "[worker 0] no such thing\n" in done.stderr
 
 
 @pytest.mark.slow

@@ -176,7 +176,13 @@ class CheckpointConfig:
     keep_last: Count = 2
     """Newest checkpoints that are kept."""
     keep_every_epochs: Optional[Count] = None
-    """Checkpoints of every n-th epoch are kept for good."""
+    """Checkpoints of every n-th epoch are kept for good; a multiple of every_epochs."""
+
+    def __post_init__(self) -> None:
+        if (self.keep_every_epochs or 0) % self.every_epochs:
+            raise SettingError(
+                "keep_every_epochs", f"must be a multiple of every_epochs (={self.every_epochs})"
+            )
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ def steps(milestones: tuple[int, ...], factor: float) -> Shape:
 
 def exponential(every_steps: float, factor: float) -> Shape:
     """A staircase: multiplied by `factor` once per `every_steps`, as in the MobileNet papers."""
-    return lambda step: factor ** math.floor(step / every_steps)
+    # 1.1 epochs of 10 steps are 11.000000000000002.
+    return lambda step: factor ** math.floor(step / every_steps + 1e-9)
 
 
 def constant() -> Shape:

@@ -70,6 +70,8 @@ def test_a_setting_is_given_twice_or_idle_or_out_of_range() -> None:
     twice = refusal("log:\n  every_steps: 1\n  every_steps: 2")
     assert_told(twice, "a setting given twice")
     assert_told(refusal("schedule: {power: 2}"), "a setting without effect")
+    never = refusal("checkpoint: {every_epochs: 2, keep_every_epochs: 5}")
+    assert never.endswith("keep_every_epochs: must be a multiple of every_epochs (=2)")
 
 
 @pytest.mark.parametrize(

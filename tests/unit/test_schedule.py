@@ -54,6 +54,11 @@ def test_steps() -> None:
         assert rate == pytest.approx(PEAK * warmed(step) * 0.1**passed, rel=1e-12)
 
 
+def test_exponential_falls_at_the_step_that_is_meant() -> None:
+    staircase = exponential(1.1 * 10, 0.5)  # a little more than 11
+    assert [staircase(step) for step in (10, 11, 21, 22)] == [1.0, 0.5, 0.5, 0.25]
+
+
 def test_exponential_is_the_origin_s_staircase() -> None:
     steps_per_epoch = 37
     found = rates(Schedule(0.045, exponential(steps_per_epoch, 0.98)))

@@ -132,12 +132,11 @@ def test_the_first_rank_is_killed_ten_times_while_it_saves(folder: Path) -> None
 
 
 FAULT = """
-import os, sys
+import os, sys, mobilenet.training, mobilenet.learner
 from mobilenet.errors import DataError
-from mobilenet.learner import Learner
-def step(*_): raise {error}
-if os.environ["DMLC_TASK_ID"] == "1":
-    Learner.step = step
+def fail(*_): raise {error}
+if os.environ["DMLC_TASK_ID"] == "{rank}":
+    mobilenet.{work} = fail
 sys.argv[0] = {train!r}
 from mobilenet.cli import main
 sys.exit(main(["train", *sys.argv[1:]]))
@@ -145,19 +144,22 @@ sys.exit(main(["train", *sys.argv[1:]]))
 
 
 @pytest.mark.parametrize(
-    ("error", "exit_code", "said"),
+    ("rank", "work", "error", "exit_code", "said"),
     [
-        ("RuntimeError('no memory')", 1, "RuntimeError: no memory"),
-        ("DataError('no such class')", 2, "mobilenet train: no such class"),
+        (1, "learner.Learner.step", "RuntimeError('no memory')", 1, "RuntimeError: no memory"),
+        (1, "learner.Learner.step", "DataError('no class')", 2, "mobilenet train: no class"),
+        # When the other one is done.
+        (0, "training.run_report", "RuntimeError('no room')", 1, "RuntimeError: no room"),
     ],
 )
 def test_an_error_of_one_worker_ends_all(
-    folder: Path, error: str, exit_code: int, said: str
+    folder: Path, tmp_path: Path, rank: int, work: str, error: str, exit_code: int, said: str
 ) -> None:
     """MXNet makes a worker that ends wait for the others, which wait for its gradients."""
-    (folder / "fault.py").write_text(FAULT.format(train=str(TRAIN), error=error))
+    script = FAULT.format(train=str(TRAIN), rank=rank, work=work, error=error)
+    (folder / "fault.py").write_text(script)
     command = [*launcher("kvstore", 2), "fault.py", "tiny.yaml"]
-    child = start(folder, [*command, f"--run=fault-{exit_code}", "distributed.engine=kvstore"])
+    child = start(folder, [*command, f"--run={tmp_path / 'run'}", "distributed.engine=kvstore"])
     try:
         _, errors = child.communicate(timeout=LIMIT_SECONDS)
     except subprocess.TimeoutExpired:
@@ -165,8 +167,8 @@ def test_an_error_of_one_worker_ends_all(
             kill(process)
         raise
     assert child.returncode == exit_code, errors
-    assert f"[worker 1] {said}\n" in errors
-    ending = f"worker 1 ended with exit code {exit_code}; the others are stopped"
+    assert f"[worker {rank}] {said}\n" in errors
+    ending = f"worker {rank} ended with exit code {exit_code}; the others are stopped"
     assert f"mobilenet launch: {ending}\n" in errors
 
 
@@ -177,17 +179,38 @@ def test_the_last_words_of_a_script_are_heard(tmp_path: Path) -> None:
     assert "[worker 0] no such thing\n" in done.stderr
 
 
-@pytest.mark.slow
-def test_a_launcher_that_is_killed_leaves_nobody(folder: Path) -> None:
-    child = start(folder, training("kvstore", 2, "orphans"))
-    wait_until(child, lambda: last_step(folder / "orphans") >= 2)
+def leaves_nobody(child: Any) -> bool:
+    """Whether nothing is left of a run ten seconds after its launcher was killed."""
     found = members(child)
     child.kill()
     child.communicate()
     deadline = time.monotonic() + 10
     while any(map(is_alive, found.values())) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(map(is_alive, found.values()))
+    left = [process for process in found.values() if is_alive(process)]
+    for process in left:
+        kill(process)
+    return not left
+
+
+@pytest.mark.slow
+def test_a_launcher_that_is_killed_leaves_nobody(folder: Path) -> None:
+    child = start(folder, training("kvstore", 2, "orphans"))
+    wait_until(child, lambda: last_step(folder / "orphans") >= 2)
+    assert leaves_nobody(child)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_done_still_heeds_the_launcher(folder: Path, tmp_path: Path) -> None:
+    """The first one is kept in the report; the other waits for it before it ends."""
+    sleep = FAULT.replace("raise {error}", "open('done', 'w'); __import__('time').sleep(600)")
+    script = sleep.format(train=str(TRAIN), rank=0, work="training.run_report")
+    (folder / "fault.py").write_text(script)
+    command = [*launcher("kvstore", 2), "fault.py", "tiny.yaml"]
+    child = start(folder, [*command, f"--run={tmp_path / 'run'}", "distributed.engine=kvstore"])
+    wait_until(child, (folder / "done").exists)
+    time.sleep(2)  # for the other one to end
+    assert leaves_nobody(child)
 
 
 @pytest.mark.slow

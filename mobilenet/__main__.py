@@ -5,6 +5,7 @@ What would keep the command line itself from loading is told here, in one senten
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Sequence
@@ -45,8 +46,9 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     # Names in any script, and names that are no text.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    for stream, errors in ((sys.stdout, "backslashreplace"), (sys.stdin, "surrogateescape")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
 
 
 def _refuse(message: str) -> int:

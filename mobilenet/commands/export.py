@@ -153,13 +153,11 @@ def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
 
 def _check_names(arguments: Namespace, paths: Sequence[Path]) -> None:
     """Refuses names that only the end of the work would find wrong."""
-    is_family = _is_family(arguments, paths)
-    if arguments.output is not None and not is_family:
+    output = arguments.output
+    if output is not None and not _is_family(arguments, paths):
         _check_output(arguments, paths)
-    for name in ("output", "package") if is_family else ("package",):
-        folder = getattr(arguments, name)
-        if folder is not None and folder.exists() and not folder.is_dir():
-            raise UserError(f"--{name} {folder} is not a folder, which it has to be here")
+    elif output is not None and output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is not a folder, which it has to be here")
     if arguments.mar is not None:
         from mobilenet.serving import check_name
 

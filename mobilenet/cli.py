@@ -7,9 +7,10 @@ by Ctrl-C, 143 by SIGTERM.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
-from typing import Callable, NoReturn, Sequence
+from typing import Callable, NoReturn, Sequence, TextIO
 
 from mobilenet import __version__
 from mobilenet.commands import data, distributed, export, importing, machine, training, validation
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, VerificationError, RunStopped) as error:
         return _fail(parsed.command, error, error.exit_code)
     except BrokenPipeError:  # the reader of our output has left
-        _drop_output()
+        _flush_or_drop(sys.stdout)
+        _flush_or_drop(sys.stderr)
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -56,12 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _drop_output() -> None:
+def _flush_or_drop(stream: TextIO) -> None:
     """Drops output that nobody takes: the interpreter would try again at its end, and complain."""
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -91,8 +93,10 @@ def _complete(parser: argparse.ArgumentParser) -> None:
 
 
 def _fail(command: str, message: object, code: int) -> int:
-    _drop_output()
-    print(f"mobilenet {command}: {message}", file=sys.stderr)
+    _flush_or_drop(sys.stdout)
+    with contextlib.suppress(OSError):  # nobody takes it
+        print(f"mobilenet {command}: {message}", file=sys.stderr)
+    _flush_or_drop(sys.stderr)
     return code
 
 

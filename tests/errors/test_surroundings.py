@@ -119,6 +119,15 @@ def test_output_that_nobody_takes(job: Path, unbuffered: str) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_mistake_that_nobody_is_told_is_one(job: Path, unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        done = mobilenet(job, "verify", "nowhere", capture_output=False, stderr=full,
+                         env=environment)  # fmt: skip
+    assert done.returncode == 2
+
+
 def test_a_bare_environment(job: Path) -> None:
     """Neither HOME nor a locale, and a terminal that knows ASCII alone."""
     bare = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}

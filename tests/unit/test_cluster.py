@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -25,6 +26,12 @@ from mobilenet.distributed.cluster import (
 from mobilenet.distributed.group import Group
 from mobilenet.distributed.horovod import HorovodGroup
 from mobilenet.errors import ConfigError, UserError, VerificationError
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`launch` takes back what the package has set, which other tests need."""
+    monkeypatch.setattr(compat, "_set_by_us", set())
 
 
 def hosts_of(tmp_path: Path, text: str) -> list[Host]:
@@ -123,12 +130,15 @@ def test_what_runs_commands_on_hosts_must_be_one(
     assert what in capsys.readouterr().err
 
 
-def test_a_launcher_whose_output_nobody_takes_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_launcher_whose_output_nobody_takes_ends(unbuffered: str, tmp_path: Path) -> None:
     """And so does the worker, which would wait for room in its pipe."""
     script = tmp_path / "talkative.py"
     script.write_text("import sys\nwhile True: print('a line', file=sys.stderr)\n")
     command = [sys.executable, "-m", "mobilenet", "launch", "--local", "1", "--", str(script)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stderr=pipe, text=True, env=environment) as child:
         assert child.stderr is not None
         assert child.stderr.readline() == "[worker 0] a line\n"
         child.stderr.close()

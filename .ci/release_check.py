@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Iterable, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "docs"))
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 import readme_commands as readme  # noqa: E402
 
@@ -111,7 +111,7 @@ def check_wheel(check: Check, wheel: Path, python: str, folder: Path) -> None:
     steps: list[Step] = [
         ("empty environment", [python, "-m", "venv", str(environment)]),
         (f"pip install {wheel.name}", ["pip", "install", "-q", str(wheel)]),
-        ("the miniature tars", ["python", "-c", TARS, str(ROOT / "tests" / "data")]),
+        ("the miniature tars", ["python", "-c", TARS, str(ROOT / "tests" / "helpers")]),
         *((" ".join(words), words) for words in job),
     ]
     check.run(((f"{python}: {name}", command) for name, command in steps), folder, programs)
@@ -123,7 +123,7 @@ def check_clone(check: Check, clone: Path) -> None:
     make = ["make", f"PYTHON={sys.executable}"]
     for target in ("quickstart", "test", "notebooks"):
         check.run([(f"make {target}", [*make, target])], clone)
-    steps: list[Step] = [("the miniature tars", ["python", "-c", TARS, "tests/data"])]
+    steps: list[Step] = [("the miniature tars", ["python", "-c", TARS, "tests/helpers"])]
     steps += [(f"README: {x}", readme.made_small(x)) for x in readme.imagenet_commands()]
     check.run(steps, clone, str(clone / ".venv" / "bin"))
 

@@ -24,15 +24,15 @@ import numpy.typing as npt
 from header import header, spread
 
 from mobilenet.compat import allow_all_instructions
-from mobilenet.config import Config, DataConfig, ModelConfig
-from mobilenet.export import untrained_network
-from mobilenet.graphs import inference_block, symbol_of
-from mobilenet.int8 import int8_block
-from mobilenet.model import parameter_arrays
+from mobilenet.export.to_onnx import untrained_network
+from mobilenet.network.architecture import parameter_arrays
+from mobilenet.network.graph_forms import inference_block, symbol_of
+from mobilenet.network.mxnet_int8 import int8_block
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
-from mobilenet.onnx.int8 import OPSET, quantized
+from mobilenet.onnx.int8_quantizer import OPSET, quantized
 from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.settings.schema import Config, DataConfig, ModelConfig
 
 BATCH_SIZES = (1, 32)
 NUM_THREADS = int(os.environ["OMP_NUM_THREADS"])

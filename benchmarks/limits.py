@@ -27,10 +27,10 @@ os.environ["MXNET_EXEC_BULK_EXEC_TRAIN"] = "0"
 import mxnet as mx
 
 from mobilenet.bench import Work, random_batch, take_step
-from mobilenet.complexity import complexity
-from mobilenet.graphs import symbol_of
-from mobilenet.learner import Learner
-from mobilenet.model import MobileNetV2
+from mobilenet.network.architecture import MobileNetV2
+from mobilenet.network.complexity import complexity
+from mobilenet.network.graph_forms import symbol_of
+from mobilenet.training.learner import Learner
 
 MATRIX = 3072
 COPIED_BYTES = 1 << 30

@@ -20,11 +20,11 @@ import numpy as np
 import onnx
 from header import header, spread
 
-from mobilenet.config import Config, DataConfig, ModelConfig
-from mobilenet.export import untrained_network
+from mobilenet.export.to_onnx import untrained_network
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.settings.schema import Config, DataConfig, ModelConfig
 
 BATCH_SIZES = (1, 32)
 

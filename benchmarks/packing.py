@@ -33,7 +33,7 @@ NUM_PROCESSORS = len(os.sched_getaffinity(0))
 # im2rec imports MXNet, which needs the repair that this package makes.
 IM2REC = "import mobilenet, runpy; runpy.run_module('mxnet.tools.im2rec', run_name='__main__')"
 OURS = (
-    "import sys; from pathlib import Path; from mobilenet.prepare import *; "
+    "import sys; from pathlib import Path; from mobilenet.packing.prepare import *; "
     "s, o, n = sys.argv[1:]; prepare(PrepareOptions(Path(s), Path(o), short_side=int(n) or None))"
 )
 

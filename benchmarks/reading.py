@@ -29,10 +29,10 @@ from typing import Callable, Iterator, NamedTuple
 import cv2
 import numpy as np
 
-from mobilenet.data.augment import TrainTransform
-from mobilenet.data.reader import EvalReader, TrainReader
-from mobilenet.data.recordio import RecordFile, RecordWriter
-from mobilenet.data.transforms import EvalTransform
+from mobilenet.data.batch_reader import EvalReader, TrainReader
+from mobilenet.data.eval_transforms import EvalTransform
+from mobilenet.data.record_file import RecordFile, RecordWriter
+from mobilenet.data.training_augmentation import TrainTransform
 
 JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "pca_noise": 0.1}
 IMAGENET_255 = dict(

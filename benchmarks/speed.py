@@ -61,7 +61,7 @@ Step = Callable[[], object]  # waits until it is done
 def ours_train(job: Job) -> Step:
     """This package's training step."""
     from mobilenet.bench import Work, random_batch, take_step
-    from mobilenet.learner import Learner
+    from mobilenet.training.learner import Learner
 
     work = Work(job.batch, job.size)
     learner, batch = Learner(work.config()), random_batch(work)
@@ -70,7 +70,7 @@ def ours_train(job: Job) -> Step:
 
 def ours_infer(job: Job) -> Step:
     """This package's inference."""
-    from mobilenet.engine import load_for_inference
+    from mobilenet.inference.naive_engine import load_for_inference
 
     load_for_inference()
     from mobilenet.bench import Work, untrained_predictor
@@ -83,17 +83,17 @@ def ours_infer(job: Job) -> Step:
 def ours_int8(job: Job) -> Step:
     """The same in 8-bit integers."""
     from mobilenet.compat import allow_all_instructions
-    from mobilenet.engine import load_for_inference
+    from mobilenet.inference.naive_engine import load_for_inference
 
     allow_all_instructions()
     load_for_inference()
     import mxnet as mx
 
     from mobilenet.bench import Work
-    from mobilenet.export import untrained_network
-    from mobilenet.graphs import symbol_of
-    from mobilenet.int8 import int8_block
-    from mobilenet.model import parameter_arrays
+    from mobilenet.export.to_onnx import untrained_network
+    from mobilenet.network.architecture import parameter_arrays
+    from mobilenet.network.graph_forms import symbol_of
+    from mobilenet.network.mxnet_int8 import int8_block
 
     network = untrained_network(Work(job.batch, job.size).config())
     images = random_images(job)
@@ -104,7 +104,7 @@ def ours_int8(job: Job) -> Step:
 def onnx_runtime(job: Job) -> Step:
     """ONNX Runtime on an exported file."""
     from mobilenet.bench import Work
-    from mobilenet.export import export_untrained
+    from mobilenet.export.to_onnx import export_untrained
     from mobilenet.onnx.runtime import OnnxModel
 
     with tempfile.TemporaryDirectory() as folder:

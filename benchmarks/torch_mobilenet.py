@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from mobilenet.data.recordio import RecordFile
-from mobilenet.data.transforms import TENSORFLOW, EvalTransform
+from mobilenet.data.eval_transforms import TENSORFLOW, EvalTransform
+from mobilenet.data.record_file import RecordFile
 
 # Expansion, channels, repeats and stride of each row of the paper's Table 2.
 ROWS = (

@@ -6,7 +6,7 @@ WEIGHTS is a .params file in the names of gluoncv's mobilenetv2_1.0, RECORDS a r
 system runs in a process of its own, and they take turns; medians over the rounds are printed, with
 the quartiles in parentheses.
 
-* ours: `mobilenet.validation.validate`.
+* ours: `mobilenet.validation.validate.validate`.
 * plain Gluon: gluoncv's network, hybridized, on ImageRecordIter at its defaults; of the processors
   each of them takes what it takes by itself.
 * plain Gluon, all processors: the same with OMP_NUM_THREADS set, and `ctx='cpu'` for the reader.
@@ -55,11 +55,11 @@ Pass = Callable[[], "tuple[int, int]"]  # images and right answers of one pass
 
 def ours(job: Job) -> Pass:
     """This package."""
-    from mobilenet.engine import load_for_inference
+    from mobilenet.inference.naive_engine import load_for_inference
 
     load_for_inference()
-    from mobilenet.loading import open_model
-    from mobilenet.validation import validate
+    from mobilenet.inference.open_model import open_model
+    from mobilenet.validation.validate import validate
 
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
         json.dump(CONFIG, config)  # which is YAML
@@ -228,7 +228,7 @@ def main() -> None:
 
 def save_arrays(weights: Path, path: Path) -> None:
     """Writes the parameters for a process without MXNet, in their order."""
-    from mobilenet.weights import read_arrays
+    from mobilenet.network.weights import read_arrays
 
     np.savez(path, **{name: array.asnumpy() for name, array in read_arrays(weights).items()})
 

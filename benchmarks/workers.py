@@ -23,10 +23,10 @@ import mxnet as mx
 import numpy as np
 
 from mobilenet import build, settings
-from mobilenet.config import Config
-from mobilenet.data.reader import Batch
+from mobilenet.data.batch_reader import Batch
 from mobilenet.distributed.group import Group
-from mobilenet.learner import Learner
+from mobilenet.settings.schema import Config
+from mobilenet.training.learner import Learner
 
 GLOBAL_BATCH, RESOLUTION, NUM_STEPS = 64, 64, 10
 

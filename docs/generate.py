@@ -13,10 +13,10 @@ from typing import Iterator, Sequence
 import layers
 
 from mobilenet import build, files, settings
-from mobilenet.complexity import complexity
-from mobilenet.config import Config
-from mobilenet.graphs import symbol_of
-from mobilenet.published import PUBLISHED, Published
+from mobilenet.network.complexity import complexity
+from mobilenet.network.graph_forms import symbol_of
+from mobilenet.published_accuracies import PUBLISHED, Published
+from mobilenet.settings.schema import Config
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -27,7 +27,7 @@ the default below. `key.sub=value` on the command line replaces a setting of the
 repeated, mistyped and out-of-range settings are refused with file and line, and so are settings
 that would have no effect. A run folder holds its complete configuration in `config.yaml`.
 
-This page is made from `mobilenet/config.py` and `config_learning.py` by `make docs`.
+This page is made from `mobilenet/settings/schema.py` and `optimization.py` by `make docs`.
 """
 
 RECIPES = """# Recipes and published figures
@@ -44,7 +44,8 @@ A file without a source is no recipe but describes weights that come from elsewh
 FIGURES = """
 ## Published figures
 
-What others report for MobileNet v2, in percent, one centre crop, as in `mobilenet/published.py`.
+What others report for MobileNet v2, in percent, one centre crop, as in
+`mobilenet/published_accuracies.py`.
 The first row of each dialect and size is the one that `--expect published` takes.
 """
 

@@ -1,4 +1,4 @@
-"""Draws the layers of the package, as tests/test_layers.py has them, as an SVG picture."""
+"""Draws the floors of the package, as tests/test_rooms.py has them, as an SVG picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Iterator
 
-LAYER_TEST = Path(__file__).parent.parent / "tests" / "test_layers.py"
+LAYER_TEST = Path(__file__).parent.parent / "tests" / "test_rooms.py"
 
 _WIDTH, _LABEL_WIDTH, _LINE, _GAP = 960, 150, 17, 7
 _NUM_CHARACTERS = 108  # of modules in a line
@@ -16,14 +16,14 @@ _STYLE = "font-family:sans-serif;font-size:12.5px"
 
 
 def rows(path: Path = LAYER_TEST) -> dict[str, str]:
-    """The modules of each row, from the foundation up."""
+    """The rooms of each floor, from the ground up."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     (value,) = (
         node.value
         for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ROWS"
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FLOORS"
     )
-    return {name: str(modules) for name, modules in ast.literal_eval(value).items()}
+    return {str(floor): rooms for floor, rooms in enumerate(ast.literal_eval(value), start=1)}
 
 
 def picture() -> str:
@@ -37,7 +37,7 @@ def picture() -> str:
         y += height + _GAP
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" style="{_STYLE}"'
-        ' role="img" aria-label="Rows of modules; each imports only from rows below it">'
+        ' role="img" aria-label="Floors of rooms; each room imports only from floors below">'
     )
     return "\n".join([head, *boxes, "</svg>", ""])
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from PIL import Image
 
 from mobilenet import files
-from mobilenet.loading import open_model
-from mobilenet.validation import validate, write_report
+from mobilenet.inference.open_model import open_model
+from mobilenet.validation.validate import validate, write_report
 
 PICTURE = Path(__file__).parent / "pictures" / "report.png"
 _SIZE = (1280, 1500)

@@ -18,15 +18,15 @@ from typing import Any, Callable, Iterator, NamedTuple, Union
 import numpy as np
 
 from mobilenet import build
-from mobilenet.config import Config, DataConfig, ModelConfig, TrainingConfig
-from mobilenet.data.reader import Batch
-from mobilenet.data.recordio import RecordWriter
-from mobilenet.data.sample import CLASSES, write_sample
-from mobilenet.initializer import initialize
-from mobilenet.learner import Learner
-from mobilenet.meter import Meter
+from mobilenet.data.batch_reader import Batch
+from mobilenet.data.record_file import RecordWriter
 from mobilenet.metrics import Predict
+from mobilenet.network.initialization import initialize
 from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.packing.drawn_sample import CLASSES, write_sample
+from mobilenet.runs.throughput import Meter
+from mobilenet.settings.schema import Config, DataConfig, ModelConfig, TrainingConfig
+from mobilenet.training.learner import Learner
 
 _NUM_WARM_UP = 2
 _LEARNING_RATE = 0.01

@@ -57,3 +57,13 @@ class RunStopped(Exception):  # noqa: N818 - not an error: it was asked for
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number  # as shells report a death by that signal
+
+
+def one_line(text: str) -> str:
+    """The text with every line break and control character written as its escape."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def shortened(text: str, limit: int = 60) -> str:
+    """The text, or its first `limit` characters with dots that say there were more."""
+    return text if len(text) <= limit else f"{text[:limit]}..."

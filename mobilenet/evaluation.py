@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Iterable
 
-from mobilenet.data.reader import Batch
+from mobilenet.data.batch_reader import Batch
 from mobilenet.distributed.group import ALONE, Group
 from mobilenet.errors import DataError
 from mobilenet.metrics import Counts, NotFiniteError, Predict, Predictions, joined, score

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import mxnet as mx
 
 from mobilenet.compat import set_by_package, usable_processors
-from mobilenet.graphs import TrainingForm, training_form
+from mobilenet.network.graph_forms import TrainingForm, training_form
 
 # What else decides on the speed, if the user has set it.
 _OTHERS = re.compile(

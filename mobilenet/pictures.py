@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 import numpy as np
 
 from mobilenet import files
-from mobilenet.data.reader import Batch
+from mobilenet.data.batch_reader import Batch
+from mobilenet.data.eval_transforms import Normalization, Pixels, decode
 from mobilenet.data.synset import spoken_names
-from mobilenet.data.transforms import Normalization, Pixels, decode
-from mobilenet.family import Member
-from mobilenet.predict import Answer
-from mobilenet.validation import Validation
+from mobilenet.export.width_family import Member
+from mobilenet.inference.predict import Answer
+from mobilenet.validation.validate import Validation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

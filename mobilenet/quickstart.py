@@ -7,16 +7,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobilenet import files, run_folder, settings
-from mobilenet.config import Config
-from mobilenet.data.sample import write_sample
+from mobilenet import files, settings
 from mobilenet.errors import DataError, VerificationError
-from mobilenet.export import export
-from mobilenet.loading import open_model
+from mobilenet.export.to_onnx import export
+from mobilenet.inference.open_model import open_model
 from mobilenet.onnx.exporter import ExportResult
-from mobilenet.prepare import PrepareOptions, prepare
-from mobilenet.training import train
-from mobilenet.validation import Validation, open_data, validate
+from mobilenet.packing.drawn_sample import write_sample
+from mobilenet.packing.prepare import PrepareOptions, prepare
+from mobilenet.runs import run_folder
+from mobilenet.settings.schema import Config
+from mobilenet.training.training_run import train
+from mobilenet.validation.validate import Validation, open_data, validate
 
 _NUM_TRAIN_PER_CLASS = 800
 _NUM_VAL_PER_CLASS = 100

@@ -10,8 +10,8 @@ from typing import Any, Callable
 
 import mobilenet
 from mobilenet import settings
-from mobilenet.config import Config
 from mobilenet.files import write_json
+from mobilenet.settings.schema import Config
 
 Adder = Any  # argparse's type of subparsers has no public name
 MODEL = "a run folder, a checkpoint, a .params file (with --config) or an .onnx file"

@@ -40,7 +40,7 @@ def add_verify(adder: Adder) -> None:
 
 def prepare(arguments: Namespace) -> int:
     """Pack images into record files."""
-    from mobilenet.prepare import PrepareOptions, prepare
+    from mobilenet.packing.prepare import PrepareOptions, prepare
 
     chosen = given(arguments, *(field.name for field in dataclasses.fields(PrepareOptions)))
     print(prepare(PrepareOptions(**{**chosen, "source": tuple(arguments.source)})).summary())
@@ -49,7 +49,7 @@ def prepare(arguments: Namespace) -> int:
 
 def verify(arguments: Namespace) -> int:
     """Check record files and their indices; exit code 1 if something is wrong."""
-    from mobilenet.verify import verify
+    from mobilenet.packing.verify import verify
 
     report = verify(arguments.path, arguments.deep, arguments.fix)
     print("\n".join(report.lines))

@@ -159,7 +159,7 @@ def _check_names(arguments: Namespace, paths: Sequence[Path]) -> None:
     elif output is not None and output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is not a folder, which it has to be here")
     if arguments.mar is not None:
-        from mobilenet.serving import check_name
+        from mobilenet.export.model_archive import check_name
 
         check_name(arguments.mar)
 
@@ -199,8 +199,8 @@ def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Path:
 
 def _make(arguments: Namespace, path: Path, overrides: list[str]) -> tuple[Path, Optional[Path]]:
     """The new file, and where real images for its examples are."""
-    from mobilenet.export import export_untrained, options_for
-    from mobilenet.loading import open_model
+    from mobilenet.export.to_onnx import export_untrained, options_for
+    from mobilenet.inference.open_model import open_model
 
     images = None
     if arguments.untrained:
@@ -218,8 +218,8 @@ def _make(arguments: Namespace, path: Path, overrides: list[str]) -> tuple[Path,
 
 def _images(arguments: Namespace, model: Any) -> Optional[Path]:
     """Where real images are; that they are too few for a package is told before the export."""
-    from mobilenet.export import options_for, own_images, transform_for
-    from mobilenet.packaging import enough_images
+    from mobilenet.export.to_onnx import options_for, own_images, transform_for
+    from mobilenet.export.zoo_package import enough_images
 
     images: Optional[Path] = arguments.data or own_images(model)
     if images is not None and arguments.package is not None:
@@ -230,9 +230,9 @@ def _images(arguments: Namespace, model: Any) -> Optional[Path]:
 
 
 def _export_model(arguments: Namespace, model: Any) -> Any:
-    from mobilenet.export import export, options_for
-    from mobilenet.int8_export import export_int8
-    from mobilenet.onnx.int8 import OPSET
+    from mobilenet.export.int8_onnx import export_int8
+    from mobilenet.export.to_onnx import export, options_for
+    from mobilenet.onnx.int8_quantizer import OPSET
 
     if not arguments.int8:
         options = options_for(model.config, **_chosen(arguments))
@@ -242,7 +242,7 @@ def _export_model(arguments: Namespace, model: Any) -> Any:
 
 
 def _export_family(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) -> int:
-    from mobilenet.family import table
+    from mobilenet.export.width_family import table
 
     members = list(_members(arguments, paths, overrides))
     print(table(members))
@@ -251,8 +251,8 @@ def _export_family(arguments: Namespace, paths: Sequence[Path], overrides: list[
 
 
 def _members(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) -> Iterator[Any]:
-    from mobilenet.family import export_family, export_untrained_family
-    from mobilenet.loading import open_model
+    from mobilenet.export.width_family import export_family, export_untrained_family
+    from mobilenet.inference.open_model import open_model
     from mobilenet.onnx.graph import GraphOptions
 
     options = GraphOptions(**_chosen(arguments))
@@ -268,14 +268,14 @@ def _members(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) 
 
 
 def _package(file: Path, arguments: Namespace, images: Optional[Path]) -> None:
-    from mobilenet.packaging import package
+    from mobilenet.export.zoo_package import package
 
     made = package(file, arguments.package, images, arguments.examples or _NUM_EXAMPLES)
     print("\n".join(f"Package: {path}" for path in (made.archive, made.manifest, made.card)))
 
 
 def _serve(file: Path, output: Path) -> None:
-    from mobilenet.serving import write_service
+    from mobilenet.export.model_archive import write_service
 
     write_service(file, output)
     print(f"Archive for Multi-Model-Server: {output}")

@@ -26,7 +26,7 @@ def add_import(adder: Adder) -> None:
 
 def import_(arguments: Namespace) -> int:
     """Take over weights of other programs, of any width, without unpickling anything."""
-    from mobilenet.importing import import_weights
+    from mobilenet.foreign.import_weights import import_weights
 
     result = import_weights(arguments.file, arguments.output)
     print(result.summary())

@@ -17,8 +17,8 @@ from mobilenet.commands.arguments import (
     width,
     widths,
 )
-from mobilenet.engine import load_for_inference
 from mobilenet.errors import UserError
+from mobilenet.inference.naive_engine import load_for_inference
 
 _SIZES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "batch_size": ("--batch", count, "images per batch (32)"),
@@ -75,11 +75,11 @@ def info(arguments: Namespace) -> int:
         found = machine()
         print(json.dumps(found.as_json(), indent=2) if arguments.json else found.summary())
         return 0
-    from mobilenet import info
+    from mobilenet import network_table
 
-    rows = info.sizes(**sizes)
+    rows = network_table.sizes(**sizes)
     as_json = json.dumps([row.as_json() for row in rows], indent=2)
-    print(as_json if arguments.json else info.table(rows))
+    print(as_json if arguments.json else network_table.table(rows))
     return 0
 
 

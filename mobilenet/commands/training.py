@@ -15,7 +15,7 @@ from mobilenet.commands.arguments import (
     folder_to_write,
     load_config,
 )
-from mobilenet.config import Config
+from mobilenet.settings.schema import Config
 
 
 def add_train(adder: Adder) -> None:
@@ -60,7 +60,7 @@ def add_quickstart(adder: Adder) -> None:
 
 def train(arguments: Namespace) -> int:
     """Train a network from a YAML configuration; everything goes into a run folder."""
-    from mobilenet.training import train
+    from mobilenet.training.training_run import train
 
     config = _with_absolute_paths(load_config(arguments.config, arguments.settings))
     run = arguments.folder or Path("runs") / arguments.config.stem
@@ -72,8 +72,8 @@ def train(arguments: Namespace) -> int:
 
 def average(arguments: Namespace) -> int:
     """Average the weights of a run's newest checkpoints, each of which ends an epoch."""
-    from mobilenet.averaging import average_run
-    from mobilenet.run_folder import CONFIG
+    from mobilenet.runs.averaging import average_run
+    from mobilenet.runs.run_folder import CONFIG
 
     for path in average_run(arguments.folder, arguments.last, arguments.output):
         print(path)
@@ -83,7 +83,7 @@ def average(arguments: Namespace) -> int:
 
 def compare(arguments: Namespace) -> int:
     """Tabulate and plot what several runs have reached, and in which settings they differ."""
-    from mobilenet.run_comparison import compare_runs
+    from mobilenet.runs.comparison import compare_runs
 
     print(compare_runs(arguments.runs, arguments.curves))
     print(f"\ncurves: {arguments.curves}")

@@ -23,8 +23,8 @@ from mobilenet.commands.arguments import (
     write_result,
 )
 from mobilenet.compat import allow_all_instructions
-from mobilenet.engine import load_for_inference
 from mobilenet.errors import DataError, UserError
+from mobilenet.inference.naive_engine import load_for_inference
 
 _PUBLISHED = "published"
 
@@ -103,31 +103,31 @@ def validate(arguments: Namespace) -> int:
     """Count the top-1 and top-5 hits of a model over every image; exit code 1 if too few."""
     _check_expectation(arguments)
     _prepare(arguments)
-    from mobilenet import expectation, validation
     from mobilenet.data.synset import read_lines
-    from mobilenet.loading import open_model
+    from mobilenet.inference.open_model import open_model
+    from mobilenet.validation import accuracy_gate, validate
 
     if arguments.against is not None:
         return _compare(arguments)
     wanted = [text for text in arguments.expect if text != _PUBLISHED]
     tolerance = arguments.tolerance
-    expected = [expectation.parse(wanted, tolerance or 0.0)] if wanted else []
+    expected = [accuracy_gate.parse(wanted, tolerance or 0.0)] if wanted else []
     model = open_model(arguments.model, arguments.config, arguments.settings, arguments.engine)
     model = _asked(arguments, model, arguments.data)
-    images = validation.open_data(model, arguments.data)
+    images = validate.open_data(model, arguments.data)
     if arguments.expect and images.gap:
         raise DataError(f"{images.path}: {images.gap}; without --expect they can be validated")
     if _PUBLISHED in arguments.expect:
-        missing = expectation.TOLERANCE if tolerance is None else tolerance
-        expected.append(validation.published_expectation(model, images, missing))
+        missing = accuracy_gate.TOLERANCE if tolerance is None else tolerance
+        expected.append(validate.published_expectation(model, images, missing))
     if arguments.classes is not None:
         images = images.of_classes(read_lines(arguments.classes), arguments.classes)
     restricted = arguments.restrict or arguments.classes is not None
-    options = validation.Options(arguments.views, restricted, arguments.labels)
-    result = validation.validate(model, images, options)
+    options = validate.Options(arguments.views, restricted, arguments.labels)
+    result = validate.validate(model, images, options)
     print(result.summary())
     if arguments.report is not None:
-        validation.write_report(result, arguments.report)
+        validate.write_report(result, arguments.report)
         print(f"report: {arguments.report / 'report.html'}")
     write_result(arguments.json, result.as_json())
     for one in expected:
@@ -163,14 +163,14 @@ def _asked(arguments: Namespace, model: Any, data: Path | None = None) -> Any:
     """The model, in 8-bit integers if they are asked for; `data` calibrates them by default."""
     if not arguments.int8:
         return model
-    from mobilenet.quantization import in_int8
+    from mobilenet.inference.int8_model import in_int8
 
     return in_int8(model, arguments.calibration or data)
 
 
 def _compare(arguments: Namespace) -> int:
-    from mobilenet.comparison import compare
-    from mobilenet.loading import open_model, takes_config
+    from mobilenet.inference.open_model import open_model, takes_config
+    from mobilenet.validation.model_comparison import compare
 
     for name in ("report", "restrict", "classes", "labels", "expect"):
         if getattr(arguments, name):
@@ -193,8 +193,8 @@ def _compare(arguments: Namespace) -> int:
 def audit(arguments: Namespace) -> int:
     """Validate the same weights under every preprocessing, or at other resolutions."""
     load_for_inference()
-    from mobilenet.audit import audit
-    from mobilenet.loading import open_model
+    from mobilenet.inference.open_model import open_model
+    from mobilenet.validation.preprocessing_audit import audit
 
     model = open_model(arguments.model, arguments.config, arguments.settings)
     result = audit(model, arguments.data, arguments.resolutions)
@@ -206,7 +206,7 @@ def audit(arguments: Namespace) -> int:
 def history(arguments: Namespace) -> int:
     """Validate every checkpoint of a run, as a table and a curve."""
     load_for_inference()
-    from mobilenet.history import history, write_curve
+    from mobilenet.validation.checkpoint_history import history, write_curve
 
     result = history(arguments.run_folder, arguments.data, arguments.settings)
     print(result.summary())
@@ -219,8 +219,8 @@ def history(arguments: Namespace) -> int:
 def predict(arguments: Namespace) -> int:
     """Name the five most probable classes of each image."""
     _prepare(arguments)
-    from mobilenet.loading import open_model
-    from mobilenet.predict import FORMATS, find_images, predict
+    from mobilenet.inference.open_model import open_model
+    from mobilenet.inference.predict import FORMATS, find_images, predict
 
     images = find_images(arguments.images, sys.stdin)
     model = _asked(arguments, open_model(arguments.model, arguments.config, arguments.set))

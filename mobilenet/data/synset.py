@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Sequence
 
-from mobilenet.data import classes as class_orders
+from mobilenet.data import class_labels as class_orders
 from mobilenet.data.record_folder import SYNSET
 from mobilenet.errors import DataError, reason
 

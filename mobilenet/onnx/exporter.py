@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from mxnet.gluon import nn
 
-from mobilenet.complexity import Complexity, complexity
 from mobilenet.files import replaced
-from mobilenet.graphs import symbol_of
-from mobilenet.model import parameter_arrays
+from mobilenet.network.architecture import parameter_arrays
+from mobilenet.network.complexity import Complexity, complexity
+from mobilenet.network.graph_forms import symbol_of
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.proof import Difference, prove

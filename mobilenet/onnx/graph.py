@@ -9,7 +9,7 @@ import numpy.typing as npt
 from onnx import NodeProto
 from onnx.defs import onnx_opset_version
 
-from mobilenet.data.transforms import IMAGENET, Normalization
+from mobilenet.data.eval_transforms import IMAGENET, Normalization
 from mobilenet.errors import UserError
 
 Array = npt.NDArray[Any]

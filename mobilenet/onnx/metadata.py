@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional
 
-from mobilenet.data.transforms import PREPROCESSINGS
+from mobilenet.data.eval_transforms import PREPROCESSINGS
 
 UNTRAINED = "untrained"
 """What a file with random weights says of their source."""
@@ -44,13 +44,13 @@ class Metadata:
     resolution: Optional[int] = None
     """Height and width in pixels for which the network was trained."""
     transform: Optional[str] = None
-    """How an image becomes the input: a name of `mobilenet.data.transforms.PREPROCESSINGS`."""
+    """How an image becomes the input: a name of `mobilenet.data.eval_transforms.PREPROCESSINGS`."""
     short_side: Optional[int] = None
     """Short side in pixels before the central crop."""
     width_multiplier: Optional[float] = None
     """Width multiplier."""
     dialect: Optional[str] = None
-    """A name of `mobilenet.model.DIALECTS`."""
+    """A name of `mobilenet.network.architecture.DIALECTS`."""
     activation: Optional[str] = None
     """`relu6` or `relu`."""
     class_names: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 from mxnet.gluon import nn
 
-from mobilenet.data.transforms import Normalization
+from mobilenet.data.eval_transforms import Normalization
 from mobilenet.errors import VerificationError, WeightsError
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.runtime import OnnxModel

@@ -20,13 +20,13 @@ from onnx.helper import (
 
 import mobilenet
 from mobilenet.errors import WeightsError
-from mobilenet.onnx.ends import with_normalization, with_softmax
-from mobilenet.onnx.folding import fold_batch_norm
+from mobilenet.onnx.batchnorm_folding import fold_batch_norm
 from mobilenet.onnx.graph import OPSET, Array, Graph, GraphOptions, renamed
-from mobilenet.onnx.half import with_half_weights
+from mobilenet.onnx.half_precision import with_half_weights
+from mobilenet.onnx.input_output import with_normalization, with_softmax
 from mobilenet.onnx.metadata import UNTRAINED, UNTRAINED_GRAPH, Metadata
 from mobilenet.onnx.operators import convert
-from mobilenet.onnx.origin import in_origin_form
+from mobilenet.onnx.zoo_names import in_origin_form
 
 # Of the first onnx releases. Up to version 3 every initializer is also an input of the graph, and
 # runtimes take it for a constant. MXNet's importer and onnx before 1.4 read nothing else.

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mobilenet.data.recordio import RecordFile, RecordWriter, scan
-from mobilenet.data.transforms import decode
+from mobilenet.data.eval_transforms import decode
+from mobilenet.data.record_file import RecordFile, RecordWriter, scan
 from mobilenet.errors import DataError
-from mobilenet.verify import VerifyReport, verify
+from mobilenet.packing.verify import VerifyReport, verify
 
 MAGIC = bytes.fromhex("0a23d7ce")
 Damage = Callable[[np.random.Generator, bytes], bytes]

@@ -8,11 +8,12 @@ import mxnet as mx
 import pytest
 
 from mobilenet import build, settings
-from mobilenet.complexity import complexity
-from mobilenet.config import Config
-from mobilenet.data.ilsvrc import NUM_IMAGES
-from mobilenet.graphs import symbol_of
-from mobilenet.initializer import initialize
+from mobilenet.network.complexity import complexity
+from mobilenet.network.graph_forms import symbol_of
+from mobilenet.network.initialization import initialize
+from mobilenet.packing.ilsvrc2012 import NUM_IMAGES
+from mobilenet.settings.schema import Config
+from mobilenet.training import build as training_build
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 # Trainable parameters and multiply-adds at the configured resolution.
@@ -46,11 +47,11 @@ def test_configuration(path: Path) -> None:
     assert (cost.num_parameters, cost.multiply_adds) == GOLDEN[name]
     build.eval_transform(config)
     build.train_transform(config)
-    rates = build.schedule(config, steps_per_epoch=10)
+    rates = training_build.schedule(config, steps_per_epoch=10)
     assert all(rates(step) >= 0 for step in range(10 * config.training.epochs))
     network = build.network(config)
     initialize(network, [mx.cpu()], seed=0, form=config.training.initializer)
-    build.optimizer(config, network)
+    training_build.optimizer(config, network)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)

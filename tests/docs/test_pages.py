@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mobilenet import settings
-from mobilenet.config import Config
+from mobilenet.settings.schema import Config
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"

@@ -50,6 +50,6 @@ def test_the_job_needs_nothing_of_a_clone() -> None:
 
 def test_the_miniature_is_made(release_check: Any, tmp_path: Path) -> None:
     check = release_check.Check(tmp_path / "log.txt")
-    call = [sys.executable, "-c", release_check.TARS, str(ROOT / "tests" / "data")]
+    call = [sys.executable, "-c", release_check.TARS, str(ROOT / "tests" / "helpers")]
     assert check.run([("tars", call)], tmp_path)
     assert len(list((tmp_path / "ILSVRC2012").iterdir())) == 3

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mobilenet import cli
-from mobilenet.data.sample import write_sample
+from mobilenet.packing.drawn_sample import write_sample
 
 CONFIG = """
 model: {width_multiplier: 0.1, classes: 10}

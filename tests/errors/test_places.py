@@ -11,7 +11,7 @@ from told import assert_told, without_privileges
 
 from mobilenet import cli
 from mobilenet.data.synset import read_synset
-from mobilenet.run_folder import CONFIG
+from mobilenet.runs.run_folder import CONFIG
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from told import assert_told
 
 from mobilenet import cli, settings
-from mobilenet.config import Config
 from mobilenet.errors import ConfigError
+from mobilenet.settings.schema import Config
 
 ENTRIES = [entry for entry in settings.documentation(Config) if "." in entry.key]
 KEYS = [entry.key for entry in ENTRIES]

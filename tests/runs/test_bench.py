@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mobilenet import bench, cli
-from mobilenet.config import Config, DataConfig
-from mobilenet.data.recordio import RecordFile
-from mobilenet.export import export_untrained
+from mobilenet.data.record_file import RecordFile
+from mobilenet.export.to_onnx import export_untrained
+from mobilenet.settings.schema import Config, DataConfig
 
 SMALL = ["--batch", "4", "--size", "32", "--width", "0.1", "--repeats", "3"]
 

@@ -21,7 +21,7 @@ from several import (
 )
 from tiny_run import ENVIRONMENT, config, write_records
 
-from mobilenet.learner import Learner
+from mobilenet.training.learner import Learner
 
 SEVEN = {"OMP_NUM_THREADS": "7"}
 MANY = pytest.param(4, marks=pytest.mark.slow)

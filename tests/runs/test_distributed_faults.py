@@ -25,8 +25,8 @@ from several import (
 )
 from tiny_run import NUM_EPOCHS, STEPS_PER_EPOCH, last_step, train, write_records
 
-from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
-from mobilenet.data.recordio import RecordFile
+from mobilenet.data.record_file import RecordFile
+from mobilenet.runs.checkpoint import checkpoint_paths, read_checkpoint
 
 NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
 LIMIT_SECONDS = 60
@@ -276,7 +276,7 @@ sys.exit(main(["train", *sys.argv[1:]]))
         ("sys.argv.append('optimizer.momentum=0.8')", "optimizer.momentum"),
         pytest.param("sys.argv[-1] = 'data.directory=others'", "train.rec", marks=pytest.mark.slow),
         pytest.param(
-            "import mobilenet.run_folder as f; f.__version__ = '0.0.9'",
+            "import mobilenet.runs.run_folder as f; f.__version__ = '0.0.9'",
             "mobilenet version",
             marks=pytest.mark.slow,
         ),

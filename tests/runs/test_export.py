@@ -19,24 +19,24 @@ from mxnet.gluon import nn
 from onnx import numpy_helper
 
 from mobilenet import cli, settings
-from mobilenet.checkpoint import State, clear_after, newest_checkpoint, prune, save
-from mobilenet.config import Config
-from mobilenet.data.recordio import RecordWriter
-from mobilenet.data.transforms import TENSORFLOW, EvalTransform
+from mobilenet.data.eval_transforms import TENSORFLOW, EvalTransform
+from mobilenet.data.record_file import RecordWriter
 from mobilenet.errors import DataError, UserError, VerificationError
-from mobilenet.export import export, untrained_network
-from mobilenet.family import export_family, published_family
-from mobilenet.loading import LoadedModel, open_model
-from mobilenet.model import DIALECTS, MobileNetV2
-from mobilenet.onnx.examples import example_images
+from mobilenet.export.to_onnx import export, untrained_network
+from mobilenet.export.width_family import export_family, published_family
+from mobilenet.export.zoo_package import package
+from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.network.architecture import DIALECTS, MobileNetV2
+from mobilenet.network.weights import fit, read_parameters
+from mobilenet.onnx.example_images import example_images
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.proof import compare, prove
 from mobilenet.onnx.runtime import OnnxModel
-from mobilenet.packaging import package
-from mobilenet.run_state import EpochRecord, Progress
-from mobilenet.weights import fit, read_parameters
+from mobilenet.runs.checkpoint import State, clear_after, newest_checkpoint, prune, save
+from mobilenet.runs.run_state import EpochRecord, Progress
+from mobilenet.settings.schema import Config
 
 ORIGIN_BYTES = 14_246_826  # of mobilenetv2-7.onnx in the zoo's ONNX_HUB_MANIFEST.json
 ORIGIN_OPERATORS = {

@@ -18,8 +18,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from mobilenet import cli
-from mobilenet.loading import open_model
-from mobilenet.model import DIALECTS, MobileNetV2, parameter_arrays
+from mobilenet.inference.open_model import open_model
+from mobilenet.network.architecture import DIALECTS, MobileNetV2, parameter_arrays
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata

@@ -13,13 +13,13 @@ import pytest
 from onnx import numpy_helper
 
 from mobilenet import cli, settings
-from mobilenet.config import Config
-from mobilenet.data.transforms import IMAGENET
-from mobilenet.export import untrained_network
-from mobilenet.loading import open_model
-from mobilenet.model import parameter_arrays
+from mobilenet.data.eval_transforms import IMAGENET
+from mobilenet.export.to_onnx import untrained_network
+from mobilenet.inference.open_model import open_model
+from mobilenet.network.architecture import parameter_arrays
 from mobilenet.onnx.proof import network_input, random_images
 from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.settings.schema import Config
 
 NUM_CLASSES, NUM_IMAGES = 5, 60
 CONFIG = """

@@ -23,7 +23,7 @@ from tiny_run import (
     write_records,
 )
 
-from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
+from mobilenet.runs.checkpoint import checkpoint_paths, read_checkpoint
 
 NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
 STEP_SECONDS = 0.3

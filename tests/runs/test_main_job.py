@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 import pytest
 
-from mobilenet.data.sample import write_sample
+from mobilenet.packing.drawn_sample import write_sample
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = """

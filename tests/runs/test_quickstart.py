@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from mobilenet import cli, quickstart, run_folder
+from mobilenet import cli, quickstart
 from mobilenet.errors import DataError
 from mobilenet.metrics import Counts
+from mobilenet.runs import run_folder
 
 
 @pytest.mark.slow

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from tiny_run import config, write_records
 
-from mobilenet import cli, run_comparison
-from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
-from mobilenet.training import train
+from mobilenet import cli
+from mobilenet.runs import comparison
+from mobilenet.runs.checkpoint import checkpoint_paths, read_checkpoint
+from mobilenet.training.training_run import train
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_compared_runs_of_the_same_name_go_by_their_paths(
     for folder, run in zip(("a", "b"), runs):
         shutil.copytree(run, Path(folder, "run"))
     drawn: list[str] = []
-    monkeypatch.setattr(run_comparison, "draw_curves", lambda runs, _: drawn.extend(runs))
+    monkeypatch.setattr(comparison, "draw_curves", lambda runs, _: drawn.extend(runs))
     assert cli.main(["compare", "a/run", "b/run"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "| result | a/run | b/run |"
     assert drawn == ["a/run", "b/run"]

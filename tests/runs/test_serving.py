@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 
 from mobilenet import cli, settings
-from mobilenet.config import Config
-from mobilenet.data.sample import CLASSES
-from mobilenet.export import describe_untrained, untrained_network
-from mobilenet.loading import open_model
+from mobilenet.export.model_archive import write_service
+from mobilenet.export.request_handler import handle
+from mobilenet.export.to_onnx import describe_untrained, untrained_network
+from mobilenet.inference.open_model import open_model
+from mobilenet.inference.predict import predict
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
-from mobilenet.predict import predict
-from mobilenet.service import handle
-from mobilenet.serving import write_service
+from mobilenet.packing.drawn_sample import CLASSES
+from mobilenet.settings.schema import Config
 
 CONFIG = """
 model: {width_multiplier: 0.1, classes: 10}
@@ -37,7 +37,7 @@ PROGRAM = """
 import json, sys
 from types import SimpleNamespace
 sys.path.insert(0, sys.argv[1])
-from mobilenet import service
+from mobilenet.export import request_handler as service
 assert service.__file__.startswith(sys.argv[1])
 status = {}
 context = SimpleNamespace(
@@ -112,7 +112,10 @@ def test_archives_of_the_same_file_are_the_same(source: Path, tmp_path: Path) ->
     with zipfile.ZipFile(tmp_path / "net.mar") as archive:
         manifest = json.loads(archive.read("MAR-INF/MANIFEST.json"))
         assert archive.read("model.onnx") == source.read_bytes()
-    assert manifest["model"] == {"modelName": "net", "handler": "mobilenet.service:handle"}
+    assert manifest["model"] == {
+        "modelName": "net",
+        "handler": "mobilenet.export.request_handler:handle",
+    }
 
 
 def run(*arguments: object) -> int:

@@ -25,13 +25,10 @@ from tiny_run import (
     write_records,
 )
 
-from mobilenet import build, checkpoint, graphs, run_folder, settings, trainer, training
-from mobilenet.averaging import average_checkpoints
-from mobilenet.checkpoint import checkpoint_paths, read_checkpoint
-from mobilenet.config import Config
+from mobilenet import settings
+from mobilenet.data.batch_reader import Batch
 from mobilenet.data.manifest import Manifest
-from mobilenet.data.reader import Batch
-from mobilenet.data.recordio import RecordFile, RecordWriter
+from mobilenet.data.record_file import RecordFile, RecordWriter
 from mobilenet.distributed.group import Group
 from mobilenet.errors import (
     ConfigError,
@@ -42,16 +39,23 @@ from mobilenet.errors import (
     WeightsError,
 )
 from mobilenet.evaluation import evaluate
-from mobilenet.learner import Learner
-from mobilenet.loading import open_model
+from mobilenet.inference.open_model import open_model
 from mobilenet.metrics import Counts, Predict
-from mobilenet.run_comparison import compare_runs
-from mobilenet.run_parts import Parts
-from mobilenet.run_state import EpochRecord
-from mobilenet.trainer import Trainer
-from mobilenet.training import train
-from mobilenet.training_step import PendingOutcome
-from mobilenet.validation import validate
+from mobilenet.network import graph_forms
+from mobilenet.runs import checkpoint, run_folder
+from mobilenet.runs.averaging import average_checkpoints
+from mobilenet.runs.checkpoint import checkpoint_paths, read_checkpoint
+from mobilenet.runs.comparison import compare_runs
+from mobilenet.runs.run_state import EpochRecord
+from mobilenet.settings.schema import Config
+from mobilenet.training import build as training_build
+from mobilenet.training import epoch_loop, training_run
+from mobilenet.training.epoch_loop import Trainer
+from mobilenet.training.learner import Learner
+from mobilenet.training.parts import Parts
+from mobilenet.training.step import PendingOutcome
+from mobilenet.training.training_run import train
+from mobilenet.validation.validate import validate
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +107,7 @@ def test_the_log_says_which_graph_trained(
     finished: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert events(finished)[0]["graph"]["name"] == "fused"
-    monkeypatch.setattr(graphs, "sound_block_size", lambda: None)
+    monkeypatch.setattr(graph_forms, "sound_block_size", lambda: None)
     train(config(records, "training.epochs=1"), tmp_path / "run", resume=False)
     graph = events(tmp_path / "run")[0]["graph"]
     assert graph["name"] == "plain"
@@ -184,7 +188,7 @@ def test_a_finished_run_is_prolonged(finished: Path, records: Path, tmp_path: Pa
         "no longer bit for bit the run that it was: training.epochs: 2 -> 3"
     ]
     rates = {e["step"]: e["learning_rate"] for e in events(run) if e["event"] == "progress"}
-    schedule = build.schedule(longer, STEPS_PER_EPOCH)
+    schedule = training_build.schedule(longer, STEPS_PER_EPOCH)
     for step in range(2 * STEPS_PER_EPOCH + 1, 3 * STEPS_PER_EPOCH + 1):
         assert rates[step] == pytest.approx(schedule(step - 1))
 
@@ -231,7 +235,7 @@ def test_a_run_killed_before_its_log_can_be_resumed(
 
     run, short = tmp_path / "run", config(records, "training.epochs=1")
     with monkeypatch.context() as patched:
-        patched.setattr(training, "RunLog", killed)
+        patched.setattr(training_run, "RunLog", killed)
         with pytest.raises(KeyboardInterrupt):
             train(short, run, resume=False)
     with pytest.raises(UserError, match="continue the run with --resume"):
@@ -248,7 +252,7 @@ def test_a_folder_that_another_process_took_meanwhile_is_left_alone(
         run_folder.describe(run, Config())
         return Parts(config, group)
 
-    monkeypatch.setattr(training, "_parts", parts_while_another_begins)
+    monkeypatch.setattr(training_run, "_parts", parts_while_another_begins)
     with pytest.raises(UserError, match="exists already"):
         train(mine, run, resume=False)
     assert settings.load(Config, run / "config.yaml") == Config()
@@ -272,7 +276,7 @@ def test_a_stop_during_validation_repeats_it(
 
     run, same = tmp_path / "run", config(records, "training.recalibration_batches=2")
     with monkeypatch.context() as patched:
-        patched.setattr(trainer, "evaluate", signalled)
+        patched.setattr(epoch_loop, "evaluate", signalled)
         with pytest.raises(RunStopped, match="stopped by SIGTERM"):
             train(same, run, resume=False)
     newest = read_checkpoint(checkpoint_paths(run)[-1])
@@ -316,7 +320,7 @@ def test_a_validation_that_misses_an_image_ends_the_run(
         counts = evaluate(predict, batches, *others)
         return counts._replace(num_images=counts.num_images - 1)
 
-    monkeypatch.setattr(trainer, "evaluate", short)
+    monkeypatch.setattr(epoch_loop, "evaluate", short)
     with pytest.raises(VerificationError, match="validation took 19 images, not 20"):
         train(config(records), tmp_path / "run", resume=False)
 
@@ -371,7 +375,7 @@ def test_rollbacks_return_to_the_last_checkpoint_at_half_the_rate(
     assert [e["num_rollbacks"] for e in rollbacks] == [1, 2]
     assert [e["step"] for e in rollbacks] == [returns_to, returns_to]
     rates = {e["step"]: e["learning_rate"] for e in events(run) if e["event"] == "progress"}
-    whole = build.schedule(config(records), STEPS_PER_EPOCH)
+    whole = training_build.schedule(config(records), STEPS_PER_EPOCH)
     for step, rate in rates.items():
         assert rate == pytest.approx(whole(step - 1) * (0.25 if step > returns_to else 1))
     assert read_checkpoint(checkpoint_paths(run)[-1]).state.progress.num_rollbacks == 2

@@ -17,8 +17,8 @@ import pytest
 from scipy import special
 
 from mobilenet import cli
-from mobilenet.data.recordio import RecordWriter
-from mobilenet.model import MobileNetV2
+from mobilenet.data.record_file import RecordWriter
+from mobilenet.network.architecture import MobileNetV2
 
 CLASSES, IMAGES, RESOLUTION, SHORT_SIDE = 7, 23, 48, 56
 MEAN, STD = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])

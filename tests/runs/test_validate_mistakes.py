@@ -13,9 +13,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from mobilenet import cli
-from mobilenet.data.classes import imagenet_words
-from mobilenet.data.recordio import RecordWriter
-from mobilenet.model import MobileNetV2
+from mobilenet.data.class_labels import imagenet_words
+from mobilenet.data.record_file import RecordWriter
+from mobilenet.network.architecture import MobileNetV2
 
 CLASSES, RESOLUTION = 3, 32
 CONFIG = f"""

@@ -1,0 +1,160 @@
+"""Exports models to ONNX: trained ones with what they know of themselves, and untrained ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Optional
+
+import mxnet as mx
+
+from mobilenet import build, files, settings
+from mobilenet.data.eval_transforms import EvalTransform
+from mobilenet.errors import WeightsError
+from mobilenet.inference.open_model import LoadedModel
+from mobilenet.network.architecture import MobileNetV2
+from mobilenet.network.initialization import initialize
+from mobilenet.network.untrained_statistics import calibrate
+from mobilenet.onnx.example_images import example_images
+from mobilenet.onnx.exporter import ExportResult, export_network
+from mobilenet.onnx.graph import GraphOptions
+from mobilenet.onnx.metadata import UNTRAINED, Metadata
+from mobilenet.onnx.proof import BATCH_SIZES, network_input, random_images
+from mobilenet.runs.checkpoint import best, read_checkpoint
+from mobilenet.runs.run_folder import CONFIG
+from mobilenet.settings.schema import Config
+
+_NOTHING = Metadata()
+_NUM_EXAMPLES = sum(BATCH_SIZES)
+# Statistics hardly depend on the resolution, but those of smaller images are of too few pixels.
+_NUM_CALIBRATION_IMAGES = 16
+_CALIBRATION_RESOLUTION = 96
+
+
+def export(
+    model: LoadedModel,
+    output: Optional[Path] = None,
+    options: Optional[GraphOptions] = None,
+    images: Optional[Path] = None,
+    facts: Metadata = _NOTHING,
+) -> ExportResult:
+    """Exports an open model; the file carries its preprocessing, classes, origin and accuracy.
+
+    Args:
+        model: Any but an ONNX file.
+        output: By default the model's path with `.onnx`.
+        options: By default `options_for(model.config)`.
+        images: Record file or folder whose images are added to the random ones of the proof; by
+            default `own_images(model)`.
+        facts: What else to say of the model, or instead.
+
+    Raises:
+        UserError: The model is an ONNX file already, or cannot be written with these options.
+        VerificationError: The proof failed; there is no file, or the one before is untouched.
+    """
+    if model.network is None:
+        raise WeightsError(f"{model.path} is an ONNX file already; export what it was made from")
+    options = options or options_for(model.config)
+    transform = transform_for(model.transform, options)
+    own = dataclasses.replace(
+        _description(model.config, transform), class_names=model.class_names
+    ).updated(_provenance(model, transform))
+    images = images or own_images(model)
+    examples = None if images is None else example_images(images, transform, _NUM_EXAMPLES)
+    result = export_network(
+        model.network, output or beside(model.path), options, own.updated(facts), examples
+    )
+    return dataclasses.replace(result, images=images)
+
+
+def own_images(model: LoadedModel) -> Optional[Path]:
+    """The validation records that the model's configuration names, if they are there."""
+    path = Path(model.config.data.directory, "val.rec")
+    return path if path.is_file() else None
+
+
+def export_untrained(
+    config: Config, output: Path, options: Optional[GraphOptions] = None
+) -> ExportResult:
+    """Exports the configured network with random weights, for tests of size, speed and runtimes.
+
+    The file says that it is untrained.
+
+    Raises:
+        UserError: The network cannot be written with these options.
+        VerificationError: The proof failed; there is no file, or the one before is untouched.
+    """
+    return export_network(
+        untrained_network(config),
+        output,
+        options or options_for(config),
+        describe_untrained(config),
+    )
+
+
+def describe_untrained(config: Config) -> Metadata:
+    """What a file with random weights says of itself."""
+    facts = _description(config, build.eval_transform(config))
+    return dataclasses.replace(facts, source=UNTRAINED)
+
+
+def untrained_network(config: Config) -> MobileNetV2:
+    """The configured network, random weights by its seed, its statistics those of random images."""
+    network = build.network(config)
+    initialize(network, [mx.cpu()], config.training.seed)
+    seed = config.training.seed
+    images = random_images(_NUM_CALIBRATION_IMAGES, _CALIBRATION_RESOLUTION, seed)
+    calibrate(network, network_input(images, build.normalization(config)))
+    return network
+
+
+def options_for(config: Config, **chosen: Any) -> GraphOptions:
+    """The options that fit the configured network's input, but for the `chosen` ones."""
+    options = {"resolution": config.data.resolution, "normalization": build.normalization(config)}
+    return GraphOptions(**{**options, **chosen})
+
+
+def _provenance(model: LoadedModel, transform: EvalTransform) -> Metadata:
+    """Where the weights are from and, if nothing was changed since, how good the run found them."""
+    path = model.path.resolve()
+    if not path.is_dir():
+        # Not its name: copies of the same weights give the same bytes.
+        return Metadata(source=f"sha256:{files.sha256_of(path)}")
+    is_run = (path / CONFIG).is_file()
+    run = path if is_run else path.parent.parent
+    record = best(run)[1] if is_run else read_checkpoint(path).state.record
+    facts = Metadata(source=path.relative_to(run.parent).as_posix())
+    is_as_trained = settings.load(Config, run / CONFIG) == model.config
+    if record is None or not is_as_trained or transform != model.transform:
+        return facts
+    return dataclasses.replace(
+        facts,
+        top1_accuracy=record.top1,
+        top5_accuracy=record.top5,
+        num_validated=record.num_images,
+        validated_on=record.split,
+    )
+
+
+def _description(config: Config, transform: EvalTransform) -> Metadata:
+    return Metadata(
+        resolution=transform.resolution,
+        transform=transform.name,
+        short_side=transform.short_side,
+        width_multiplier=config.model.width_multiplier,
+        dialect=config.model.dialect,
+        activation=config.model.activation,
+    )
+
+
+def transform_for(transform: EvalTransform, options: GraphOptions) -> EvalTransform:
+    """The preprocessing for a file of these options: the model's, at the file's resolution."""
+    if options.resolution in (None, transform.resolution):
+        return transform
+    return dataclasses.replace(transform, resolution=options.resolution, short_side=0)
+
+
+def beside(path: Path, ending: str = ".onnx") -> Path:
+    """What a model's file is called by default: its path with `ending`."""
+    path = path.resolve() if path.name in ("", "..") else path  # where a run is `.`
+    return path.with_name((path.name if path.is_dir() else path.stem) + ending)

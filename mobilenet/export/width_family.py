@@ -1,0 +1,181 @@
+"""One network per width multiplier and resolution: trains, exports, tells what each one costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, Optional, Sequence
+
+import numpy as np
+
+from mobilenet.errors import UserError
+from mobilenet.export.to_onnx import describe_untrained, export, options_for, untrained_network
+from mobilenet.inference.open_model import LoadedModel
+from mobilenet.onnx.exporter import ExportResult, export_network
+from mobilenet.onnx.graph import GraphOptions
+from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.published_accuracies import target
+from mobilenet.settings.schema import Config
+from mobilenet.training.training_run import train
+
+_NUM_TIMED = 15
+_COLUMNS = ("File", "Bytes", "Parameters", "Multiply-adds", "Latency (ms)", "Top-1 (%)")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a family."""
+
+    result: ExportResult
+    width_multiplier: float
+    resolution: int
+    latency_seconds: float
+    """Median time of ONNX Runtime for one image, on all processors of this machine."""
+    top1_accuracy: Optional[float] = None
+    """As a fraction; None if the run does not know it at this resolution."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The member for machines."""
+        facts = {**dataclasses.asdict(self), **self.result.as_json()}
+        del facts["result"]
+        return facts
+
+
+def export_untrained_family(
+    config: Config, sizes: Sequence[tuple[float, int]], folder: Path, options: GraphOptions
+) -> Iterator[Member]:
+    """Exports the configured network with random weights for each pair of width and resolution.
+
+    Files are called `mobilenetv2_WIDTH-RESOLUTION.onnx`; each says that it is untrained. Networks
+    of one width have the same weights. Members come as they are made.
+
+    Raises:
+        UserError: A network cannot be written with these options.
+        VerificationError: A proof failed; the files before it stay.
+    """
+    for width, resolution in sorted(sizes):
+        member = _resized(config, width, resolution)
+        result = export_network(
+            untrained_network(member),
+            folder / f"mobilenetv2_{width:g}-{resolution}.onnx",
+            _fitted(options, member),
+            describe_untrained(member),
+        )
+        yield _member(result, member)
+
+
+def published_family(sizes: Sequence[tuple[float, int]], folder: Path) -> Iterator[Member]:
+    """Exports the paper's untrained networks, each with the accuracy that is published for it.
+
+    They cost what trained ones do. Files are named as by `export_untrained_family`.
+
+    Raises:
+        ConfigError: Nothing is published for a pair of width and resolution.
+    """
+    config = Config()
+    for member in export_untrained_family(config, sizes, folder, GraphOptions()):
+        row = target(config.model.dialect, member.width_multiplier, member.resolution)
+        yield dataclasses.replace(member, top1_accuracy=row.top1)
+
+
+def train_family(config: Config, widths: Sequence[float], folder: Path) -> list[Path]:
+    """Trains the configured network once per width; gives the runs, `folder`/width-WIDTH.
+
+    A run that is there goes on from its newest checkpoint; one that is finished stays as it is.
+
+    Raises:
+        UserError, VerificationError, RunStopped: As for `mobilenet.training.training_run.train`.
+    """
+    runs = [folder / f"width-{width}" for width in widths]
+    for width, run in zip(widths, runs):
+        train(_with_width(config, width), run, resume=run.exists())
+    return runs
+
+
+def export_family(
+    models: Sequence[LoadedModel],
+    resolutions: Sequence[int],
+    folder: Path,
+    options: GraphOptions,
+    images: Optional[Path] = None,
+) -> Iterator[Member]:
+    """Exports each of the `models` at each of the `resolutions` into `folder`.
+
+    A file has the name of its model, with the resolution if there are several; without any, each
+    model keeps its own. `images` are those of each proof, by default each model's own.
+
+    Raises:
+        UserError: Two models have the same name, or one cannot be written with these options.
+        VerificationError: A proof failed; the files before it stay.
+    """
+    names = [_name(model.path.resolve()) for model in models]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two of the models would become {folder / name}.onnx; rename one")
+    for model, name in zip(models, names):
+        for resolution in resolutions or (model.config.data.resolution,):
+            output = folder / (f"{name}-{resolution}.onnx" if resolutions else f"{name}.onnx")
+            fitted = dataclasses.replace(_fitted(options, model.config), resolution=resolution)
+            config = _resized(model.config, model.config.model.width_multiplier, resolution)
+            yield _member(export(model, output, fitted, images), config)
+
+
+def _name(path: Path) -> str:
+    # In the name of a run, such as width-0.5, a point begins no suffix.
+    return path.name if path.is_dir() else path.stem
+
+
+def table(members: Sequence[Member]) -> str:
+    """The members as a Markdown table: file, its costs and its accuracy."""
+    rows = [_COLUMNS, tuple("---" for _ in _COLUMNS), *map(_row, members)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row(member: Member) -> tuple[str, ...]:
+    result = member.result
+    return (
+        result.path.name,
+        f"{result.num_bytes:,}",
+        f"{result.complexity.num_parameters:,}",
+        f"{result.complexity.multiply_adds:,}",
+        f"{1000 * member.latency_seconds:.1f}",
+        "" if member.top1_accuracy is None else f"{100 * member.top1_accuracy:.2f}",
+    )
+
+
+def _with_width(config: Config, width: float) -> Config:
+    model = dataclasses.replace(config.model, width_multiplier=width)
+    return dataclasses.replace(config, model=model)
+
+
+def _resized(config: Config, width: float, resolution: int) -> Config:
+    return dataclasses.replace(
+        _with_width(config, width),
+        data=dataclasses.replace(config.data, resolution=resolution),
+        # That of the configuration fits one resolution only.
+        validation=dataclasses.replace(config.validation, short_side=None),
+    )
+
+
+def _fitted(options: GraphOptions, config: Config) -> GraphOptions:
+    own = options_for(config)
+    return dataclasses.replace(options, resolution=own.resolution, normalization=own.normalization)
+
+
+def _member(result: ExportResult, config: Config) -> Member:
+    model, size = OnnxModel(result.path), config.data.resolution
+    width, accuracy = config.model.width_multiplier, model.metadata.top1_accuracy
+    return Member(result, width, size, _latency(model, size), accuracy)
+
+
+def _latency(model: OnnxModel, resolution: int) -> float:
+    data = np.zeros((model.batch_size or 1, 3, resolution, resolution), model.dtype)
+    seconds = []
+    for _ in range(_NUM_TIMED):
+        start = time.perf_counter()
+        model.predict(data)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds) / len(data)

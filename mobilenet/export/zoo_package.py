@@ -1,0 +1,153 @@
+"""Makes of an exported file what the ONNX model zoo publishes: archive, manifest and model card."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional, Sequence
+
+import numpy as np
+
+from mobilenet import files
+from mobilenet.data.eval_transforms import EvalTransform
+from mobilenet.data.record_folder import SYNSET
+from mobilenet.errors import DataError, WeightsError
+from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.onnx.example_images import example_images
+from mobilenet.onnx.metadata import Metadata
+from mobilenet.onnx.proof import network_input, random_images
+from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.onnx.zoo_archive import Tensor, manifest_entry, opset_of, write_archive
+
+_SEED = 0
+# Of the tables in the zoo's README files.
+_COLUMNS = (
+    "Model",
+    "Download",
+    "Download (with sample test data)",
+    "ONNX version",
+    "Opset version",
+    "Top-1 accuracy (%)",
+    "Top-5 accuracy (%)",
+)
+
+
+@dataclass(frozen=True)
+class Package:
+    """The files of a published model, all in one folder."""
+
+    model: Path
+    archive: Path
+    """`NAME.tar.gz`: the model with inputs and the outputs that belong to them."""
+    manifest: Path
+    """`NAME.json`: the model's entry of the zoo's ONNX_HUB_MANIFEST.json."""
+    card: Path
+    """`README.md`: the model's row of the zoo's table, and how to use it."""
+
+
+def package(
+    source: Path, folder: Path, images: Optional[Path] = None, num_examples: int = 3
+) -> Package:
+    """Packages the ONNX file `source` in `folder`; the same input gives the same bytes.
+
+    The name is the file's, ending in the opset as the zoo's do. The examples are of `images`, a
+    record file or folder, or else random.
+
+    Raises:
+        WeightsError: `source` is not an ONNX image classifier.
+        DataError: There are not enough images, or one cannot be decoded.
+    """
+    if source.suffix != ".onnx":
+        raise WeightsError(f"{source} is not an .onnx file; export the model first")
+    opened, model = open_model(source), OnnxModel(source)
+    ending = f"-{opset_of(source)}"
+    name = source.stem if source.stem.endswith(ending) else source.stem + ending
+    examples = _examples(opened, model, images, num_examples)
+    result = _files(folder, name)
+    with files.replaced(result.model) as temporary:
+        shutil.copyfile(source, temporary)
+    write_archive(result.archive, result.model, examples)
+    entry = manifest_entry(_title(model.metadata), result.model, result.archive)
+    files.write_json(result.manifest, entry)
+    of = "random images" if images is None else f"images of {images.name}"
+    card = _card(name, entry, model.metadata, f"{num_examples * (model.batch_size or 1)} {of}")
+    files.write_text(result.card, card)
+    if model.class_names:
+        files.write_text(folder / SYNSET, "".join(f"{n}\n" for n in model.class_names))
+    return result
+
+
+def _files(folder: Path, name: str) -> Package:
+    names = (f"{name}.onnx", f"{name}.tar.gz", f"{name}.json", "README.md")
+    return Package(*(folder / file_name for file_name in names))
+
+
+def _examples(
+    opened: LoadedModel, model: OnnxModel, images: Optional[Path], number: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Pairs of an input and its output; each input is a batch, of 1 unless the file's is fixed."""
+    size = model.batch_size or 1
+    transform = opened.transform
+    if images is None:
+        pixels = random_images(number * size, transform.resolution, _SEED)
+    else:
+        pixels = enough_images(images, transform, number * size)
+    data = pixels if model.dtype == np.uint8 else network_input(pixels, transform.normalization)
+    batches = np.split(data, number)
+    return [(batch, model.predict(batch)) for batch in batches]
+
+
+def enough_images(images: Path, transform: EvalTransform, count: int) -> Tensor:
+    """`count` images for examples, as `example_images` gives them.
+
+    Raises:
+        DataError: There are not as many, or one cannot be decoded.
+    """
+    pixels = example_images(images, transform, count)
+    if len(pixels) < count:
+        raise DataError(f"{images} has {len(pixels)} images; {count} are needed")
+    return pixels
+
+
+def _title(metadata: Metadata) -> str:
+    width = metadata.width_multiplier
+    return "MobileNet v2" if width is None else f"MobileNet v2 {width:g}"
+
+
+def _card(name: str, entry: dict[str, Any], metadata: Metadata, examples: str) -> str:
+    facts = entry["metadata"]
+    accuracies = [metadata.top1_accuracy, metadata.top5_accuracy]
+    row = (
+        entry["model"],
+        f"[{facts['model_bytes'] / 1e6:.1f} MB]({name}.onnx)",
+        f"[{facts['model_with_data_bytes'] / 1e6:.1f} MB]({name}.tar.gz)",
+        entry["onnx_version"],
+        str(entry["opset_version"]),
+        *("" if a is None else f"{100 * a:.2f}" for a in accuracies),
+    )
+    lines = [f"# {entry['model']}", "", *(_line(r) for r in (_COLUMNS, ["---"] * len(row), row))]
+    lines += ["", "## Input and output", "", *map(_port, ("Input", "Output"), _ports(facts))]
+    lines += [f"* Sample test data: {examples}"]
+    lines += ["", "## Facts", "", *_facts(metadata), ""]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _ports(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*facts["io_ports"]["inputs"], *facts["io_ports"]["outputs"]]
+
+
+def _port(kind: str, port: dict[str, Any]) -> str:
+    shape = ", ".join(str(size) for size in port["shape"])
+    return f"* {kind} `{port['name']}`: {port['type']} of ({shape})"
+
+
+def _facts(metadata: Metadata) -> list[str]:
+    """What the file says of itself, but for the class names, which are a file of their own."""
+    properties = dataclasses.replace(metadata, class_names=()).properties()
+    return [f"* {key.replace('_', ' ')}: {value}" for key, value in properties.items()]

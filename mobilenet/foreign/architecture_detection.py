@@ -1,0 +1,68 @@
+"""Which MobileNet v2 some weights are of, told by the shapes of their arrays."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Iterator, Mapping, NamedTuple, Optional
+
+from mobilenet.network.architecture import DIALECTS, STAGES, scaled_channels
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+# Those that are published, then ever finer steps up to the widest that a configuration admits.
+_COMMON = (1.0, 0.75, 0.5, 0.35, 0.25, 1.4, 1.3, 0.1, 1.5, 2.0)
+_STEPS_PER_UNIT = (20, 100, 1000)
+_WIDEST = 10
+
+
+class Detected(NamedTuple):
+    """A network, as the section `model` of a configuration names it."""
+
+    dialect: str
+    width_multiplier: float
+    classes: int
+
+
+def detect(shapes: Shapes, width: Optional[float] = None) -> Detected:
+    """The network whose channels are most nearly those of the arrays of the given `shapes`.
+
+    Exact if there is one of which all channels are; of several width multipliers with the same
+    channels it is `width`, or else the most common or roundest one. Names are the package's.
+    """
+    given = _channels(shapes)
+    candidates = _candidates(width)
+    networks = ((name, w) for w in candidates for name in _dialects(shapes))
+    best, most = ("", 0.0), -1
+    for name, candidate in networks:
+        channels = scaled_channels(candidate, DIALECTS[name])
+        hits = sum(a == b for a, b in zip(channels, given))
+        if hits > most:
+            best, most = (name, candidate), hits
+        if hits == len(given):
+            break
+    return Detected(*best, _length(shapes, "classifier_weight"))
+
+
+def _channels(shapes: Shapes) -> list[int]:
+    projections = [f"stage{row}_block0_project" for row, _ in enumerate(STAGES, 1)]
+    return [_length(shapes, f"{layer}_conv_weight") for layer in ("stem", *projections, "head")]
+
+
+def _length(shapes: Shapes, name: str) -> int:
+    # What is missing is for whoever fits the arrays into the network to say.
+    return (*shapes.get(name, ()), 1)[0]
+
+
+def _dialects(shapes: Shapes) -> list[str]:
+    """Those that the layers admit, the one that the classifier speaks for first."""
+    expands_first = "stage1_block0_expand_conv_weight" in shapes
+    has_bias = "classifier_bias" in shapes
+    names = [n for n, d in DIALECTS.items() if d.expands_first_block == expands_first]
+    return sorted(names, key=lambda name: DIALECTS[name].classifier_bias != has_bias)
+
+
+def _candidates(width: Optional[float]) -> Iterator[float]:
+    # What a file says of itself may be anything.
+    own = (width,) if isinstance(width, (int, float)) and 0 < width <= _WIDEST else ()
+    steps = (k / per_unit for per_unit in _STEPS_PER_UNIT for k in range(1, _WIDEST * per_unit + 1))
+    return itertools.chain(own, _COMMON, steps)

@@ -1,0 +1,154 @@
+"""Arrays in files of other programs: their shapes at once, their values when they are wanted.
+
+Nothing is unpickled, and nothing is read into memory before its shape is known to be right.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from mobilenet.errors import WeightsError, one_line, shortened
+
+Array = npt.NDArray[Any]
+_NPY: Any = np.lib.format  # it has no types
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An array that may still lie in its file."""
+
+    shape: tuple[int, ...]
+    read: Callable[[], Array]
+
+    def changed(self, shape: tuple[int, ...], change: Callable[[Array], Array]) -> Stored:
+        """What `change` makes of it, of the given shape."""
+        return Stored(shape, lambda: change(self.read()))
+
+    def transposed(self, axes: tuple[int, ...]) -> Stored:
+        """The array with its axes in the order `axes`."""
+        return self.changed(tuple(self.shape[i] for i in axes), lambda a: a.transpose(axes))
+
+    def reshaped(self, shape: tuple[int, ...]) -> Stored:
+        """The same values in another shape."""
+        return self.changed(shape, lambda a: a.reshape(shape))
+
+
+# https://github.com/huggingface/safetensors, format: 8 bytes of length, JSON, values. NumPy has no
+# bfloat16, which is the upper half of a float32.
+_DTYPES = {
+    **{f"F{8 * size}": f"<f{size}" for size in (2, 4, 8)},
+    **{f"I{8 * size}": f"<i{size}" for size in (1, 2, 4, 8)},
+    **{f"U{8 * size}": f"<u{size}" for size in (1, 2, 4, 8)},
+    "BF16": "<u2",
+    "BOOL": "|b1",
+}
+_LENGTH_BYTES = 8
+_MAX_HEADER_BYTES = 1 << 24
+
+
+def read_safetensors(path: Path) -> dict[str, Stored]:
+    """The named arrays of a safetensors file.
+
+    Raises:
+        WeightsError: The file cannot be read, is damaged or cut short.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        start = _LENGTH_BYTES + length
+        if not length or length > _MAX_HEADER_BYTES or start > size:
+            raise WeightsError(f"{path}: not a safetensors file, or cut short")
+        text = file.read(length)
+    try:
+        header = json.loads(text)
+        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        return {name: _located(path, start, size, entry) for name, entry in entries.items()}
+    except (
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise WeightsError(
+            f"{path}: the header of the safetensors file is damaged, or of a kind not known here"
+        ) from error
+    except EOFError as error:
+        raise WeightsError(f"{path}: the safetensors file is cut short") from error
+
+
+def _located(path: Path, start: int, size: int, entry: dict[str, Any]) -> Stored:
+    """The array that `entry` describes.
+
+    Raises:
+        ValueError: The entry contradicts itself.
+        EOFError: It lies beyond the end of the file.
+    """
+    shape, (begin, end) = tuple(map(int, entry["shape"])), map(int, entry["data_offsets"])
+    dtype = np.dtype(_DTYPES[entry["dtype"]])
+    if min(begin, *shape, 0) < 0 or end - begin != math.prod(shape) * dtype.itemsize:
+        raise ValueError("the shape and the place differ")
+    if start + end > size:
+        raise EOFError
+
+    def read() -> Array:
+        values = np.fromfile(path, dtype, math.prod(shape), offset=start + begin).reshape(shape)
+        is_bfloat = entry["dtype"] == "BF16"
+        return (values.astype("<u4") << 16).view("<f4") if is_bfloat else values
+
+    return Stored(shape, read)
+
+
+def read_npz(path: Path) -> dict[str, Stored]:
+    """The named arrays of a NumPy archive.
+
+    Raises:
+        WeightsError: The file is no such archive, is damaged, or holds more than plain arrays.
+    """
+    try:
+        archive = zipfile.ZipFile(path)  # stays open for as long as an array of it is left
+        names = archive.namelist()
+        return {name.removesuffix(".npy"): _member(path, archive, name) for name in names}
+    except WeightsError:
+        raise
+    except Exception as error:  # of zip, its compressions, and what NumPy parses headers with
+        if isinstance(error, OSError) and error.errno is not None:  # bzip2's has none
+            raise
+        raise WeightsError(f"{path}: not a NumPy archive (.npz), or damaged") from error
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Stored:
+    with archive.open(name) as file:
+        shape, _, dtype = _header(file)
+    if dtype.hasobject:
+        raise WeightsError(
+            f"{path}: '{shortened(one_line(name))}' holds Python objects, which are never"
+            " unpickled; arrays of numbers would be right"
+        )
+
+    def read() -> Array:
+        with archive.open(name) as file:
+            return np.asarray(_NPY.read_array(file, allow_pickle=False))
+
+    return Stored(shape, read)
+
+
+def _header(file: IO[bytes]) -> Any:
+    """Shape, order and type of a `.npy` file; raises ValueError if it is none."""
+    version = _NPY.read_magic(file)
+    readers = {
+        (1, 0): _NPY.read_array_header_1_0,
+        (2, 0): _NPY.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"version {version}")
+    return readers[version](file)

@@ -1,0 +1,167 @@
+"""Opens a model, whatever form it has: a run, a checkpoint, a file of parameters, or ONNX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Sequence
+
+import mxnet as mx
+
+from mobilenet import build, settings
+from mobilenet.data.eval_transforms import EvalTransform
+from mobilenet.data.record_folder import SYNSET
+from mobilenet.data.synset import nearest_synset, read_lines
+from mobilenet.errors import ConfigError, DataError, WeightsError
+from mobilenet.metrics import Predict
+from mobilenet.network import weights
+from mobilenet.network.architecture import MobileNetV2
+from mobilenet.onnx.mxnet_importer import ImportedModel
+from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.runs.checkpoint import best_weights, weights_file
+from mobilenet.runs.run_folder import CONFIG
+from mobilenet.settings.schema import Config
+
+Engine = Literal["onnxruntime", "mxnet"]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to predict, with the preprocessing that it expects."""
+
+    path: Path
+    config: Config
+    """Where the model is an ONNX file: the defaults with what the file itself says."""
+    class_names: tuple[str, ...]
+    """One line per class of the synset, in label order; empty if unknown."""
+    predict: Predict
+    """From normalised images `(N, 3, H, W)` to logits."""
+    network: MobileNetV2 | None
+    """The Gluon network; None for an ONNX file."""
+    calibrated_on: str | None = None
+    """The images that the ranges of its 8-bit integers are from; None in floating point."""
+    is_described: bool = True
+    """Whether anybody has said its dialect and width; else they are the defaults."""
+    engine: Engine | None = None
+    """What computes an ONNX file; None for other models."""
+
+    @property
+    def title(self) -> str:
+        """What to call the model where there are several."""
+        int8 = "" if self.calibrated_on is None else " (int8)"
+        return f"{self.path}{int8}{' (by MXNet)' if self.engine == 'mxnet' else ''}"
+
+    @property
+    def transform(self) -> EvalTransform:
+        """The validation preprocessing."""
+        return build.eval_transform(self.config)
+
+
+def open_model(
+    path: Path,
+    config_path: Path | None = None,
+    overrides: Sequence[str] = (),
+    engine: Engine | None = None,
+) -> LoadedModel:
+    """Opens the model at `path`: a run folder, a checkpoint, a `.params` or an `.onnx` file.
+
+    `engine` is for ONNX files, by default ONNX Runtime.
+
+    Raises:
+        WeightsError: There is no model at `path`, or it is damaged, or does not fit its network.
+        ConfigError: A `.params` file without a configuration, a configuration for a model that has
+            its own, or a wrong setting.
+        DataError: There are names of more or fewer classes than the model has.
+    """
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file or folder")
+    if path.suffix == ".onnx" and not path.is_dir():
+        return _open_onnx(path, config_path, overrides, engine or "onnxruntime")
+    if engine is not None:
+        raise ConfigError(f"{path}: is no .onnx file, so --engine would have no effect")
+    if path.is_dir():
+        return _open_run(path, config_path, overrides)
+    if config_path is None:
+        raise ConfigError(f"{path}: a file of parameters needs its configuration: --config YAML")
+    config = settings.load(Config, config_path, overrides)
+    synset = nearest_synset(path, Path(config.data.directory))
+    return _with_network(path, path, config, synset)
+
+
+def takes_config(path: Path) -> bool:
+    """Whether the model at `path` needs a configuration that does not come with it.
+
+    Raises:
+        WeightsError: It is an ONNX file that cannot be read.
+    """
+    if path.suffix == ".onnx":
+        return not OnnxModel(path).metadata.knows_preprocessing
+    return not path.is_dir()
+
+
+def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) -> LoadedModel:
+    """Opens a run folder by its best checkpoint, or one of its checkpoints."""
+    if config_path is not None:
+        raise ConfigError(f"{path}: a run has its own configuration; --config would be ignored")
+    folders = (path, *path.absolute().parents)[:3]
+    run = next((folder for folder in folders if (folder / CONFIG).is_file()), None)
+    if run is None:
+        raise WeightsError(f"{path}: neither a run folder nor a checkpoint: no {CONFIG}")
+    parameters = best_weights(run) if run == path else weights_file(path)
+    config = settings.load(Config, run / CONFIG, overrides)
+    return _with_network(path, parameters, config, run / SYNSET)
+
+
+def _with_network(path: Path, parameters: Path, config: Config, synset: Path) -> LoadedModel:
+    network = build.network(config)
+    network.initialize(ctx=mx.cpu())
+    weights.fit(network, weights.read_parameters(parameters), parameters)
+    class_names = _fitting(read_lines(synset) if synset.is_file() else (), config, synset)
+    predict = build.predictor(network, build.contexts(config))
+    return LoadedModel(path, config, class_names, predict, network)
+
+
+def _fitting(class_names: tuple[str, ...], config: Config, where: Path) -> tuple[str, ...]:
+    """The names that `where` has, which are of no class or of all."""
+    if class_names and len(class_names) != config.model.classes:
+        raise DataError(
+            f"{where}: has names of {len(class_names)} classes, but the model has"
+            f" {config.model.classes} classes; a name for each would be right"
+        )
+    return class_names
+
+
+def _open_onnx(
+    path: Path, config_path: Path | None, overrides: Sequence[str], engine: Engine
+) -> LoadedModel:
+    """Opens an ONNX file; what it says of its preprocessing comes before the defaults."""
+    model = ImportedModel(path) if engine == "mxnet" else OnnxModel(path)
+    if config_path is not None:
+        if model.metadata.knows_preprocessing:
+            raise ConfigError(
+                f"{path}: says its own preprocessing, which --config would replace; leave it out,"
+                " or replace single settings by key.sub=value"
+            )
+        config = settings.load(Config, config_path, overrides)
+    else:
+        config = settings.loads(Config, model.settings(), str(path), overrides)
+    if config.model.classes != model.num_classes:
+        raise WeightsError(
+            f"{path}: has {model.num_classes} classes, but model.classes is {config.model.classes}"
+        )
+    facts = model.metadata
+    said = {text.partition("=")[0] for text in overrides}
+    is_described = config_path is not None or all(
+        getattr(facts, name) is not None or f"model.{name}" in said
+        for name in ("dialect", "width_multiplier")
+    )
+    return LoadedModel(
+        path=path,
+        config=config,
+        class_names=_fitting(model.class_names, config, path),
+        predict=model.logits,
+        network=None,
+        calibrated_on=facts.calibrated_on,
+        is_described=is_described,
+        engine=engine,
+    )

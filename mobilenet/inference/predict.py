@@ -1,0 +1,135 @@
+"""Names what images show: the five most probable classes of each."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import json
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterable, Iterator, Sequence, TextIO
+
+import numpy as np
+
+from mobilenet.data.eval_transforms import (
+    EvalTransform,
+    Floats,
+)
+from mobilenet.data.synset import names_of_classes, spoken_names
+from mobilenet.errors import DataError, reason
+from mobilenet.inference.open_model import LoadedModel
+from mobilenet.metrics import Guess, guesses, score
+from mobilenet.packing.dataset_layouts import is_image
+from mobilenet.packing.folder_trees import DiskFolder, walk
+
+_STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of an image: up to five guesses, the most probable first."""
+
+    image: str
+    guesses: tuple[Guess, ...]
+
+
+def predict(model: LoadedModel, images: Iterable[str]) -> Iterator[Answer]:
+    """The answer of `model` to each image, in order; `images` are paths.
+
+    Raises:
+        DataError: A file cannot be read or is no image.
+    """
+    names = spoken_names(names_of_classes(model.class_names, model.config.model.classes))
+    size = model.config.validation.batch_size
+    for paths, batch in _batches(list(images), model.transform, size):
+        predictions = score(model.predict(batch), np.zeros(len(batch), np.int32))
+        yield from (Answer(path, guesses(predictions, i, names)) for i, path in enumerate(paths))
+
+
+def _batches(
+    paths: Sequence[str], transform: EvalTransform, size: int
+) -> Iterator[tuple[Sequence[str], Floats]]:
+    """The inputs of the network; threads prepare the next batch while one is computed."""
+    pending: deque[tuple[Sequence[str], list[Future[Floats]]]] = deque()
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(paths), size):
+            group = paths[start : start + size]
+            pending.append((group, [pool.submit(_input, path, transform) for path in group]))
+            if len(pending) > 1:
+                yield _finished(*pending.popleft())
+        while pending:
+            yield _finished(*pending.popleft())
+
+
+def _finished(
+    paths: Sequence[str], inputs: Sequence[Future[Floats]]
+) -> tuple[Sequence[str], Floats]:
+    return paths, np.stack([one.result() for one in inputs])
+
+
+def _input(path: str, transform: EvalTransform) -> Floats:
+    try:
+        return transform(Path(path).read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {reason(error)}") from None
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def find_images(sources: Iterable[str], standard_input: TextIO) -> list[str]:
+    """The paths of the images that `sources` name, in their order.
+
+    A source is a file, a folder (all images below it, sorted), a pattern such as `*.jpg`, or `-`
+    for a list of files on the standard input, one per line.
+
+    Raises:
+        DataError: A source names no image.
+    """
+    return [path for source in sources for path in _expanded(source, standard_input)]
+
+
+def _expanded(source: str, standard_input: TextIO) -> list[str]:
+    if source == _STANDARD_INPUT:
+        found = [line.strip() for line in standard_input if line.strip()]
+    elif Path(source).is_dir():
+        below = sorted(item for item in walk(DiskFolder(source)) if is_image(item[0]))
+        found = [str(Path(file.path)) for _, file in below if file is not None]
+    elif Path(source).exists():
+        found = [source]
+    else:
+        # Path.glob takes no absolute patterns.
+        found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
+    if not found:
+        raise DataError(f"{source}: no image has this name, and none is in a folder of this name")
+    return found
+
+
+def as_table(answers: Iterable[Answer]) -> Iterator[str]:
+    """A block of lines per image, as they come."""
+    for answer in answers:
+        yield answer.image
+        yield from (f"  {100 * guess.probability:6.2f} %  {guess.name}" for guess in answer.guesses)
+
+
+def as_json(answers: Iterable[Answer]) -> Iterator[str]:
+    """A line of JSON per image, as they come."""
+    for answer in answers:
+        guesses = [guess._asdict() for guess in answer.guesses]
+        yield json.dumps({"image": answer.image, "guesses": guesses}, ensure_ascii=False)
+
+
+def as_csv(answers: Iterable[Answer]) -> Iterator[str]:
+    """A row per guess, as they come, after a row of titles."""
+    yield "image,place,label,name,probability"
+    for answer in answers:
+        for place, guess in enumerate(answer.guesses, start=1):
+            row = io.StringIO()
+            cells = (answer.image, place, guess.label, guess.name, f"{guess.probability:.6g}")
+            csv.writer(row, lineterminator="").writerow(cells)
+            yield row.getvalue()
+
+
+FORMATS = {"table": as_table, "json": as_json, "csv": as_csv}

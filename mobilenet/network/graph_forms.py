@@ -1,0 +1,90 @@
+"""Three forms of one network's graph that share its parameters.
+
+`symbol_of` is the plain form, which is exported: Convolution, BatchNorm, clip. `training_block` is
+the form that trains fast on CPUs, `inference_block` the one that infers fast.
+"""
+
+from __future__ import annotations
+
+from typing import Mapping, NamedTuple, Sequence
+
+import mxnet as mx
+from mxnet import gluon
+
+from mobilenet.network.batchnorm_relu6_fusion import fused_block, sound_block_size
+
+
+def symbol_of(network: gluon.HybridBlock) -> mx.sym.Symbol:
+    """The plain graph of `network`: input `data`, variables named like its parameters."""
+    return network(_input())
+
+
+def _input() -> mx.sym.Symbol:
+    return mx.sym.var("data", dtype="float32")
+
+
+class TrainingForm(NamedTuple):
+    """The form of the graph that trains, and why."""
+
+    name: str
+    """`fused` or `plain`."""
+    reason: str
+    block_size: int = 0
+    """The blocks that channels are padded to in the fused form, else 0."""
+
+
+def training_form(contexts: Sequence[mx.Context]) -> TrainingForm:
+    """The fastest form for training on `contexts` that computes what it should there."""
+    if any(context.device_type != "cpu" for context in contexts):
+        return TrainingForm("plain", "GPUs need no other")
+    size = sound_block_size()
+    if size is None:
+        return TrainingForm(
+            "plain", "oneDNN refuses the fused operators here, or computes wrong gradients by them"
+        )
+    reason = f"BatchNorm and activation as oneDNN's fused operators, channels in blocks of {size}"
+    return TrainingForm("fused", reason, size)
+
+
+def training_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -> gluon.HybridBlock:
+    """A block that trains the parameters of `network` in the form that `training_form` gives.
+
+    The fused one is made by `fuse_activations`; the plain one is the network itself.
+    """
+    block_size = training_form(contexts).block_size
+    block = fused_block(network, contexts, block_size) if block_size else network
+    block.hybridize(static_alloc=True, static_shape=True)
+    return block
+
+
+def inference_block(network: gluon.HybridBlock, context: mx.Context) -> gluon.HybridBlock:
+    """A frozen copy of `network` for inference: `(N, 3, H, W)` on `context` to logits.
+
+    On CPUs oneDNN folds BatchNorm and the activation into the convolutions, so that later changes
+    of the network's parameters have no effect on the block.
+    """
+    arrays = {name: p.list_data()[0] for name, p in network.collect_params().items()}
+    return inference_block_of(symbol_of(network), arrays, context)
+
+
+def inference_block_of(
+    symbol: mx.sym.Symbol, arrays: Mapping[str, mx.nd.NDArray], context: mx.Context
+) -> gluon.HybridBlock:
+    """Like `inference_block`, from a plain graph and its parameters by name."""
+    block = frozen_block(symbol, arrays, context)
+    backend = {"backend": "MKLDNN"} if context.device_type == "cpu" else {}
+    # Another shape, like that of a last batch, costs one new plan of the memory.
+    block.hybridize(static_alloc=True, static_shape=True, **backend)
+    return block
+
+
+def frozen_block(
+    symbol: mx.sym.Symbol, arrays: Mapping[str, mx.nd.NDArray], context: mx.Context
+) -> gluon.HybridBlock:
+    """A plain graph with copies of its parameters, by name, on `context`; not hybridized."""
+    block = gluon.SymbolBlock(symbol, [_input()])
+    for name, parameter in block.collect_params().items():
+        parameter.shape, parameter.grad_req = arrays[name].shape, "null"
+        parameter.initialize(ctx=context)
+        parameter.set_data(arrays[name])
+    return block

@@ -1,0 +1,59 @@
+"""Real images as a network is given them, for proofs and test data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from mobilenet.data.eval_transforms import Encoded, EvalTransform
+from mobilenet.data.record_file import RecordFile
+from mobilenet.errors import DataError
+from mobilenet.packing.dataset_layouts import is_image
+
+# Those that a model is judged by come first.
+_RECORD_FILES = ("val.rec", "minival.rec", "train.rec")
+
+
+def example_images(path: Path, transform: EvalTransform, count: int) -> npt.NDArray[np.uint8]:
+    """Up to `count` images `(N, 3, H, W)`, 0 to 255, spread evenly over those at `path`.
+
+    `path` is a record file, a folder of records, an image, or a folder that has images in whatever
+    folders; the same path always gives the same images.
+
+    Raises:
+        DataError: There is no image at `path`, or one cannot be decoded.
+    """
+    files = [path / name for name in _RECORD_FILES if (path / name).is_file()]
+    path = files[0] if files else path
+    found = _records(path, count) if path.suffix == ".rec" else _files(path, count)
+    images = [_planes(where, encoded, transform) for where, encoded in found]
+    if not images:
+        raise DataError(f"{path}: there are no images")
+    return np.stack(images)
+
+
+def _planes(where: str, encoded: Encoded, transform: EvalTransform) -> npt.NDArray[np.uint8]:
+    try:
+        return transform.planes(encoded)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def _records(path: Path, count: int) -> Iterator[tuple[str, Encoded]]:
+    records = RecordFile(path)
+    for position in _spread(len(records), count):
+        yield f"{path}, record {position}", records.image(position)
+
+
+def _files(path: Path, count: int) -> Iterator[tuple[str, Encoded]]:
+    files = sorted(p for p in path.rglob("*") if is_image(p.name)) if path.is_dir() else [path]
+    for position in _spread(len(files), count):
+        yield str(files[position]), files[position].read_bytes()
+
+
+def _spread(number: int, count: int) -> list[int]:
+    count = min(number, count)
+    return [index * number // count for index in range(count)]

@@ -1,0 +1,48 @@
+"""What may be put before the first and after the last layer of an exported network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import TensorProto
+from onnx.helper import make_node
+
+from mobilenet.data.eval_transforms import Normalization
+from mobilenet.onnx.graph import Graph, rewired
+
+
+def with_normalization(graph: Graph, normalization: Normalization, *, is_integer: bool) -> Graph:
+    """The graph for pixels of 0 to 255, which it normalises; `is_integer` is for uint8 ones.
+
+    These are nodes of their own because folding the mean into the first convolution
+    would be wrong at the borders, which are padded with zeros after the normalisation.
+    """
+    constants = {
+        "pixel_mean": _per_channel(255 * np.array(normalization.mean)),
+        "pixel_scale": _per_channel(1 / (255 * np.array(normalization.std))),
+    }
+    pixels = graph.input
+    nodes = []
+    if is_integer:
+        nodes.append(make_node("Cast", [pixels], ["pixels"], name="pixels", to=TensorProto.FLOAT))
+        pixels = "pixels"
+    nodes += [
+        make_node("Sub", [pixels, "pixel_mean"], ["centred"], name="centred"),
+        make_node("Mul", ["centred", "pixel_scale"], ["normalised"], name="normalised"),
+    ]
+    for node in graph.nodes:
+        inputs = ["normalised" if name == graph.input else name for name in node.input]
+        nodes.append(rewired(node, inputs, node.output[0]))
+    return Graph(tuple(nodes), {**constants, **graph.constants}, graph.input, graph.output)
+
+
+def _per_channel(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    return values.astype(np.float32).reshape(1, -1, 1, 1)
+
+
+def with_softmax(graph: Graph) -> Graph:
+    """The graph with probabilities, which sum to 1 for each image, instead of logits."""
+    softmax = make_node("Softmax", [graph.output], ["softmax"], name="softmax", axis=1)
+    return Graph((*graph.nodes, softmax), graph.constants, graph.input, "softmax")

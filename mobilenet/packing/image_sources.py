@@ -1,0 +1,247 @@
+"""What there is to pack: lists the images of a data set and labels them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Callable, Collection, Iterable, Optional
+
+from mobilenet.data import class_labels as class_orders
+from mobilenet.data.class_labels import Classes
+from mobilenet.data.record_folder import SYNSET
+from mobilenet.errors import DataError
+from mobilenet.packing import dataset_layouts, ilsvrc2012
+from mobilenet.packing.dataset_layouts import Layout
+from mobilenet.packing.folder_trees import DiskFolder, File, Folder, file_at, walk
+from mobilenet.packing.im2rec_lists import folder_names, read_list
+from mobilenet.packing.image_order import Image
+
+_LIST_SUFFIX = ".lst"
+
+_Files = dict[str, list[tuple[str, File]]]  # of each class, with their paths in its folder
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to look for.
+
+    Attributes:
+        paths: A folder, a tar, the tars of ILSVRC2012, or lists of im2rec.
+        synset: File with one class per line in label order.
+        split: The one split to take; also what a source without splits is called.
+        root: What paths in a list are relative to, if not to its folder.
+        spool: File to unpack a tar.gz to.
+        say: Shows a line to the user.
+    """
+
+    paths: tuple[Path, ...]
+    synset: Optional[Path]
+    split: Optional[str]
+    root: Optional[Path]
+    spool: Path
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The labelled images of each split, in no order.
+
+    Attributes:
+        layout: One of `layouts.Layout`, or `im2rec-list`.
+        ignored: What is in the source but is no image, or not in a split.
+    """
+
+    layout: str
+    splits: dict[str, list[Image]]
+    classes: Classes
+    ignored: list[str]
+
+    @cached_property
+    def odd_counts(self) -> list[str]:
+        """How a source that is meant to be all of ILSVRC2012 differs from it.
+
+        One with some of its classes is meant to be a part, up to half of them.
+        """
+        has_its_classes = self.classes.labels.keys() == class_orders.imagenet_words().keys()
+        warnings = []
+        for split, images in self.splits.items():
+            num_classes = len({image.label for image in images})
+            has_most = has_its_classes and num_classes > ilsvrc2012.NUM_CLASSES // 2
+            found = (len(images), num_classes)
+            expected = (ilsvrc2012.NUM_IMAGES[split], ilsvrc2012.NUM_CLASSES)
+            if (has_most or self.layout in ("ilsvrc-tars", "kaggle")) and found != expected:
+                warnings.append(
+                    f"{split} has {found[0]:,} images of {found[1]:,} classes, "
+                    f"but ILSVRC2012 has {expected[0]:,} of {expected[1]:,}"
+                )
+        return warnings
+
+
+def find(request: Request) -> Source:
+    """Lists and labels every image of a source.
+
+    Raises:
+        DataError: There is nothing to pack, or it is not what its layout says it must be.
+    """
+    if all(path.suffix == _LIST_SUFFIX for path in request.paths):
+        source = _from_lists(request)
+    elif request.root is not None:
+        raise DataError(f"a root ({request.root}) goes with .lst files, and the source is none")
+    else:
+        source = _from_folders(request)
+    _check_labels(source)
+    return source
+
+
+def fingerprint(paths: Iterable[Path], synset: Optional[Path], output: Path) -> str:
+    """A hash of all names and sizes in the paths, and of the content of lists and synset.
+
+    What is in `output` does not count, for this folder may lie within the source.
+
+    Raises:
+        DataError: A path is missing or unreadable, or is the output itself.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        own = os.path.relpath(output.resolve(), path.resolve())
+        if own == ".":
+            raise DataError(f"{output}: is the source itself; name another folder for the records")
+        if path.is_dir():
+            for name, file in walk(DiskFolder(str(path))):
+                if not name.startswith(f"{own}/"):
+                    digest.update(f"{name}\t{file.size if file else None}\n".encode())
+        else:
+            digest.update(f"{file_at(path).size}\n".encode())
+    texts = [path for path in paths if path.suffix == _LIST_SUFFIX]
+    for path in [*texts, synset] if synset else texts:
+        digest.update(file_at(path).read())
+    return digest.hexdigest()
+
+
+def _check_labels(source: Source) -> None:
+    labels = {split: {image.label for image in images} for split, images in source.splits.items()}
+    for split in (split for split, found in labels.items() if not found):
+        raise DataError(f"there are no images for the split {split!r}")
+    if labels.keys() == {"train", "val"}:
+        for label in sorted(labels["val"] - labels["train"]):
+            raise DataError(
+                f"the class {source.classes.lines[label]!r} (label {label}) has validation images "
+                "but no training images"
+            )
+
+
+def _from_folders(request: Request) -> Source:
+    layout = dataset_layouts.find(request.paths, request.split, request.spool, request.say)
+    ignored = list(layout.unused)
+    files = {
+        split: _by_class(split, folder, layout, ignored) for split, folder in layout.splits.items()
+    }
+    names = {name for by_class in files.values() for name in by_class}
+    classes = _from_synset(request, layout.around, names) or class_orders.from_folders(names)
+    splits = {
+        split: [
+            Image(f"{name}/{path}", classes.labels[name], file)
+            for name, members in by_class.items()
+            for path, file in members
+        ]
+        for split, by_class in files.items()
+    }
+    return Source(layout.name, splits, classes, ignored)
+
+
+def _by_class(split: str, folder: Folder, layout: Layout, ignored: list[str]) -> _Files:
+    """The images of each class; adds what is no image to `ignored`."""
+    others: list[tuple[str, Optional[File]]] = [(name, None) for name in folder.others]
+    flat = _images(split, [*folder.files.items(), *others], ignored)
+    if flat and folder.folders:
+        raise DataError(f"{folder.path}: the image {flat[0][0]!r} is outside of the class folders")
+    if flat and split == "val":
+        return _by_solution(folder.path, flat, ilsvrc2012.validation_classes(layout.around))
+    if not folder.folders:
+        raise DataError(f"{folder.path}: has no class folders")
+    by_class = {
+        name: _images(f"{split}/{name}", walk(inner), ignored)
+        for name, inner in folder.folders.items()
+    }
+    for name in (name for name, images in by_class.items() if not images):
+        raise DataError(f"{folder.folders[name].path}: the class folder holds no images")
+    return by_class
+
+
+def _images(
+    where: str, entries: Iterable[tuple[str, Optional[File]]], ignored: list[str]
+) -> list[tuple[str, File]]:
+    images = []
+    for path, file in entries:
+        if file is not None and dataset_layouts.is_image(path):
+            images.append((path, file))
+        else:
+            ignored.append(f"{where}/{path}")
+    return images
+
+
+def _by_solution(where: str, flat: list[tuple[str, File]], solution: dict[str, str]) -> _Files:
+    """Images that lie side by side, by the classes that the organisers' solution gives them."""
+    by_class: _Files = defaultdict(list)
+    for name, file in flat:
+        stem = PurePosixPath(name).stem
+        if stem not in solution:
+            raise DataError(f"{where}/{name}: the labels of the validation images do not have it")
+        by_class[solution[stem]].append((name, file))
+    return by_class
+
+
+def _from_synset(
+    request: Request, around: Iterable[Folder], names: Collection[str]
+) -> Optional[Classes]:
+    """The classes as the given synset file orders them, or as one in the source does."""
+    if request.synset is not None:
+        content = file_at(request.synset).read()
+        return class_orders.from_synset(content, str(request.synset), names)
+    for folder in around:
+        if SYNSET in folder.files:
+            where = f"{folder.path}/{SYNSET}"
+            return class_orders.from_synset(folder.files[SYNSET].read(), where, names)
+    return None
+
+
+def _from_lists(request: Request) -> Source:
+    splits: dict[str, list[Image]] = {}
+    for path in request.paths:
+        split = "val" if "val" in path.stem.lower() else "train"
+        if len(request.paths) == 1 and request.split:
+            split = request.split
+        if split in splits:
+            raise DataError(f"{path}: is a second list for the split {split!r}")
+        request.say(f"{path}: taken for the split {split!r}")
+        splits[split] = list(read_list(path, request.root or path.parent))
+    images = [image for images in splits.values() for image in images]
+    around = [DiskFolder(str(path.parent)) for path in request.paths]
+    return Source("im2rec-list", splits, _classes_of_lists(request, around, images), [])
+
+
+def _classes_of_lists(
+    request: Request, around: Iterable[Folder], images: Iterable[Image]
+) -> Classes:
+    """The classes of images that have their labels already."""
+    num_labels = max((image.label + 1 for image in images), default=0)
+    names = folder_names(images)
+    given = _from_synset(request, around, names.values())
+    if given is None:
+        return class_orders.from_labels(names, num_labels)
+    for label, name in names.items():
+        if given.labels[name] != label:
+            raise DataError(
+                f"the list labels the folder {name!r} {label}, but in {given.origin} its label is "
+                f"{given.labels[name]}"
+            )
+    if num_labels > len(given.lines):
+        raise DataError(
+            f"the list has the label {num_labels - 1}, but {given.origin} only {len(given.lines)} "
+            "lines"
+        )
+    return given

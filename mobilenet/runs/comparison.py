@@ -1,0 +1,84 @@
+"""Compares runs: what they have reached, and in which settings they differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterable, Sequence
+
+from mobilenet import settings
+from mobilenet.errors import UserError
+from mobilenet.runs import run_folder
+from mobilenet.runs.checkpoint import newest_checkpoint
+from mobilenet.runs.curves import draw_curves
+from mobilenet.runs.run_state import EpochRecord
+from mobilenet.settings.schema import Config
+
+_RESULTS = ("epoch", "best epoch", "top-1", "top-5", "images", "training top-1")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its newest checkpoint tells of it; it may still be under way.
+
+    Attributes:
+        name: Of its folder, or the path to it where another one has the same name.
+        history: The epochs so far, at least one.
+        settings: Every setting by its dotted name.
+    """
+
+    name: str
+    history: tuple[EpochRecord, ...]
+    settings: dict[str, Any]
+
+    def results(self) -> list[str]:
+        """The values of `_RESULTS`."""
+        best = max(self.history, key=lambda record: record.top1)
+        return [
+            str(self.history[-1].epoch),
+            str(best.epoch),
+            f"{100 * best.top1:.2f} %",
+            f"{100 * best.top5:.2f} %",
+            f"{best.num_images} of {best.split}",
+            f"{100 * best.train_top1:.2f} %",
+        ]
+
+
+def compare_runs(folders: Sequence[Path], curves: Path) -> str:
+    """Tables of several runs as Markdown; their curves go into the PNG file `curves`.
+
+    The first table holds what they have reached, the second the settings in which they differ.
+
+    Raises:
+        UserError: A folder holds no run that has finished an epoch.
+        WeightsError: All checkpoints of a run are damaged.
+    """
+    names = _names(folders)
+    runs = [_read(folder, name) for folder, name in zip(folders, names)]
+    draw_curves({run.name: run.history for run in runs}, curves)
+    results = zip(_RESULTS, *(run.results() for run in runs))
+    differing = (
+        [name, *(str(run.settings[name]) for run in runs)]
+        for name in runs[0].settings
+        if len({str(run.settings[name]) for run in runs}) > 1
+    )
+    return "\n".join([*_table("result", names, results), "", *_table("setting", names, differing)])
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else list(map(str, folders))
+
+
+def _read(folder: Path, name: str) -> Run:
+    newest = newest_checkpoint(folder, warn=lambda _: None)
+    if newest is None or not newest.state.progress.history:
+        raise UserError(f"{folder}: no run that has finished an epoch")
+    config = settings.loads(Config, newest.state.config, str(newest.path))
+    history = tuple(newest.state.progress.history)
+    return Run(name, history, run_folder.flat(config))
+
+
+def _table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = ([title, *names], ["---"] * (len(names) + 1), *rows)
+    return [f"| {' | '.join(line)} |" for line in lines]

@@ -1,0 +1,137 @@
+"""What a run says while it trains: a moving bar or a line every so many steps, and every epoch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Generator, Iterator, Mapping, NamedTuple, TypeVar
+
+from tqdm import tqdm
+
+from mobilenet.runs.log import RunLog
+from mobilenet.runs.run_state import EpochRecord, Metrics
+from mobilenet.runs.throughput import Meter
+
+T = TypeVar("T")
+
+
+class Plan(NamedTuple):
+    """How long a run is, and how often it speaks."""
+
+    num_epochs: int
+    steps_per_epoch: int
+    every_steps: int
+
+
+class StepReport(NamedTuple):
+    """A training step that is done."""
+
+    step: int
+    """Its number, from 1."""
+    metrics: Metrics
+    gradient_norm: float
+    """Of the mean loss, before it was clipped."""
+    learning_rate: float
+
+
+def _short_times(epoch_left: float, run_left: float) -> str:
+    """Both in hours and minutes, which a run of hours needs, or in minutes and seconds."""
+    unit, sign = (3600, "h") if run_left >= 3600 else (60, "")
+    pairs = (divmod(int(seconds * 60 / unit), 60) for seconds in (epoch_left, run_left))
+    return "/".join(f"{large}:{small:02}" for large, small in pairs) + sign
+
+
+class Reporter:
+    """Follows the epochs of a run and writes `progress` and `epoch` events to its log."""
+
+    def __init__(self, log: RunLog, plan: Plan) -> None:
+        self._log, self._plan = log, plan
+        self._validation_seconds = 0.0
+        self._num_bad_records = 0
+        self._start_meters()
+
+    def _start_meters(self) -> None:
+        self._window, self._window_meter, self._epoch_meter = Metrics(), Meter(), Meter()
+
+    def start_epoch(self, epoch: int, num_done: int) -> None:
+        """Begins the epoch numbered from 1, of whose steps `num_done` are done."""
+        label = f"epoch {epoch}/{self._plan.num_epochs}"
+        self._log.start_bar(label, self._plan.steps_per_epoch, num_done)
+        self._start_meters()
+
+    def timed(self, batches: Iterator[T]) -> Generator[T, None, None]:
+        """The same batches; the time until each is there counts as waiting for data."""
+        return self._epoch_meter.timed(self._window_meter.timed(batches))
+
+    def step_done(self, report: StepReport) -> None:
+        """Follows one step."""
+        self._window = self._window.plus(report.metrics)
+        for meter in (self._window_meter, self._epoch_meter):
+            meter.add(report.metrics.num_images)
+        self._log.advance_bar()
+        if report.step % self._plan.every_steps == 0:
+            self._progress(report)
+
+    def bad_records(self, found: Mapping[int, Exception]) -> None:
+        """Warns of those of all bad records found so far that are new."""
+        for error in list(found.values())[self._num_bad_records :]:
+            self._log.warn(f"replaced by another record: {error}")
+        self._num_bad_records = len(found)
+
+    def _progress(self, report: StepReport) -> None:
+        speed, window, self._window = self._window_meter.read(), self._window, Metrics()
+        epoch_left, run_left = self._seconds_left(
+            report.step, report.metrics.num_images / speed.images_per_second
+        )
+        self._log.progress(
+            f"step {report.step}: loss {window.loss:.3f}, top-1 {100 * window.top1:.1f} %,"
+            f" rate {report.learning_rate:.3g}, {speed.images_per_second:.0f} images/s,"
+            f" waits for data {100 * speed.data_wait:.0f} %,"
+            f" left {tqdm.format_interval(epoch_left)} of {tqdm.format_interval(run_left)}",
+            # With its bar this has to fit into 80 columns.
+            f"{window.loss:.3f} {100 * window.top1:.1f}% lr{report.learning_rate:.2g}"
+            f" {speed.images_per_second:.0f}/s wait{100 * speed.data_wait:.0f}%"
+            f" {_short_times(epoch_left, run_left)}",
+            step=report.step,
+            loss=window.loss,
+            top1=window.top1,
+            learning_rate=report.learning_rate,
+            gradient_norm=report.gradient_norm,
+            **speed._asdict(),
+            epoch_seconds_left=epoch_left,
+            run_seconds_left=run_left,
+        )
+
+    def _seconds_left(self, step: int, step_seconds: float) -> tuple[float, float]:
+        """How long the epoch's steps, and all that is left of the run, will take at this speed."""
+        num_epochs, steps_per_epoch, _ = self._plan
+        epoch = (step - 1) // steps_per_epoch + 1
+        epoch_left = (epoch * steps_per_epoch - step) * step_seconds
+        run_left = (num_epochs * steps_per_epoch - step) * step_seconds
+        return epoch_left, run_left + (num_epochs - epoch + 1) * self._validation_seconds
+
+    def stop_steps(self) -> None:
+        """Ends the steps of an epoch, or of the process; a validation may follow."""
+        self._log.stop_bar()
+        self._speed = self._epoch_meter.read()
+        self._validation_start = time.monotonic()
+
+    def epoch_done(self, record: EpochRecord, num_bad_records: int = 0) -> None:
+        """Tells of an epoch that was trained, partly by an earlier process perhaps, and validated.
+
+        Its speed is that of the steps of this process, and `num_bad_records` are the training
+        records that were replaced since this process and those with it were started.
+        """
+        self._validation_seconds = time.monotonic() - self._validation_start
+        speed = self._speed
+        self._log.write(
+            "epoch",
+            f"epoch {record.epoch}/{self._plan.num_epochs}: loss {record.train_loss:.3f},"
+            f" top-1 {100 * record.train_top1:.1f} %; {record.split}: loss {record.loss:.3f},"
+            f" top-1 {100 * record.top1:.2f} %, top-5 {100 * record.top5:.2f} %;"
+            f" {speed.images_per_second:.0f} images/s",
+            **asdict(record),
+            **speed._asdict(),
+            validation_seconds=self._validation_seconds,
+            num_bad_records=num_bad_records,
+        )

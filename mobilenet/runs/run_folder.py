@@ -1,0 +1,182 @@
+"""The folder of a run: who may begin, continue or change it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+from mobilenet import __version__, files, settings
+from mobilenet.errors import ConfigError, DataError, UserError, VerificationError
+from mobilenet.settings.schema import Config
+
+CONFIG = "config.yaml"
+LOG = "log.jsonl"
+CURVES = "curves.png"
+REPORT = "report.md"
+SYNSET = "synset.txt"
+TENSORBOARD = "tensorboard"
+_LOCK = ".lock"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+# Settings that a resumed run may have changed: they do not alter what is computed ...
+_FREE = (
+    "checkpoint.",
+    "log.",
+    "data.directory",  # the records are compared by their digests
+    "data.num_workers",
+    "data.max_bad_records",
+    "validation.batch_size",
+    "training.rollbacks",
+)
+# ... or only how the same batch is computed, as when a device is lost: BatchNorm then sees other
+# parts of it, so that the run goes on, but no longer bit for bit.
+_FREE_WITH_EFFECT = ("training.devices", "training.accumulation", "distributed.")
+# Whether the length of the run is of the former or of the latter depends on the schedule: these end
+# with the run, so that they would have been different all along.
+_ENDS_WITH_RUN = ("cosine", "polynomial")
+
+
+def check(run: Path, resume: bool) -> None:
+    """Refuses to begin a run where there is something, and to resume one where there is none.
+
+    Raises:
+        UserError: `run` holds something, or with `resume` no run.
+    """
+    if resume and not (run / CONFIG).is_file():
+        raise UserError(f"{run}: no run to resume (no {CONFIG}); start it without --resume")
+    if not resume and run.exists() and not (run.is_dir() and _is_empty(run)):
+        raise UserError(
+            f"{run}: exists already; continue the run with --resume or choose another folder"
+            " with --run"
+        )
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether there is at most what a process left that was killed before it began the run."""
+    return all(path.name.startswith(".") for path in folder.iterdir())
+
+
+@contextlib.contextmanager
+def claimed(run: Path) -> Iterator[None]:
+    """Holds the folder, which is made if it is missing, for this process alone.
+
+    The claim ends with the process, however that ends.
+
+    Raises:
+        UserError: Another process holds it.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / _LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{run}: another process is training in this folder") from error
+        yield
+
+
+@contextlib.contextmanager
+def full_disk_explained(run: Path) -> Iterator[None]:
+    """Turns the error of a write for which there was no room into what the user needs to know.
+
+    Raises:
+        VerificationError: There was no room.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise VerificationError(
+            f"{run}: cannot be written to ({error.strerror}); the checkpoints that it has are"
+            " intact: make room and continue with --resume"
+        ) from error
+
+
+def describe(run: Path, config: Config) -> None:
+    """Writes what others need to know of the run: its configuration and its classes."""
+    files.write_text(run / CONFIG, settings.dump(config))
+    synset = Path(config.data.directory) / SYNSET
+    if synset.is_file():
+        files.write_bytes(run / SYNSET, synset.read_bytes())
+
+
+def versions() -> dict[str, str]:
+    """Of the package and of what decides on its results."""
+    others = {name: metadata.version(name) for name in (_mxnet_distribution(), "numpy")}
+    return {"mobilenet": __version__, "python": platform.python_version(), **others}
+
+
+def machine() -> str:
+    """The processor and how many of it there are."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.machine()
+
+
+def _mxnet_distribution() -> str:
+    """The name under which MXNet is installed: mxnet-cu112 brings the same module for GPUs."""
+    names = (distribution.metadata["Name"] or "" for distribution in metadata.distributions())
+    return next((name for name in names if name.startswith("mxnet-cu")), "mxnet")
+
+
+def check_changes(began: Config, given: Config, run: Path) -> list[str]:
+    """Compares the settings that a run began with to those that it is to be resumed with.
+
+    Returns:
+        The changed settings that affect the result, each with both values.
+
+    Raises:
+        ConfigError: A setting has changed that would make it another run.
+    """
+    before, after = flat(began), flat(given)
+    changed = [name for name in before if before[name] != after[name]]
+    epochs, is_bound = ("training.epochs",), given.schedule.name in _ENDS_WITH_RUN
+    free = _FREE if is_bound else _FREE + epochs
+    with_effect = _FREE_WITH_EFFECT + epochs if is_bound else _FREE_WITH_EFFECT
+    for name in changed:
+        if not name.startswith((*free, *with_effect)):
+            raise ConfigError(
+                f"{run}: the run began with {name} = {before[name]} and cannot continue with"
+                f" {after[name]}: give the old value, or start another run"
+            )
+    noticed = {name: before[name] for name in changed if name.startswith(with_effect)}
+    return differences(noticed, after)
+
+
+def differences(began: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """The values of `began` that are others in `given`, each with both."""
+    return [f"{name}: {old} -> {given[name]}" for name, old in began.items() if old != given[name]]
+
+
+def flat(config: Config) -> dict[str, Any]:
+    """Every setting by its dotted name."""
+    return {
+        f"{section.name}.{field.name}": getattr(getattr(config, section.name), field.name)
+        for section in dataclasses.fields(config)
+        for field in dataclasses.fields(getattr(config, section.name))
+    }
+
+
+def check_data(
+    began: Mapping[str, Mapping[str, str]], given: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Compares the digests of the record files that a run began with, by split, to the present.
+
+    Of each split there are several by kind; those that were and are known count.
+
+    Raises:
+        DataError: They are others.
+    """
+    for split in sorted({*began, *given}):
+        before, now = began.get(split), given.get(split)
+        if not before or not now or any(before[kind] != now[kind] for kind in {*before} & {*now}):
+            raise DataError(
+                f"data.directory: {split}.rec is not the file that the run began with; give back"
+                " the old records, or start another run"
+            )

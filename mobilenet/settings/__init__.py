@@ -1,0 +1,10 @@
+"""The settings of a run: YAML text into frozen, typed dataclasses, and back to text.
+
+Door: `load`, `loads` and `dump`; `schema.Config` is every setting. Must not know MXNet or another
+room.
+"""
+
+from mobilenet.settings.field_types import SettingError
+from mobilenet.settings.reading import SettingDoc, documentation, dump, load, loads
+
+__all__ = ["SettingDoc", "SettingError", "documentation", "dump", "load", "loads"]

@@ -1,0 +1,299 @@
+"""The course of a run: steps, a validation after every epoch, checkpoints, ways back.
+
+Everything random is a function of the seed and the step, and all else that a step depends on is in
+the checkpoint. A run that is killed at any moment and resumed therefore ends, on one CPU device,
+with bit for bit the parameters of one that was left alone.
+
+Of several ranks all decide alike, because they know the same sums; the first one alone touches the
+run's folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+from dataclasses import asdict
+from pathlib import Path
+
+from mobilenet import build, settings
+from mobilenet.data.batch_reader import Batch
+from mobilenet.errors import DataError, RunStopped, VerificationError
+from mobilenet.evaluation import evaluate
+from mobilenet.metrics import Counts, NotFiniteError
+from mobilenet.runs import checkpoint, run_folder
+from mobilenet.runs.checkpoint import Arrays, Checkpoint, State
+from mobilenet.runs.curves import draw_curves
+from mobilenet.runs.log import RunLog
+from mobilenet.runs.progress_line import Plan, Reporter, StepReport
+from mobilenet.runs.run_state import EpochRecord, Metrics, Progress
+from mobilenet.settings.schema import Config
+from mobilenet.training.learner import Learner, is_finite
+from mobilenet.training.parts import Parts
+from mobilenet.training.signals import StopRequest
+from mobilenet.training.step import PendingOutcome
+from mobilenet.training.stopping import StopRequestedError, UnreadableError, until_stopped
+
+_DEPLOYED = "deployed"
+_WHAT_TO_TRY = (
+    "try a lower schedule.learning_rate, a longer schedule.warmup_epochs, optimizer.clip_norm or"
+    " training.rollbacks"
+)
+
+
+class _NotFiniteError(VerificationError):
+    """A loss, gradient or parameter is infinite or not a number."""
+
+
+class Trainer:
+    """A run under way: what it is made of, how far it is, and the step that is in flight."""
+
+    def __init__(self, config: Config, run: Path, parts: Parts, log: RunLog) -> None:
+        self._config, self._run, self._parts, self._log = config, run, parts, log
+        self._group, self._keeps_files = parts.group, parts.group.rank == 0
+        self._steps_per_epoch = parts.reader.steps_per_epoch
+        plan = Plan(config.training.epochs, self._steps_per_epoch, config.log.every_steps)
+        self._reporter = Reporter(log, plan)
+        self._progress = Progress()
+        self._in_flight: PendingOutcome | None = None
+        self._deployed: Arrays | None = None  # what was recalibrated after the last step
+
+    def resume(self) -> None:
+        """Takes up the newest intact checkpoint, or the start; for the first rank alone.
+
+        Raises:
+            UserError: A setting or the data is not that of the run, or no checkpoint is intact.
+        """
+        saved = checkpoint.newest_checkpoint(self._run, self._log.warn)
+        if saved is None:
+            began = settings.load(Config, self._run / run_folder.CONFIG)
+        else:
+            began = settings.loads(Config, saved.state.config, str(saved.path))
+        changes = run_folder.check_changes(began, self._config, self._run)
+        if saved is not None:
+            run_folder.check_data(saved.state.data, self._parts.data_digests)
+            changes += run_folder.differences(saved.state.arithmetic, self._parts.arithmetic)
+        for change in changes:
+            self._log.warn(f"no longer bit for bit the run that it was: {change}")
+        self._go_back_to(saved)
+        run_folder.describe(self._run, self._config)  # as it is from here on
+
+    def _go_back_to(self, saved: Checkpoint | None) -> None:
+        checkpoint.clear_after(self._run, saved)
+        if saved is None:
+            self._progress = Progress()
+            self._parts.load_initial_weights()
+        else:
+            self._progress = saved.state.progress
+            self._parts.learner.restore(saved)
+
+    def go_on(self, stop: StopRequest) -> Progress:
+        """Trains from where the first rank is to the end of the run; gives how far that is."""
+        self._share_progress()
+        self._begin()
+        while len(self._progress.history) < self._config.training.epochs:
+            self._complete_epoch(stop)
+        self._log.record("end", step=self._progress.step)
+        return self._progress
+
+    def _share_progress(self) -> None:
+        progress = self._group.broadcast_text(json.dumps(asdict(self._progress)))
+        self._progress = Progress.from_json(json.loads(progress))
+        self._parts.learner.share()
+
+    def _complete_epoch(self, stop: StopRequest) -> None:
+        try:
+            self._train_epoch(stop)
+            self._finish_epoch(stop)
+        except _NotFiniteError as error:
+            self._roll_back(error)
+        except StopRequestedError:
+            raise self._stopped(stop) from None
+        except UnreadableError as error:
+            raise DataError(f"{error}; saved {self._save()}; continue with --resume") from error
+
+    def _begin(self) -> None:
+        parts, form = self._parts, self._parts.form
+        at_random = "; the classifier starts at random" if parts.learner.random_start else ""
+        self._log.write(
+            "start",
+            f"{self._run}: from step {self._progress.step} of"
+            f" {self._config.training.epochs * self._steps_per_epoch},"
+            f" {self._steps_per_epoch} to an epoch; validation on {parts.split}.rec;"
+            f" {form.name} graph: {form.reason}{at_random}",
+            step=self._progress.step,
+            steps_per_epoch=self._steps_per_epoch,
+            num_train_records=len(parts.reader.records),
+            split=parts.split,
+            num_ranks=self._group.size,
+            random_start=parts.learner.random_start,
+            num_unfolded=parts.learner.num_unfolded,
+            graph=form._asdict(),
+            versions=run_folder.versions(),
+        )
+
+    def _train_epoch(self, stop: StopRequest) -> None:
+        """Takes the steps that are left of the epoch."""
+        epoch = len(self._progress.history)
+        num_done = self._progress.step - epoch * self._steps_per_epoch
+        self._reporter.start_epoch(epoch + 1, num_done)
+        batches = self._reporter.timed(self._parts.reader.batches(epoch, num_done))
+        try:
+            for batch in until_stopped(batches, stop, self._group):
+                self._train_step(batch)
+            self._settle()
+        finally:
+            self._reporter.stop_steps()
+
+    def _train_step(self, batch: Batch) -> None:
+        step, self._deployed = self._progress.step, None
+        queued = self._parts.learner.step(batch, step, self._learning_rate(step))
+        self._settle()  # the step before, while the devices work on this one
+        self._in_flight = queued
+        self._progress.step += 1
+        ends_epoch = self._progress.step % self._steps_per_epoch == 0
+        if self._is_step_due() and not ends_epoch:
+            self._save()
+
+    def _learning_rate(self, step: int) -> float:
+        return self._parts.schedule(step) * 0.5**self._progress.num_rollbacks
+
+    def _settle(self) -> None:
+        """Waits for the step in flight and takes in what it saw.
+
+        Raises:
+            _NotFiniteError: Its loss or gradient is not finite.
+        """
+        if self._in_flight is None:
+            return
+        outcome, self._in_flight = self._in_flight.read(), None
+        step = self._progress.step - 1
+        if not outcome.is_finite:
+            raise self._not_finite("the loss or its gradient is")
+        self._progress.epoch_metrics = self._progress.epoch_metrics.plus(outcome.metrics)
+        self._reporter.step_done(
+            StepReport(step + 1, *outcome, learning_rate=self._learning_rate(step))
+        )
+        self._reporter.bad_records(self._parts.reader.bad_records)
+
+    def _finish_epoch(self, stop: StopRequest) -> None:
+        """Validates, and keeps what was reached."""
+        self._deployed = self._recalibrated()
+        arrays = self._deployed or self._parts.learner.groups()[self._parts.learner.trained]
+        if not is_finite(arrays):  # no later loss has seen the epoch's last update
+            raise self._not_finite("a parameter is")
+        predict = build.predictor_of(self._config, arrays)
+        batches = until_stopped(self._parts.eval_reader.batches(), stop, self._group)
+        try:
+            counts = evaluate(predict, batches, self._group)
+        except NotFiniteError as error:
+            raise self._not_finite("the network's output is") from error
+        wanted = len(self._parts.eval_reader.records)  # each counts once
+        if counts.num_images != wanted:
+            raise VerificationError(f"validation took {counts.num_images} images, not {wanted}")
+        record = self._record(counts)
+        self._progress.history.append(record)
+        self._progress.epoch_metrics = Metrics()
+        num_bad_records = self._group.total([len(self._parts.reader.bad_records)])[0]
+        self._reporter.epoch_done(record, int(num_bad_records))
+        if self._is_checkpoint_due(record):
+            self._save()
+        if self._keeps_files:
+            draw_curves({"": self._progress.history}, self._run / run_folder.CURVES)
+
+    def _recalibrated(self) -> Arrays | None:
+        num_batches = self._config.training.recalibration_batches
+        if not num_batches:
+            return None
+        batches = self._parts.reader.batches(len(self._progress.history))
+        return self._parts.learner.recalibrated(itertools.islice(batches, num_batches))
+
+    def _record(self, counts: Counts) -> EpochRecord:
+        progress = self._progress
+        return EpochRecord(
+            epoch=len(progress.history) + 1,
+            step=progress.step,
+            learning_rate=self._learning_rate(progress.step - 1),
+            train_loss=progress.epoch_metrics.loss,
+            train_top1=progress.epoch_metrics.top1,
+            split=self._parts.split,
+            num_images=counts.num_images,
+            loss=counts.loss,
+            top1=counts.top1,
+            top5=counts.top5,
+        )
+
+    def _is_checkpoint_due(self, record: EpochRecord) -> bool:
+        return (
+            record.epoch % self._config.checkpoint.every_epochs == 0
+            or record.epoch == self._config.training.epochs
+            or record is self._progress.best
+            or self._is_step_due()
+        )
+
+    def _is_step_due(self) -> bool:
+        every = self._config.checkpoint.every_steps
+        return every is not None and self._progress.step % every == 0
+
+    def _save(self) -> Path:
+        """Writes a checkpoint of everything up to the last step."""
+        self._settle()
+        learner, keep = self._parts.learner, self._config.checkpoint
+        groups, weights = learner.groups(), learner.trained
+        if self._deployed is not None:
+            groups[_DEPLOYED], weights = self._deployed, _DEPLOYED
+        if not all(map(is_finite, groups.values())):
+            raise self._not_finite("a parameter is")
+        state = State(
+            self._progress,
+            settings.dump(self._config),
+            self._parts.data_digests,
+            weights,
+            arithmetic=self._parts.arithmetic,
+        )
+        path = checkpoint.path_of(self._run, state)
+        if self._keeps_files:
+            checkpoint.save(self._run, state, groups)
+            checkpoint.prune(self._run, keep.keep_last, keep.keep_every_epochs)
+        self._group.barrier()
+        self._log.record("checkpoint", step=self._progress.step, path=path.name)
+        return path
+
+    def _not_finite(self, what: str) -> _NotFiniteError:
+        step = self._progress.step - 1
+        paths = checkpoint.checkpoint_paths(self._run)
+        last = f"the last good checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
+        epoch = step // self._steps_per_epoch + 1
+        return _NotFiniteError(
+            f"{what} no longer finite at step {step + 1} (epoch {epoch}, learning rate"
+            f" {self._learning_rate(step):.3g}); {last}; {_WHAT_TO_TRY}"
+        )
+
+    def _roll_back(self, error: _NotFiniteError) -> None:
+        """Goes back to the last checkpoint, at half the learning rate.
+
+        Raises:
+            _NotFiniteError: That was done training.rollbacks times.
+        """
+        num_rollbacks = self._progress.num_rollbacks + 1
+        if num_rollbacks > self._config.training.rollbacks:
+            raise error
+        self._in_flight = self._deployed = None
+        self._parts.learner = Learner(self._config, self._group)
+        if self._keeps_files:
+            self._go_back_to(checkpoint.newest_checkpoint(self._run, self._log.warn))
+        self._share_progress()
+        self._progress.num_rollbacks = num_rollbacks
+        self._log.write(
+            "rollback",
+            f"{error}; back to step {self._progress.step} at half the rate",
+            step=self._progress.step,
+            num_rollbacks=num_rollbacks,
+        )
+
+    def _stopped(self, stop: StopRequest) -> RunStopped:
+        assert stop.number is not None, "only called after a request"
+        path = self._save()
+        name = signal.Signals(stop.number).name
+        self._log.record("stop", step=self._progress.step, signal=name)
+        return RunStopped(stop.number, f"stopped by {name}, saved {path}; continue with --resume")

@@ -1,0 +1,171 @@
+"""One optimizer step: forward, loss and backward on every device, then the update."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Iterator, NamedTuple
+
+import mxnet as mx
+import numpy as np
+import numpy.typing as npt
+from mxnet import autograd, gluon
+
+from mobilenet.distributed.group import Group
+from mobilenet.runs.run_state import Metrics
+from mobilenet.training import loss, mixup_cutmix
+from mobilenet.training.optimizer import Optimizer
+
+# What a random stream is for; streams of different purposes share no number.
+_MIXING, _DROPOUT = 2, 3
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the network is trained to answer.
+
+    Attributes:
+        classes: Number of classes.
+        label_smoothing: Part of the target that is spread over all classes.
+        mixup: Alpha of mixup; 0 for none.
+        cutmix: Alpha of CutMix; 0 for none.
+        seed: Of the blends and of dropout.
+        precision: Type of the images that the network takes.
+        rank: Number of this process; each has dropout of its own.
+    """
+
+    classes: int
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    seed: int = 0
+    precision: str = "float32"
+    rank: int = 0
+
+    def blend(self, images: mx.nd.NDArray, labels: loss.Labels, step: int) -> Examples:
+        """The images and targets of a step, mixed if so wished."""
+        targets = loss.one_hot(labels, self.classes, self.label_smoothing)
+        mix = mixup_cutmix.draw((self.seed, _MIXING, step), images.shape, self.mixup, self.cutmix)
+        if mix is not None:
+            images, targets = (
+                mixup_cutmix.apply(mix, images),
+                loss.mixed(targets, mix.partner, mix.own),
+            )
+        images = images.astype(self.precision, copy=False)
+        return Examples(images, mx.nd.array(targets), mx.nd.array(labels))
+
+    def seed_dropout(self, step: int) -> None:
+        """Makes the random numbers of the step's layers a function of seed, step and rank."""
+        random = np.random.default_rng((self.seed, _DROPOUT, step, self.rank))
+        mx.random.seed(int(random.integers(2**31)))
+
+
+class Examples(NamedTuple):
+    """Images `(N, C, H, W)`, targets `(N, classes)` and labels `(N,)`."""
+
+    images: mx.nd.NDArray
+    targets: mx.nd.NDArray
+    labels: mx.nd.NDArray
+
+    def parts(self, num_parts: int) -> Iterator[Examples]:
+        """Equal parts in order."""
+        size = self.images.shape[0] // num_parts
+        for start in range(0, size * num_parts, size):
+            yield Examples(*(array[start : start + size] for array in self))
+
+    def on(self, context: mx.Context) -> Examples:
+        """The same on the device `context`."""
+        return Examples(*(array.as_in_context(context) for array in self))
+
+
+class Outcome(NamedTuple):
+    """What a step saw, and the norm of its gradient before it was clipped."""
+
+    metrics: Metrics
+    gradient_norm: float
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether loss and gradient are finite."""
+        return math.isfinite(self.metrics.loss_sum) and math.isfinite(self.gradient_norm)
+
+
+class PendingOutcome(NamedTuple):
+    """The outcome of a step that the devices may still be computing."""
+
+    num_images: int
+    losses: list[mx.nd.NDArray]
+    num_correct: list[mx.nd.NDArray]
+    gradient_norm: mx.nd.NDArray
+
+    def over(self, group: Group) -> PendingOutcome:
+        """Queues the outcome for the images of all ranks; all have as many."""
+        group.sum([*self.losses, *self.num_correct])
+        return self._replace(num_images=self.num_images * group.size)
+
+    def read(self) -> Outcome:
+        """Waits for the step to end."""
+        losses = sum(float(value.asscalar()) for value in self.losses)
+        num_correct = sum(int(value.asscalar()) for value in self.num_correct)
+        metrics = Metrics(self.num_images, losses, num_correct)
+        return Outcome(metrics, float(self.gradient_norm.asscalar()))
+
+
+class TrainingStep:
+    """Trains `block` on one batch after the other; never waits for the devices.
+
+    Args:
+        block: Maps images to logits; its parameters are on all `contexts`.
+        contexts: Devices that share each batch evenly.
+        objective: Turns a batch into images and targets.
+        optimizer: Updates the parameters.
+        accumulation: Parts in which a device computes its share of a batch.
+    """
+
+    def __init__(
+        self,
+        block: gluon.HybridBlock,
+        contexts: list[mx.Context],
+        objective: Objective,
+        optimizer: Optimizer,
+        accumulation: int = 1,
+    ) -> None:
+        self._block = block
+        self._contexts = contexts
+        self._objective = objective
+        self._optimizer = optimizer
+        self._accumulation = accumulation
+        self._sums = self._accumulate() if accumulation > 1 else []
+
+    def _accumulate(self) -> list[mx.nd.NDArray]:
+        """Makes backward add to the gradients, which it returns, instead of replacing them."""
+        parameters = self._block.collect_params().values()
+        trained = [parameter for parameter in parameters if parameter.grad_req != "null"]
+        for parameter in trained:
+            parameter.grad_req = "add"
+        return [gradient for parameter in trained for gradient in parameter.list_grad()]
+
+    def __call__(
+        self, images: npt.NDArray[np.float32], labels: loss.Labels, step: int, rate: float
+    ) -> PendingOutcome:
+        """Queues the step numbered `step` with the learning rate `rate`."""
+        self._objective.seed_dropout(step)
+        examples = self._objective.blend(mx.nd.array(images), labels, step)
+        for gradient in self._sums:
+            gradient[:] = 0
+        losses, correct = [], []
+        for shard, context in zip(examples.parts(len(self._contexts)), self._contexts):
+            for part in shard.parts(self._accumulation):
+                part_loss, part_correct = self._backward(part.on(context))
+                losses.append(part_loss)
+                correct.append(part_correct)
+        norm = self._optimizer.step(rate, len(labels))
+        return PendingOutcome(len(labels), losses, correct, norm)
+
+    def _backward(self, examples: Examples) -> tuple[mx.nd.NDArray, mx.nd.NDArray]:
+        """Computes the gradients; gives the sum of the losses and the number of right answers."""
+        with autograd.record():
+            logits = self._block(examples.images)
+            loss_sum = loss.cross_entropy(logits, examples.targets).sum()
+        loss_sum.backward()
+        return loss_sum, loss.num_correct(logits, examples.labels)

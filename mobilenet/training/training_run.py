@@ -1,0 +1,127 @@
+"""Trains a network from a configuration; all that is made goes into one run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mobilenet import build, files, settings
+from mobilenet.distributed.agreement import check_agreement
+from mobilenet.distributed.group import Group
+from mobilenet.runs import checkpoint, run_folder
+from mobilenet.runs.log import OtherRankLog, RunLog, tensorboard_writer
+from mobilenet.runs.report import run_report
+from mobilenet.runs.run_state import EpochRecord, Progress
+from mobilenet.settings.schema import Config
+from mobilenet.training.epoch_loop import Trainer
+from mobilenet.training.parts import Parts
+from mobilenet.training.signals import stop_requests
+
+# Settings in which the processes of a run may differ.
+_OF_EACH_HOST = ("data.directory", "data.num_workers")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended: its best checkpoint, and the epoch that made it."""
+
+    best: Path
+    record: EpochRecord
+
+    def summary(self) -> str:
+        """The result in one line."""
+        record = self.record
+        return (
+            f"{self.best}: top-1 {100 * record.top1:.2f} %, top-5 {100 * record.top5:.2f} %"
+            f" on the {record.num_images} images of {record.split}.rec"
+        )
+
+
+def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
+    """Trains the network of `config` to the end; the folder `run` holds everything that is made.
+
+    Of several processes the first one alone touches that folder and has a result.
+
+    Args:
+        config: What to train.
+        run: A new folder or, with `resume`, that of a run that was stopped or killed.
+        resume: Go on from the newest checkpoint.
+
+    Raises:
+        UserError: The folder, the data or a setting cannot be used.
+        VerificationError: The loss is no longer finite, the disk is full, or a process is lost.
+        RunStopped: SIGTERM or Ctrl-C; the run is saved.
+    """
+    with build.group(config) as group:
+        if group.rank > 0:
+            _follow(config, run, group)
+            return None
+        _lead(config, run, resume, group)
+        return TrainingResult(*checkpoint.best(run))
+
+
+def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
+    """Trains, and keeps the run's folder."""
+    run_folder.check(run, resume)
+    # Mistakes in the settings are found before the folder is made.
+    if config.log.tensorboard:
+        tensorboard_writer()
+    parts = _parts(config, group)
+    if not resume:
+        parts.load_initial_weights()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(run_folder.claimed(run))
+        run_folder.check(run, resume)  # another process may have been quicker
+        stack.enter_context(run_folder.full_disk_explained(run))
+        if not resume:  # before all else: what a kill leaves is no run, or one to be resumed
+            run_folder.describe(run, config)
+        board = run / run_folder.TENSORBOARD if config.log.tensorboard else None
+        log = stack.enter_context(contextlib.closing(RunLog(run / run_folder.LOG, board)))
+        stop = stack.enter_context(stop_requests())
+        trainer = Trainer(config, run, parts, log)
+        if resume:
+            trainer.resume()
+        progress = trainer.go_on(stop)
+        circumstances = _circumstances(config, parts, progress)
+        name = run.resolve().name
+        report = run_report(name, progress.history, settings.dump(config), circumstances)
+        files.write_text(run / run_folder.REPORT, report)
+
+
+def _circumstances(config: Config, parts: Parts, progress: Progress) -> dict[str, str]:
+    """What a result depends on besides the configuration."""
+    records, steps_per_epoch = parts.reader.records, parts.reader.steps_per_epoch
+    return {
+        "training records": f"{len(records):,} in {records.path}",
+        "steps": f"{progress.step:,}, {steps_per_epoch:,} to an epoch",
+        "returns to a checkpoint, at half the rate": str(progress.num_rollbacks),
+        "devices": ", ".join(config.training.devices),
+        "machine": run_folder.machine(),
+        "versions": ", ".join(f"{name} {text}" for name, text in run_folder.versions().items()),
+    }
+
+
+def _follow(config: Config, run: Path, group: Group) -> None:
+    """Trains with the first rank."""
+    parts = _parts(config, group)
+    with contextlib.ExitStack() as stack:
+        nowhere = stack.enter_context(Path(os.devnull).open("w"))
+        log = stack.enter_context(contextlib.closing(OtherRankLog(group.rank, nowhere)))
+        stop = stack.enter_context(stop_requests())
+        Trainer(config, run, parts, log).go_on(stop)
+
+
+def _parts(config: Config, group: Group) -> Parts:
+    parts = Parts(config, group)
+    own = run_folder.flat(config)
+    for name in _OF_EACH_HOST:
+        del own[name]
+    versions = {f"{name} version": text for name, text in run_folder.versions().items()}
+    records: dict[str, object] = {}
+    for split, digests in parts.data_digests.items():
+        records[f"{split}.rec"] = digests["index"]
+        records[f"manifest.json of {split}.rec"] = digests.get("content")
+    check_agreement(group, {**own, **versions, **records})
+    return parts

@@ -1,0 +1,92 @@
+"""Validates every checkpoint of a run that is still there: how the accuracy came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Sequence
+
+from mobilenet import files
+from mobilenet.errors import WeightsError
+from mobilenet.inference.open_model import open_model
+from mobilenet.metrics import Counts
+from mobilenet.runs.checkpoint import checkpoint_paths
+from mobilenet.validation.labelled_images import ValidationSet
+from mobilenet.validation.report.charts import curve_chart
+from mobilenet.validation.report.document import document
+from mobilenet.validation.report.markup import element
+from mobilenet.validation.statistics import wilson_interval
+from mobilenet.validation.validate import open_data, validate
+
+
+class Point(NamedTuple):
+    """A checkpoint, by the name of its folder, and its counts."""
+
+    checkpoint: str
+    step: int
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class History:
+    """The counts of every checkpoint of a run over the same images, oldest first."""
+
+    run: Path
+    data: Path
+    points: tuple[Point, ...]
+
+    def summary(self) -> str:
+        """A table."""
+        lines = [f"{'checkpoint':28}  {'top-1':>7}  {'top-5':>7}  {'loss':>7}"]
+        lines += [
+            f"{name:28}  {100 * counts.top1:5.2f} %  {100 * counts.top5:5.2f} %  {counts.loss:7.4f}"
+            for name, _, counts in self.points
+        ]
+        return "\n".join([*lines, f"{self.points[0].counts.num_images} images of {self.data}"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain JSON."""
+        points = [
+            {"checkpoint": name, "step": step, **counts._asdict()}
+            for name, step, counts in self.points
+        ]
+        return {"run": str(self.run), "data": str(self.data), "checkpoints": points}
+
+
+def history(run: Path, data: Path | None = None, settings: Sequence[str] = ()) -> History:
+    """Validates every checkpoint of the run in the folder `run`.
+
+    Raises:
+        WeightsError: It has none, or one is damaged.
+        DataError: The data are missing, damaged, or have classes that the run has not.
+    """
+    paths = checkpoint_paths(run)
+    if not paths:
+        raise WeightsError(f"{run}: has no checkpoints")
+    images = open_data(open_model(paths[0], None, settings), data)
+    points = (_point(path, images, settings) for path in paths)
+    return History(run, images.path, tuple(points))
+
+
+def _point(path: Path, images: ValidationSet, settings: Sequence[str]) -> Point:
+    counts = validate(open_model(path, None, settings), images).counts
+    return Point(path.name, int(path.name.split("-")[1]), counts)
+
+
+def write_curve(history: History, path: Path) -> None:
+    """Writes a page of HTML with the accuracies against the step."""
+    counts = [point.counts for point in history.points]
+    chart = curve_chart(
+        [point.step for point in history.points],
+        [wilson_interval(count.num_top1, count.num_images) for count in counts],
+        [count.top5 for count in counts],
+    )
+    caption = "Band: top-1 with its 95 % interval. Line: top-5."
+    page = document(
+        f"Checkpoints of {history.run}",
+        element("header", "Checkpoints"),
+        element("h1", str(history.run)),
+        element("p", f"{caption} {counts[0].num_images} images of {history.data}."),
+        element("div", chart, class_="card", style="max-width:560px"),
+    )
+    files.write_text(path, page)

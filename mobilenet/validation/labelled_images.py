@@ -1,0 +1,265 @@
+"""The labelled images that a model is validated on, with their labels among the model's classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Iterable, Sequence
+
+import numpy as np
+
+from mobilenet.data import record_folder
+from mobilenet.data.class_labels import imagenet_words
+from mobilenet.data.eval_transforms import Encoded
+from mobilenet.data.record_file import RecordFile
+from mobilenet.data.synset import class_id, names_of_classes, read_synset
+from mobilenet.errors import DataError
+from mobilenet.metrics import Integers
+from mobilenet.packing import ilsvrc2012
+from mobilenet.packing.dataset_layouts import is_image
+from mobilenet.packing.folder_trees import DiskFolder, File, walk
+
+_RECORD_FILE = "val.rec"
+_ILSVRC2012_LAYOUTS = ("ilsvrc-tars", "kaggle")
+
+
+@dataclass
+class ValidationSet:
+    """Labelled images in a fixed order; what a reader reads.
+
+    Attributes:
+        path: The record file or folder.
+        files: Gives the encoded image at a position.
+        labels: `(N,)`, among the classes of the model.
+        keys: `(N,)`, what each image is called in its index or folder.
+        class_names: Of the model, in label order.
+        classes: Those of the model's classes that the data have or that were chosen, rising.
+        num_missing: How many of ILSVRC2012's validation images are not there, below 0 where there
+            are more; 0 for other data.
+    """
+
+    path: Path
+    files: RecordFile | _ImageFiles | _SomeFiles
+    labels: Integers
+    keys: Sequence[int | str]
+    class_names: tuple[str, ...]
+    classes: Integers
+    num_missing: int = 0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def gap(self) -> str:
+        """What keeps accuracies from being those on ILSVRC2012, to follow `path`; or nothing."""
+        total = f"the {ilsvrc2012.NUM_IMAGES['val']} validation images of ILSVRC2012"
+        if self.num_missing < 0:
+            return f"has {-self.num_missing} images more than {total}"
+        return f"lacks {self.num_missing} of {total}" if self.num_missing else ""
+
+    def label(self, position: int) -> int:
+        """The label among the model's classes."""
+        return int(self.labels[position])
+
+    def image(self, position: int) -> Encoded:
+        """The encoded image."""
+        return self.files.image(position)
+
+    def name(self, position: int) -> str:
+        """What messages call the image, to follow `path`."""
+        return self.files.name(position)
+
+    def of_classes(self, ids: Sequence[str], where: Path) -> ValidationSet:
+        """The images of some classes, given by WordNet ids or whole lines of the synset.
+
+        Args:
+            ids: The classes, in any order.
+            where: The file that names them, for messages.
+
+        Raises:
+            DataError: A class is none of the model's, or there is no image of any.
+        """
+        labels = {class_id(name): label for label, name in enumerate(self.class_names)}
+        unknown = [line for line in ids if class_id(line) not in labels]
+        if unknown:
+            raise DataError(
+                f"{where}: '{unknown[0]}' is none of the model's {len(labels)} classes, such as"
+                f" '{self.class_names[0]}'"
+            )
+        classes = np.unique([labels[class_id(line)] for line in ids]).astype(np.int64)
+        places = np.flatnonzero(np.isin(self.labels, classes))
+        if not len(places):
+            raise DataError(f"{where}: {self.path} has no image of these classes")
+        return replace(
+            self,
+            files=_SomeFiles(self.files, places),
+            labels=self.labels[places],
+            keys=[self.keys[place] for place in places],
+            classes=classes,
+        )
+
+    def labelled_image(self, position: int) -> tuple[int, Encoded]:
+        """Both."""
+        return self.label(position), self.image(position)
+
+
+def open_validation_set(
+    path: Path, model_classes: Sequence[str], num_classes: int
+) -> ValidationSet:
+    """Opens a record file, a folder with val.rec, or a folder with a folder of images per class.
+
+    Labels follow the classes' names where both sides have them: records of another order, or of
+    some of the classes only, are validated as they should be.
+
+    Args:
+        path: The record file or folder.
+        model_classes: Lines of the model's synset; empty if unknown.
+        num_classes: Number of classes of the model.
+
+    Raises:
+        DataError: There is no such data, it is empty or damaged, or has a class that the model has
+            not.
+    """
+    if path.is_dir() and not (path / _RECORD_FILE).exists():
+        return _open_folder(path, _names(model_classes, (), num_classes, path))
+    record_path = path / _RECORD_FILE if path.is_dir() else path
+    records = RecordFile(record_path)
+    labels = records.labels()
+    lines = read_synset(record_path.parent)
+    names = _names(model_classes, lines, num_classes, record_path)
+    mapping = _mapping(lines or names, names, record_path)
+    _check_labels(labels, len(mapping), record_path)
+    return ValidationSet(
+        record_path,
+        records,
+        mapping[labels],
+        records.keys.tolist(),
+        names,
+        np.unique(mapping),
+        _num_missing(record_path, lines, len(records)),
+    )
+
+
+def _check_labels(labels: Integers, num_classes: int, path: Path) -> None:
+    wrong = np.flatnonzero(labels >= num_classes)
+    if len(wrong):
+        raise DataError(
+            f"{path}: record {wrong[0]} has the label {labels[wrong[0]]}, but there are"
+            f" {num_classes} classes, 0 to {num_classes - 1}"
+        )
+
+
+def _num_missing(path: Path, lines: Sequence[str], num_records: int) -> int:
+    """Holds the number of records against ILSVRC2012's, if they are of its validation images.
+
+    And against the manifest beside them, if there is one of ours.
+    """
+    num_missing = _num_missing_of(map(class_id, lines), num_records)
+    manifest = record_folder.manifest_of(path.parent)
+    if manifest is None:
+        return num_missing
+    for split, facts in manifest.splits.items():
+        if facts.record_file == path.name:
+            if facts.num_records != num_records:
+                raise DataError(
+                    f"{path}: its index has {num_records} records, but its manifest says"
+                    f" {facts.num_records}; `mobilenet verify` tells more"
+                )
+            if split != "val":
+                return 0
+            if manifest.source.get("layout") in _ILSVRC2012_LAYOUTS:
+                return ilsvrc2012.NUM_IMAGES["val"] - num_records
+    return num_missing
+
+
+def _num_missing_of(class_ids: Iterable[str], num_images: int) -> int:
+    """Images with exactly ImageNet's 1000 classes are held to be its validation images."""
+    is_imagenet = set(class_ids) == imagenet_words().keys()
+    return ilsvrc2012.NUM_IMAGES["val"] - num_images if is_imagenet else 0
+
+
+def _names(
+    model_classes: Sequence[str], lines: Sequence[str], num_classes: int, where: Path
+) -> tuple[str, ...]:
+    """The names of the model's classes: its own, else those of data with as many classes."""
+    if model_classes and len(model_classes) != num_classes:
+        raise DataError(
+            f"{where}: the model has {num_classes} classes, but {len(model_classes)} names for them"
+        )
+    if not model_classes and len(lines) == num_classes:
+        return tuple(lines)
+    return names_of_classes(model_classes, num_classes)
+
+
+def _mapping(lines: Sequence[str], names: Sequence[str], where: Path) -> Integers:
+    """The model's label of each class of the data."""
+    if list(map(class_id, lines)) == list(map(class_id, names)):
+        return np.arange(len(names))  # also where two classes have the same name
+    labels = {class_id(name): label for label, name in enumerate(names)}
+    absent = [line for line in lines if class_id(line) not in labels]
+    if len(absent) == len(lines) != len(names):
+        raise DataError(
+            f"{where}: has {len(lines)} classes, such as '{lines[0]}', but the model has"
+            f" {len(names)} others, such as '{names[0]}'"
+        )
+    if absent:
+        raise DataError(
+            f"{where}: its class '{absent[0]}' is none of the model's {len(names)} classes, such as"
+            f" '{names[0]}'"
+        )
+    return np.array([labels[class_id(line)] for line in lines], np.int64)
+
+
+@dataclass(frozen=True)
+class _ImageFiles:
+    files: Sequence[File]
+    names: Sequence[str]
+
+    def image(self, position: int) -> bytes:
+        return self.files[position].read()
+
+    def name(self, position: int) -> str:
+        return self.names[position]
+
+
+@dataclass(frozen=True)
+class _SomeFiles:
+    files: RecordFile | _ImageFiles | _SomeFiles
+    places: Integers
+
+    def image(self, position: int) -> Encoded:
+        return self.files.image(int(self.places[position]))
+
+    def name(self, position: int) -> str:
+        return self.files.name(int(self.places[position]))
+
+
+def _open_folder(path: Path, names: tuple[str, ...]) -> ValidationSet:
+    folders = DiskFolder(str(path)).folders
+    images = [
+        (f"{name}/{inner}", name, file)
+        for name, folder in sorted(folders.items())
+        for inner, file in sorted(walk(folder))
+        if file is not None and is_image(inner)
+    ]
+    if not images:
+        raise DataError(f"{path}: has neither {_RECORD_FILE} nor a folder of images per class")
+    by_folder = _labels_of_folders(sorted(folders), names, path)
+    keys, classes, files = zip(*images)
+    labels = np.array([by_folder[name] for name in classes], np.int64)
+    num_missing = _num_missing_of(folders, len(images))
+    return ValidationSet(
+        path, _ImageFiles(files, keys), labels, keys, names, np.unique(labels), num_missing
+    )
+
+
+def _labels_of_folders(folders: Sequence[str], names: Sequence[str], where: Path) -> dict[str, int]:
+    """Folders are named like classes, or (ImageNetV2) are numbered by label.
+
+    Numbers that are the names of classes are no labels: sorted, "10" comes before "2".
+    """
+    are_names_numbers = any(name.isdecimal() for name in names)
+    are_numbers = all(folder.isdecimal() and int(folder) < len(names) for folder in folders)
+    if are_numbers and not are_names_numbers:
+        return {folder: int(folder) for folder in folders}
+    return dict(zip(folders, _mapping(folders, names, where).tolist()))

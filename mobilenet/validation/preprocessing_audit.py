@@ -1,0 +1,160 @@
+"""Validates the same weights under other preprocessings and resolutions.
+
+How a photograph becomes the network's input moves the accuracy by more than most changes of the
+recipe do, and published systems do it in different ways; a table shows what each costs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from mobilenet.data.batch_reader import Batch
+from mobilenet.data.eval_transforms import PREPROCESSINGS, EvalTransform
+from mobilenet.data.mxnet_record_iter import obstacle, record_iter_batches
+from mobilenet.data.record_file import RecordFile
+from mobilenet.errors import ConfigError
+from mobilenet.evaluation import collect
+from mobilenet.inference.open_model import LoadedModel
+from mobilenet.metrics import Predictions
+from mobilenet.progress import watched
+from mobilenet.validation import statistics
+from mobilenet.validation.labelled_images import ValidationSet
+from mobilenet.validation.validate import answers, described, open_data
+
+_RECORD_ITER = "ImageRecordIter"
+
+
+@dataclass(frozen=True)
+class Row:
+    """The outcome under one preprocessing.
+
+    Attributes:
+        name: What prepares the images.
+        transform: Its sizes and normalisation.
+        predictions: The answers.
+        p_value: McNemar's, against the first row.
+    """
+
+    name: str
+    transform: EvalTransform
+    predictions: Predictions
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The outcomes of one model on the same images; the first is with its own preprocessing.
+
+    `note` says what is left out of the table, and why.
+    """
+
+    model: Path
+    data: Path
+    rows: tuple[Row, ...]
+    note: str
+
+    def summary(self) -> str:
+        """A table, with each row's difference from the first in percentage points."""
+        lines = [f"{'preprocessing':22} {'px':>9}  {'top-1':>7}  {'top-5':>7}  {'points':>7}  p"]
+        own = self.rows[0].predictions.counts()
+        for row in self.rows:
+            counts, transform = row.predictions.counts(), row.transform
+            pixels = f"{transform.short_side}/{transform.resolution}"
+            difference = 100 * (counts.top1 - own.top1)
+            lines.append(
+                f"{row.name:22} {pixels:>9}  {100 * counts.top1:5.2f} %"
+                f"  {100 * counts.top5:5.2f} %  {difference:+7.2f}  {row.p_value:.2g}"
+            )
+        lines.append(f"{own.num_images} images of {self.data}")
+        return "\n".join([*lines, *filter(None, [self.note])])
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain JSON; accuracies are fractions."""
+        rows = [
+            {
+                "transform": {**described(row.transform), "name": row.name},
+                **row.predictions.counts()._asdict(),
+                "p_value": row.p_value,
+            }
+            for row in self.rows
+        ]
+        return {"model": str(self.model), "data": str(self.data), "rows": rows, "note": self.note}
+
+
+def audit(model: LoadedModel, data: Path | None = None, resolutions: Sequence[int] = ()) -> Audit:
+    """Validates `model` under every named preprocessing, or at every one of `resolutions`.
+
+    Raises:
+        DataError: The data are missing, damaged, or have classes that the model has not.
+        ConfigError: A resolution has no room in the model's own short side.
+    """
+    images = open_data(model, data)
+    own = model.transform
+    others = _at(resolutions, own) if resolutions else _named(own)
+    transforms = dict.fromkeys([own, *others])
+    outcomes = [(t.name, t, answers(model, model.predict, images, t)) for t in transforms]
+    note = "" if resolutions else _record_iter_obstacle(images)
+    if not resolutions and not note:
+        outcomes.append((_RECORD_ITER, own, _record_iter_answers(model, images)))
+    return Audit(model.path, images.path, tuple(_rows(outcomes)), note)
+
+
+def _named(own: EvalTransform) -> Iterator[EvalTransform]:
+    """Every preprocessing with its short side, or if that is free with a margin and without."""
+    seen = {(PREPROCESSINGS[own.name].resize, own.short_side)}
+    for name, how in PREPROCESSINGS.items():
+        for short_side in (0, own.resolution) if how.short_side is None else (0,):
+            # A fixed short side may be too small for the crop.
+            with contextlib.suppress(ConfigError):
+                transform = EvalTransform(name, own.resolution, short_side, own.normalization)
+                if (how.resize, transform.short_side) not in seen:
+                    seen.add((how.resize, transform.short_side))
+                    yield transform
+
+
+def _at(resolutions: Sequence[int], own: EvalTransform) -> Iterator[EvalTransform]:
+    """The preprocessing at other sizes, with the same part of the image in the crop."""
+    for resolution in resolutions:
+        short_side = -(-own.short_side * resolution // own.resolution)
+        is_free = PREPROCESSINGS[own.name].short_side is None
+        yield dataclasses.replace(
+            own, resolution=resolution, short_side=short_side if is_free else own.short_side
+        )
+
+
+def _record_iter_obstacle(images: ValidationSet) -> str:
+    if not isinstance(images.files, RecordFile):
+        return f"without {_RECORD_ITER}, which reads record files alone"
+    problem = obstacle(images.files)
+    return problem and f"without {_RECORD_ITER}: {problem}"
+
+
+def _record_iter_answers(model: LoadedModel, images: ValidationSet) -> Predictions:
+    """The answers in the order of the images, whatever order MXNet reads them in."""
+    assert isinstance(images.files, RecordFile)
+    size, order = model.config.validation.batch_size, []
+
+    def labelled(batch: Batch) -> Batch:
+        order.append(batch.positions)
+        return batch._replace(labels=images.labels[batch.positions].astype(np.int32))
+
+    batches = map(labelled, record_iter_batches(images.files, model.transform, size))
+    shown = watched(batches, _RECORD_ITER, len(images), lambda batch: len(batch.labels))
+    found = collect(model.predict, shown)
+    back = np.argsort(np.concatenate(order))
+    return found._replace(**{name: array[back] for name, array in found._asdict().items()})
+
+
+def _rows(outcomes: Iterable[tuple[str, EvalTransform, Predictions]]) -> Iterator[Row]:
+    first: Predictions | None = None
+    for name, transform, predictions in outcomes:
+        first = first or predictions
+        right, other = (answered.ranks == 0 for answered in (first, predictions))
+        test = statistics.mcnemar(int(np.sum(right & ~other)), int(np.sum(other & ~right)))
+        yield Row(name, transform, predictions, test.p_value)

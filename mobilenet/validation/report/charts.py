@@ -1,0 +1,166 @@
+"""Diagrams as SVG; their colours are classes of the style sheet, so that they follow its theme."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Sequence
+
+import numpy as np
+
+from mobilenet.validation.report.markup import Markup, element
+from mobilenet.validation.statistics import Bin, Calibration, ClassCounts, Coverage, Interval
+
+_WIDTH, _HEIGHT = 360, 262
+_LEFT, _TOP, _RIGHT, _BOTTOM = 44, 10, 344, 226
+_STRIP = 22  # below the calibration chart
+_MAX_POINTS = 200
+
+
+class _Scale(NamedTuple):
+    """From a range of fractions on the y axis, and from 0 to 1 on the x axis, to SVG units."""
+
+    low: float = 0.0
+
+    def x(self, fraction: float) -> float:
+        return round(_LEFT + fraction * (_RIGHT - _LEFT), 2)
+
+    def y(self, fraction: float) -> float:
+        return round(_BOTTOM - (fraction - self.low) / (1 - self.low) * (_BOTTOM - _TOP), 2)
+
+
+def calibration_chart(calibration: Calibration) -> Markup:
+    """Accuracy against confidence per bin, with the gap between them; below, the images per bin."""
+    scale = _Scale()
+    filled = [item for item in calibration.bins if item.num_images]
+    most = max(item.num_images for item in filled)
+    bars = [mark for item in filled for mark in _bin(item, scale, most)]
+    diagonal = _line((scale.x(0), scale.y(0)), (scale.x(1), scale.y(1)), "ideal")
+    label = f"Reliability diagram; expected calibration error {calibration.error:.4f}"
+    axes = _axes(scale, "confidence")
+    return _figure(label, axes, *bars, diagonal, height=_HEIGHT + _STRIP)
+
+
+def _bin(item: Bin, scale: _Scale, most: int) -> list[Markup]:
+    left, right = scale.x(item.low) + 0.75, scale.x(item.high) - 0.75
+    inset = (right - left) * 0.35
+    accuracy, confidence = scale.y(item.accuracy), scale.y(item.confidence)
+    title = element(
+        "title",
+        f"{item.num_images} images of {item.low:.0%} to {item.high:.0%} confidence:"
+        f" {item.accuracy:.1%} right",
+    )
+    # The square root keeps bins of few images visible beside those of very many.
+    bottom, height = _HEIGHT + _STRIP, (_STRIP - 2) * (item.num_images / most) ** 0.5
+    return [
+        _bar((left, right), (accuracy, scale.y(0)), "bar", title),
+        _bar((left + inset, right - inset), (accuracy, confidence), "gap"),
+        _bar((left, right), (bottom - height, bottom), "count", title),
+    ]
+
+
+def coverage_chart(coverage: Coverage) -> Markup:
+    """Accuracy on the most confident images against the part of the images they are."""
+    lowest = float(coverage.accuracy.min())
+    scale = _Scale(min(0.8, np.floor(lowest * 10) / 10))
+    chosen = np.linspace(0, len(coverage.fraction) - 1, _MAX_POINTS).round().astype(int)
+    points = [
+        f"{scale.x(coverage.fraction[i])},{scale.y(coverage.accuracy[i])}"
+        for i in dict.fromkeys(chosen.tolist())
+    ]
+    overall = float(coverage.accuracy[-1])
+    return _figure(
+        f"Accuracy against coverage; {overall:.1%} with every image",
+        _axes(scale, "images answered, surest first"),
+        _line((scale.x(0), scale.y(overall)), (scale.x(1), scale.y(overall)), "ideal"),
+        element("polyline", points=" ".join(points), class_="curve"),
+    )
+
+
+def curve_chart(steps: Sequence[int], top1: Sequence[Interval], top5: Sequence[float]) -> Markup:
+    """Accuracy against the step: a band between the bounds of top-1, and a line for top-5.
+
+    There is at least one step; they rise.
+    """
+    scale = _Scale(min(0.9, np.floor(10 * min(bounds.low for bounds in top1)) / 10))
+    places = [scale.x(step / max(steps[-1], 1)) for step in steps]
+    lower = [f"{x},{scale.y(bounds.low)}" for x, bounds in zip(places, top1)]
+    upper = [f"{x},{scale.y(bounds.high)}" for x, bounds in zip(places, top1)]
+    line = [f"{x},{scale.y(accuracy)}" for x, accuracy in zip(places, top5)]
+    ends = [
+        element("text", "0", x=_LEFT, y=_BOTTOM + 14, text_anchor="middle"),
+        element("text", f"{steps[-1]:,}", x=_RIGHT, y=_BOTTOM + 14, text_anchor="end"),
+    ]
+    name = element("text", "step", x=(_LEFT + _RIGHT) / 2, y=_BOTTOM + 28, text_anchor="middle")
+    return _figure(
+        f"Top-1 and top-5 accuracy of {len(steps)} checkpoints",
+        element("g", *_y_axis(scale), *ends, name),
+        element("polygon", points=" ".join(lower + upper[::-1]), class_="band"),
+        element("polyline", points=" ".join(line), class_="curve second"),
+    )
+
+
+def class_chart(counts: ClassCounts) -> Markup:
+    """How many classes have which accuracy, in twenty bars."""
+    present = counts.num_images > 0
+    accuracies = counts.num_correct[present] / counts.num_images[present]
+    heights, edges = np.histogram(accuracies, bins=20, range=(0, 1))
+    scale, most = _Scale(), heights.max()
+    bars = [
+        _bar(
+            (scale.x(low) + 0.75, scale.x(high) - 0.75),
+            (scale.y(number / most), scale.y(0)),
+            "bar",
+            element("title", f"{number} classes of {low:.0%} to {high:.0%} accuracy"),
+        )
+        for number, low, high in zip(heights.tolist(), edges[:-1].tolist(), edges[1:].tolist())
+        if number
+    ]
+    label = f"Accuracies of {len(accuracies)} classes"
+    axis = [_line((_LEFT, _BOTTOM), (_RIGHT, _BOTTOM), "axis")]
+    axis += _x_axis(scale, "accuracy of the class")
+    return _figure(label, *axis, _classes(int(most)), *bars)
+
+
+def _classes(most: int) -> Markup:
+    return element("text", f"{most} classes", x=_LEFT, y=_TOP + 8, class_="note")
+
+
+def _figure(label: str, *children: Markup, height: int = _HEIGHT) -> Markup:
+    box = f"0 0 {_WIDTH} {height}"
+    return element("svg", *children, viewBox=box, role="img", aria_label=label)
+
+
+def _axes(scale: _Scale, x_label: str) -> Markup:
+    return element("g", *_y_axis(scale), *_x_axis(scale, x_label))
+
+
+def _y_axis(scale: _Scale) -> list[Markup]:
+    step = 0.2 if scale.low < 0.6 else 0.05 if scale.low >= 0.8 else 0.1
+    ticks = []
+    for value in np.arange(1, scale.low - 1e-9, -step).tolist():
+        y = scale.y(value)
+        ticks.append(_line((_LEFT, y), (_RIGHT, y), "grid"))
+        ticks.append(element("text", f"{value:.0%}", x=_LEFT - 6, y=y + 4, text_anchor="end"))
+    return [_line((_LEFT, _BOTTOM), (_RIGHT, _BOTTOM), "axis"), *ticks]
+
+
+def _x_axis(scale: _Scale, label: str) -> list[Markup]:
+    ticks = [
+        element("text", f"{value}%", x=scale.x(value / 100), y=_BOTTOM + 14, text_anchor=anchor)
+        # The first would touch the lowest of the other axis.
+        for value, anchor in zip(range(0, 101, 20), ("start", *["middle"] * 5))
+    ]
+    middle = (_LEFT + _RIGHT) / 2
+    name = element("text", label, x=middle, y=_BOTTOM + 28, text_anchor="middle", class_="name")
+    return [*ticks, name]
+
+
+def _line(start: tuple[float, float], end: tuple[float, float], kind: str) -> Markup:
+    return element("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], class_=kind)
+
+
+def _bar(
+    sides: tuple[float, float], ends: tuple[float, float], kind: str, *children: Markup
+) -> Markup:
+    (left, right), (top, bottom) = sides, sorted(ends)
+    size = {"width": round(right - left, 2), "height": round(bottom - top, 2)}
+    return element("rect", *children, x=round(left, 2), y=round(top, 2), **size, class_=kind)

@@ -1,0 +1,135 @@
+"""Files of any origin: those that are image classifiers run, all others end in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from mobilenet import settings
+from mobilenet.errors import UserError
+from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.settings.schema import Config
+
+FLOAT, UINT8 = TensorProto.FLOAT, TensorProto.UINT8
+
+
+def classifier(shape=("N", 3, "H", "W"), kind=FLOAT, classes=3, **metadata: str) -> onnx.ModelProto:
+    """The means of the channels as the scores of three classes."""
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["floats"], to=FLOAT),
+        helper.make_node("GlobalAveragePool", ["floats"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["scores"]),
+    ]
+    inputs = [helper.make_tensor_value_info("pixels", kind, shape)]
+    outputs = [helper.make_tensor_value_info("scores", FLOAT, [shape[0], classes])]
+    graph = helper.make_graph(nodes, "g", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 7)], ir_version=4)
+    helper.set_model_props(model, metadata)
+    return model
+
+
+def saved(model: onnx.ModelProto, folder: Path) -> Path:
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_channel_means(tmp_path: Path) -> None:
+    model = OnnxModel(saved(classifier(), tmp_path), threads=1)
+    data = np.random.default_rng(0).normal(size=(5, 3, 6, 7)).astype(np.float32)
+    np.testing.assert_allclose(model.predict(data), data.mean(axis=(2, 3)), atol=1e-6)
+    assert (model.batch_size, model.resolution, model.num_classes) == (None, None, 3)
+    assert model.predict(data[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 8, 9])
+def test_fixed_batch_sizes_run_any_number_of_images(count: int, tmp_path: Path) -> None:
+    model = OnnxModel(saved(classifier(shape=(4, 3, 5, 6)), tmp_path))
+    data = np.random.default_rng(count).normal(size=(count, 3, 5, 6)).astype(np.float32)
+    np.testing.assert_allclose(model.predict(data), data.mean(axis=(2, 3)), atol=1e-6)
+    assert (model.batch_size, model.resolution) == (4, (5, 6))
+
+
+def test_files_for_bytes_take_floats_too(tmp_path: Path) -> None:
+    """The reader normalises with mean 0 and deviation 1 / 255, which leaves rounding errors."""
+    model = OnnxModel(saved(classifier(kind=UINT8), tmp_path))
+    pixels = np.arange(3 * 8 * 8, dtype=np.uint8).reshape(1, 3, 8, 8)
+    noisy = pixels.astype(np.float32) + np.float32(0.01)
+    assert (model.predict(noisy) == model.predict(pixels)).all()
+    assert (model.predict(noisy - 1000) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.zeros((1, 1, 5, 6), np.float32),
+        np.zeros((1, 3, 6, 5), np.float32),
+        np.zeros((3, 5, 6), np.float32),
+        np.zeros((1, 3, 5, 6), np.float64),
+    ],
+    ids=lambda data: f"{data.shape}-{data.dtype}",
+)
+def test_other_images_are_refused(data: np.ndarray, tmp_path: Path) -> None:
+    model = OnnxModel(saved(classifier(shape=("N", 3, 5, 6)), tmp_path))
+    with pytest.raises(UserError, match=r"takes images of 3x5x6 in float32") as caught:
+        model.predict(data)
+    assert "\n" not in str(caught.value)
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        OnnxModel(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def test_what_is_not_onnx_is_refused(tmp_path: Path) -> None:
+    whole = classifier().SerializeToString()
+    path = tmp_path / "model.onnx"
+    for content in (b"", b"PK\x03\x04 not a model", whole[: len(whole) // 2], whole[:-3]):
+        path.write_bytes(content)
+        assert "not an ONNX model" in refused(path)
+    refused(tmp_path / "missing.onnx")
+    refused(tmp_path)
+
+
+def test_what_is_no_image_classifier_is_refused(tmp_path: Path) -> None:
+    assert "(N, 3, H, W)" in refused(saved(classifier(shape=("N", 4, 8, 8), classes=4), tmp_path))
+    double = refused(saved(classifier(kind=TensorProto.DOUBLE), tmp_path))
+    assert "tensor(double)" in double
+    two = classifier()
+    two.graph.input.append(helper.make_tensor_value_info("other", FLOAT, ["N"]))
+    assert "2 inputs" in refused(saved(two, tmp_path))
+    deep = classifier()
+    del deep.graph.node[-1]
+    deep.graph.output[0].CopyFrom(helper.make_tensor_value_info("means", FLOAT, ["N", 3, 1, 1]))
+    assert "(N, classes)" in refused(saved(deep, tmp_path))
+
+
+def test_settings_are_those_of_a_configuration(tmp_path: Path) -> None:
+    metadata = {"mean": "[0.5, 0.5, 0.5]", "short_side": "40", "dialect": "origin"}
+    model = OnnxModel(saved(classifier(shape=("N", 3, 32, 32), **metadata), tmp_path))
+    config = settings.loads(Config, model.settings())
+    assert (config.data.resolution, config.data.mean) == (32, (0.5, 0.5, 0.5))
+    assert (config.validation.short_side, config.model.dialect) == (40, "origin")
+    assert config.model.classes == 3
+
+
+def test_settings_of_a_file_that_takes_pixels_leave_them_as_they_are(tmp_path: Path) -> None:
+    metadata = {"mean": "[0.5, 0.5, 0.5]", "std": "[0.5, 0.5, 0.5]", "pixels": "uint8"}
+    config = settings.loads(Config, OnnxModel(saved(classifier(**metadata), tmp_path)).settings())
+    pixel = np.arange(256)
+    given = (pixel / 255 - config.data.mean[0]) / config.data.std[0]
+    np.testing.assert_allclose(given, pixel, atol=1e-9)
+
+
+def test_a_short_side_of_another_transform_is_its_own(tmp_path: Path) -> None:
+    metadata = {"transform": "squash-256", "short_side": "256"}
+    config = settings.loads(Config, OnnxModel(saved(classifier(**metadata), tmp_path)).settings())
+    assert (config.validation.transform, config.validation.short_side) == ("squash-256", None)

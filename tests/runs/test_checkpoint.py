@@ -1,0 +1,214 @@
+"""Checkpoints: whole or not at all, damage found, the right ones kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from mobilenet.errors import WeightsError
+from mobilenet.runs import checkpoint
+from mobilenet.runs.checkpoint import Arrays, State
+from mobilenet.runs.run_state import EpochRecord, Metrics, Progress
+
+STEPS_PER_EPOCH = 10
+
+
+def record(epoch: int, top1: float) -> EpochRecord:
+    return EpochRecord(epoch, epoch * STEPS_PER_EPOCH, 0.1, 2.5, 0.3, "val", 50, 2.0, top1, 0.9)
+
+
+def state(step: int, top1s: tuple[float, ...] = ()) -> State:
+    history = [record(epoch, top1) for epoch, top1 in enumerate(top1s, 1)]
+    progress = Progress(step, Metrics(64, 1.25, 3), history, num_rollbacks=1)
+    return State(progress, "training: {}\n", {"train": {"index": "abc"}}, weights="parameters")
+
+
+def groups(value: float) -> dict[str, Arrays]:
+    return {
+        "parameters": {"w": mx.nd.full((2, 3), value)},
+        "optimizer": {"velocity/w": mx.nd.full((2, 3), -value)},
+    }
+
+
+def save_epochs(run: Path, top1s: tuple[float, ...]) -> list[Path]:
+    return [
+        checkpoint.save(run, state(epoch * STEPS_PER_EPOCH, top1s[:epoch]), groups(epoch))
+        for epoch in range(1, len(top1s) + 1)
+    ]
+
+
+def test_a_damaged_best_one_names_another(tmp_path: Path) -> None:
+    _, best, last = save_epochs(tmp_path, (0.1, 0.5, 0.4))
+    (best / "parameters.params").write_bytes(b"")
+    with pytest.raises(WeightsError) as caught:
+        checkpoint.best_weights(tmp_path)
+    assert str(caught.value) == (
+        f"{best}: damaged checkpoint: parameters.params is not as it was written;"
+        f" the run's best is lost, but there is {last}"
+    )
+    assert checkpoint.weights_file(last) == last / "parameters.params"
+
+
+def names(run: Path) -> list[str]:
+    return [path.name for path in checkpoint.checkpoint_paths(run)]
+
+
+def test_what_is_saved_is_read(tmp_path: Path) -> None:
+    saved = state(10, (0.5,))
+    path = checkpoint.save(tmp_path, saved, groups(1.5))
+    read = checkpoint.read_checkpoint(path)
+    assert read.state == saved
+    np.testing.assert_array_equal(read.arrays("parameters")["w"].asnumpy(), np.full((2, 3), 1.5))
+    np.testing.assert_array_equal(
+        read.arrays("optimizer")["velocity/w"].asnumpy(), np.full((2, 3), -1.5)
+    )
+    assert checkpoint.weights_file(path) == path / "parameters.params"
+    assert sorted(p.name for p in path.parent.iterdir()) == [path.name]
+
+
+def test_names_tell_steps_and_epochs(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, state(10, (0.5,)), groups(0))
+    checkpoint.save(tmp_path, state(10), groups(0))
+    checkpoint.save(tmp_path, state(123456789, (0.5,)), groups(0))
+    checkpoint.save(tmp_path, state(9), groups(0))
+    assert names(tmp_path) == [
+        "step-00000009",
+        "step-00000010",
+        "step-00000010-epoch-0001",
+        "step-123456789",
+    ]
+
+
+@pytest.mark.parametrize("name", ["parameters.params", "optimizer.params", "state.json"])
+def test_one_changed_byte_is_found(tmp_path: Path, name: str) -> None:
+    path = checkpoint.save(tmp_path, state(10, (0.5,)), groups(1))
+    content = bytearray((path / name).read_bytes())
+    position = content.index(b"0.5") if name == "state.json" else len(content) // 2
+    content[position] ^= 1
+    (path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"{path}: damaged checkpoint: {name} is not as it was"):
+        checkpoint.read_checkpoint(path)
+
+
+@pytest.mark.parametrize("name", ["parameters.params", "state.json"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    path = checkpoint.save(tmp_path, state(10), groups(1))
+    (path / name).unlink()
+    with pytest.raises(WeightsError, match=rf"no complete checkpoint: {name}: No such file"):
+        checkpoint.read_checkpoint(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": 1}', "\xff"])
+def test_any_other_state_is_one_sentence(tmp_path: Path, text: str) -> None:
+    path = checkpoint.save(tmp_path, state(10), groups(1))
+    (path / "state.json").write_text(text, encoding="latin-1")
+    with pytest.raises(WeightsError) as caught:
+        checkpoint.read_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_newest_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    _, middle, newest = save_epochs(tmp_path, (0.1, 0.2, 0.3))
+    (newest / "parameters.params").write_bytes(b"")
+    warnings: list[str] = []
+    found = checkpoint.newest_checkpoint(tmp_path, warnings.append)
+    assert found is not None
+    assert found.path == middle
+    assert len(warnings) == 1
+    assert warnings[0].startswith(str(newest))
+
+    checkpoint.clear_after(tmp_path, found)
+    assert names(tmp_path) == ["step-00000010-epoch-0001", "step-00000020-epoch-0002"]
+
+
+def test_only_damaged_ones_are_an_error_not_a_new_start(tmp_path: Path) -> None:
+    for path in save_epochs(tmp_path, (0.1, 0.2)):
+        (path / "parameters.params").unlink()
+    with pytest.raises(WeightsError, match="all of its 2 checkpoints are damaged"):
+        checkpoint.newest_checkpoint(tmp_path, lambda text: None)
+
+
+def test_no_checkpoint_is_none(tmp_path: Path) -> None:
+    assert checkpoint.newest_checkpoint(tmp_path, lambda text: None) is None
+
+
+def test_best_is_the_earliest_with_the_highest_accuracy(tmp_path: Path) -> None:
+    paths = save_epochs(tmp_path, (0.1, 0.4, 0.3, 0.4))
+    checkpoint.save(tmp_path, state(45, (0.1, 0.4, 0.3, 0.4)), groups(0))
+    assert checkpoint.best(tmp_path) == (paths[1], record(2, 0.4))
+    assert checkpoint.best_checkpoint(tmp_path) == paths[1]
+
+
+def test_without_a_validation_there_is_no_best(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, state(5), groups(0))
+    with pytest.raises(WeightsError, match="has no checkpoint that was validated yet"):
+        checkpoint.best_checkpoint(tmp_path)
+
+
+def test_newest_best_and_every_third_are_kept(tmp_path: Path) -> None:
+    save_epochs(tmp_path, (0.1, 0.5, 0.2, 0.3, 0.3, 0.4, 0.3, 0.2))
+    checkpoint.save(tmp_path, state(85, (0.1,)), groups(0))
+    checkpoint.prune(tmp_path, keep_last=2, keep_every_epochs=3)
+    assert names(tmp_path) == [
+        "step-00000020-epoch-0002",  # best
+        "step-00000030-epoch-0003",  # every third
+        "step-00000060-epoch-0006",  # every third
+        "step-00000080-epoch-0008",  # newest
+        "step-00000085",  # newest
+    ]
+    checkpoint.prune(tmp_path, keep_last=1, keep_every_epochs=None)
+    assert names(tmp_path) == ["step-00000020-epoch-0002", "step-00000085"]
+
+
+def test_what_people_put_beside_checkpoints_is_left_alone(tmp_path: Path) -> None:
+    first, last = save_epochs(tmp_path, (0.1, 0.5))
+    archive = first.with_name(f"{first.name}.tar")
+    archive.touch()
+    copy = last.with_name(f"{last.name}-copy")
+    shutil.copytree(last, copy)
+    checkpoint.prune(tmp_path, keep_last=1, keep_every_epochs=None)
+    checkpoint.clear_after(tmp_path, None)
+    assert set(last.parent.iterdir()) == {archive, copy}
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
+    (path,) = save_epochs(tmp_path, (0.1,))
+    unfinished = path.parent / ".temporary-xyz"
+    unfinished.mkdir()
+    (unfinished / "parameters.params").write_bytes(b"half")
+    assert names(tmp_path) == [path.name]
+    checkpoint.clear_after(tmp_path, checkpoint.read_checkpoint(path))
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_failed_save_leaves_nothing(tmp_path: Path) -> None:
+    (path,) = save_epochs(tmp_path, (0.1,))
+    broken = {"parameters": {"w": mx.nd.ones((1,), dtype="int32")}}  # no such type in the format
+    with pytest.raises(KeyError):
+        checkpoint.save(tmp_path, state(20), broken)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    checkpoint.read_checkpoint(path)
+
+
+def test_saving_what_is_there_changes_nothing(tmp_path: Path) -> None:
+    first = checkpoint.save(tmp_path, state(7), groups(1))
+    written = (first / "state.json").stat().st_mtime_ns
+    assert checkpoint.save(tmp_path, state(7), groups(1)) == first
+    assert (first / "state.json").stat().st_mtime_ns == written
+
+
+def test_others_may_read_it(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, state(7), groups(1))
+    assert path.stat().st_mode == path.parent.stat().st_mode
+
+
+def test_the_state_is_plain_json(tmp_path: Path) -> None:
+    path = checkpoint.save(tmp_path, state(10, (0.5,)), groups(1))
+    content = json.loads((path / "state.json").read_text())
+    assert content["progress"]["history"][0]["top1"] == 0.5
+    assert set(content["files"]) == {"parameters.params", "optimizer.params"}

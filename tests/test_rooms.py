@@ -1,0 +1,86 @@
+"""Which room may import which: a room imports only from lower floors, and inside it no circles.
+
+A room is a folder of the package, or a file beside the folders. Files and functions stay short.
+"""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "mobilenet"
+
+FLOORS = (
+    "compat errors files progress",
+    "settings data distributed metrics published_accuracies",
+    "evaluation network packing imagenet_scripts",
+    "onnx runs build machine network_table",
+    "training inference foreign",
+    "validation bench",
+    "export",
+    "pictures quickstart",
+    "commands",
+    "cli",
+    "__main__",
+)
+# What a room must not know, besides everything on its own floor and above.
+FORBIDDEN = {
+    "mxnet": "compat errors files progress settings packing metrics published_accuracies",
+    "mobilenet.settings": "data distributed metrics evaluation network packing onnx",
+    "mobilenet.training": "inference foreign validation",
+    "mobilenet.data": "network",
+}
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.split()}
+MODULES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
+    for path in PACKAGE.rglob("*.py")
+}
+
+
+def room_of(module: str) -> str:
+    """The folder, or the file beside the folders, that the module is in."""
+    return module.partition(".")[0]
+
+
+def imports(module: str) -> set[str]:
+    """Every dotted name that the module imports, wherever in its file."""
+    names = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def own_imports(module: str) -> set[str]:
+    """The modules of the package that the module imports (both `a` and `a.f` are of `a`)."""
+    inside = {name.removeprefix("mobilenet.") for name in imports(module) if "mobilenet." in name}
+    return {other for other in MODULES for name in inside if f"{name}.".startswith(f"{other}.")}
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"__init__"}))
+def test_imports_only_from_lower_floors(module: str) -> None:
+    room = room_of(module)
+    assert room in FLOOR, f"give mobilenet/{room} its floor in {Path(__file__).name}"
+    for other in {room_of(name) for name in own_imports(module)} - {room}:
+        assert FLOOR[other] < FLOOR[room], f"{module} imports {other}, which is no lower floor"
+    for unknown, rooms in FORBIDDEN.items():
+        known = any(f"{name}.".startswith(f"{unknown}.") for name in imports(module))
+        assert not (known and room in rooms.split()), f"{module} imports {unknown}"
+
+
+def test_no_circle_in_a_room() -> None:
+    TopologicalSorter({module: own_imports(module) - {module} for module in MODULES}).prepare()
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_files_and_functions_are_short(module: str) -> None:
+    text = MODULES[module].read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < 40, f"{node.name} is longer than 40 lines"

@@ -1,0 +1,180 @@
+"""The report: escaping, what it says, and what it never asks for."""
+
+import base64
+import csv
+import html
+import html.parser
+import io
+import re
+
+import cv2
+import numpy as np
+import pytest
+from reports import EVIL, NAMES, answers, report
+
+from mobilenet.metrics import score
+from mobilenet.validation import statistics
+from mobilenet.validation.report.answers_table import answers_csv
+from mobilenet.validation.report.charts import calibration_chart, class_chart, coverage_chart
+from mobilenet.validation.report.markup import Markup, element
+from mobilenet.validation.report.page import page
+from mobilenet.validation.report.thumbnails import thumbnail_url
+
+
+class Checker(html.parser.HTMLParser):
+    """Collects text, attributes and unclosed or wrongly closed elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], set(), [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def document() -> str:
+    return page(report(answers()))
+
+
+@pytest.fixture(scope="module")
+def checked(document: str) -> Checker:
+    checker = Checker()
+    checker.feed(document)
+    checker.close()
+    return checker
+
+
+def test_text_is_escaped_and_markup_is_not() -> None:
+    inner = element("b", "1 < 2 & 3")
+    assert inner == "<b>1 &lt; 2 &amp; 3</b>"
+    assert element("p", inner, "<") == f"<p>{inner}&lt;</p>"
+    assert element("p", Markup("<i>")) == "<p><i></p>"
+    assert element("td", class_='"x', aria_label="é") == '<td class="&quot;x" aria-label="é"></td>'
+    assert element("img", src="a&b") == '<img src="a&amp;b">'
+
+
+def test_page_is_well_formed_and_has_no_script(checked: Checker) -> None:
+    assert checked.open == []
+    assert "script" not in checked.tags
+    assert not any(name.startswith("on") for name, _ in checked.attributes)
+    assert EVIL in checked.text
+
+
+def test_page_asks_for_nothing(document: str, checked: Checker) -> None:
+    addresses = [
+        value for name, value in checked.attributes if name in ("src", "href", "xlink:href")
+    ]
+    assert addresses and all(value.startswith("data:image/jpeg;base64,") for value in addresses)
+    assert not re.search(r"url\(|@import|https?://", document)
+    assert ("http-equiv", "Content-Security-Policy") in checked.attributes
+    assert any(name == "content" and "default-src 'none';" in v for name, v in checked.attributes)
+
+
+def test_page_says_what_was_counted(checked: Checker) -> None:
+    predictions = answers()
+    counts = predictions.counts()
+    text = " ".join(checked.text)
+    for right in (counts.num_top1, counts.num_top5):
+        low, high = statistics.wilson_interval(right, 60)
+        assert f"{right / 60:.2%}" in text
+        assert f"{low:.2%} to {high:.2%}" in text
+    assert f"{counts.loss:.4f}" in text
+    first = statistics.confusions(predictions.labels, predictions.classes[:, 0])[0]
+    assert f"{first.num_images} of {np.sum(predictions.labels == first.label)} images" in text
+
+
+def test_worst_classes_come_first(document: str) -> None:
+    predictions = answers()
+    right = predictions.ranks == 0
+    accuracy = [right[predictions.labels == label].mean() for label in range(8)]
+    table = document[document.index("<tbody>") : document.index("</tbody>")]
+    shown = [html.unescape(name) for name in re.findall(r"<tr><td>(.*?)</td>", table)]
+    listed = [accuracy[NAMES.index(name)] for name in shown]
+    assert sorted(shown) == sorted(NAMES)
+    assert listed == sorted(listed)
+    assert listed[0] < listed[-1]
+
+
+def test_a_faultless_model_has_no_mistakes_to_show() -> None:
+    labels = np.arange(8, dtype=np.int32)
+    document = page(report(score(9 * np.eye(8, dtype=np.float32), labels)))
+    assert "Surest mistakes" not in document
+    assert "Most confused pairs" not in document
+    assert "100.00%" in document
+
+
+def test_one_wrong_image_is_enough_for_a_page() -> None:
+    document = page(report(score(np.eye(8, dtype=np.float32)[:1], np.array([3], np.int32))))
+    assert "1 of 1 images" in document
+    assert "nan" not in document.lower().replace("nano", "")
+
+
+def heights(chart: str, kind: str) -> list[float]:
+    bars = re.findall(rf'<rect [^>]*height="([\d.]+)" class="{kind}"', chart)
+    return [float(height) for height in bars]
+
+
+def test_calibration_chart_draws_accuracy_and_gap_to_scale() -> None:
+    confidence = np.array([0.1, 0.1, 0.9, 0.9, 0.9, 0.9])
+    correct = np.array([True, False, True, True, True, False])
+    chart = calibration_chart(statistics.calibration(confidence, correct, 2))
+    whole = 216  # SVG units from 0 to 100 %
+    assert heights(chart, "bar") == pytest.approx([0.5 * whole, 0.75 * whole], abs=0.02)
+    assert heights(chart, "gap") == pytest.approx([0.4 * whole, 0.15 * whole], abs=0.02)
+    low, high = heights(chart, "count")
+    assert low / high == pytest.approx(0.5**0.5, abs=0.01)
+
+
+def test_class_chart_counts_classes_that_have_images() -> None:
+    counts = statistics.ClassCounts(np.array([4, 0, 2, 2, 10]), np.array([4, 0, 2, 1, 5]))
+    chart = class_chart(counts)
+    titles = re.findall(r"<title>(.*?)</title>", chart)
+    assert titles == ["2 classes of 50% to 55% accuracy", "2 classes of 95% to 100% accuracy"]
+
+
+def test_coverage_chart_ends_at_the_accuracy_of_all_images() -> None:
+    rng = np.random.default_rng(7)
+    confidence = rng.uniform(size=5000)
+    curve = statistics.coverage(confidence, rng.uniform(size=5000) < 0.5 + confidence / 2)
+    chart = coverage_chart(curve)
+    points = re.search(r'points="(.*?)"', chart)[1].split(" ")
+    assert len(points) == 200
+    dashed = re.search(r'<line [^>]*y1="([\d.]+)"[^>]*class="ideal"', chart)[1]
+    assert points[-1] == f"344.0,{float(dashed)}"
+    xs = [float(point.split(",")[0]) for point in points]
+    assert xs == sorted(xs)
+
+
+def test_thumbnail_is_the_central_square() -> None:
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[:, 20:60] = (30, 60, 220)
+    url = thumbnail_url(cv2.imencode(".png", image)[1].tobytes())
+    content = np.frombuffer(base64.b64decode(url.removeprefix("data:image/jpeg;base64,")), np.uint8)
+    decoded = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    assert decoded.shape == (160, 160, 3)
+    assert np.abs(decoded.astype(int) - (30, 60, 220)).max() <= 4
+
+
+def test_answers_csv_is_read_back() -> None:
+    predictions = answers(5)
+    rows = list(csv.DictReader(io.StringIO(answers_csv(predictions, [10, 11, 12, 13, 14], NAMES))))
+    assert [row["record"] for row in rows] == ["10", "11", "12", "13", "14"]
+    for i, row in enumerate(rows):
+        assert int(row["label"]) == predictions.labels[i]
+        assert row["label_name"] == NAMES[predictions.labels[i]]
+        assert float(row["loss"]) == pytest.approx(predictions.losses[i], rel=1e-5)
+        for k in range(5):
+            assert int(row[f"top_{k + 1}"]) == predictions.classes[i, k]
+            assert row[f"name_{k + 1}"] == NAMES[predictions.classes[i, k]]
+            wanted = pytest.approx(predictions.probabilities[i, k], rel=1e-5)
+            assert float(row[f"p_{k + 1}"]) == wanted

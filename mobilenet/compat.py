@@ -13,6 +13,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from mobilenet.cuda_libraries import load_cuda_libraries
+
 # Aliases that NumPy 1.24 removed and MXNet 1.9.1 still reads while it is imported.
 _REMOVED_ALIASES = {
     "bool": bool,
@@ -36,12 +38,16 @@ def repair_numpy() -> None:
 
 
 class _RepairBeforeMXNet:
-    """Repairs NumPy when MXNet is about to be imported: NumPy alone takes most of `--help`."""
+    """Repairs NumPy and loads what MXNet links when it is about to be imported, and not before.
+
+    NumPy alone takes most of `--help`.
+    """
 
     def find_spec(self, name: str, *_: object) -> None:
         """Called for every import before Python looks for the module; leaves it to that."""
         if name == "mxnet":
             repair_numpy()
+            load_cuda_libraries()
 
 
 _repair = _RepairBeforeMXNet()

@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-horovod quickstart test test-all check docs picture notebooks release-check lock clean
+.PHONY: help setup setup-horovod setup-gpu quickstart test test-all check docs picture notebooks release-check lock clean
 
 help:
 	@echo "make quickstart  set up, then prepare, train, validate and export on the embedded sample"
@@ -25,6 +25,7 @@ help:
 	@echo "                 all that a new user does, from a clean clone, and on each of PYTHONS"
 	@echo "make setup       only set up $(VENV)"
 	@echo "make setup-horovod  build Horovod with Gloo for MXNet into $(VENV) (needs CMake and g++; minutes)"
+	@echo "make setup-gpu   exchange MXNet in $(VENV) for its build for GPUs, with NVIDIA's libraries (2.1 GB)"
 	@echo "make lock        renew requirements.lock from setup.py"
 	@echo "make clean       remove $(VENV) and everything that quickstart made"
 
@@ -68,6 +69,15 @@ setup-horovod: $(READY)
 	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation --no-cache-dir --editable ".[horovod]"
 	@rm -r $(HOROVOD_SITE)
 	$(BIN)/python -c 'import mobilenet, horovod.mxnet as h; h.init(); assert h.gloo_built()'
+
+# MXNet's build for GPUs takes the place of the one for CPUs: both have the same files.
+setup-gpu: $(VENV)/.gpu
+
+$(VENV)/.gpu: $(READY) requirements-gpu.lock
+	$(BIN)/python -m pip uninstall --quiet --yes mxnet mxnet-cu112
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-gpu.lock
+	@touch $@
+	@$(BIN)/python -m mobilenet info --machine
 
 quickstart: $(READY)
 	$(BIN)/python -m mobilenet quickstart

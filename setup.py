@@ -37,6 +37,18 @@ EXTRAS = {
     # Built from source against the MXNet that is installed: docs/distributed.md has the variables.
     "horovod": ["horovod==0.28.1", "cloudpickle", "psutil"],
     "serving": ["multi-model-server>=1.1.11"],
+    # What MXNet's build for GPUs links; docs/gpus.md has how that build takes the place of mxnet.
+    "cuda": [
+        "nvidia-cublas-cu11>=11.3,<12",
+        "nvidia-cuda-nvrtc-cu11>=11.2,<12",
+        "nvidia-cuda-runtime-cu11>=11.2,<12",
+        "nvidia-cudnn-cu11>=8.1,<9",
+        "nvidia-cufft-cu11>=10.4,<11",
+        "nvidia-curand-cu11>=10.2,<11",
+        "nvidia-cusolver-cu11>=11,<12",
+        "nvidia-nccl-cu11>=2.8",
+        "nvidia-nvtx-cu11>=11.2,<12",
+    ],
     "completion": ["argcomplete>=3"],
     "dev": [
         "argcomplete>=3",

@@ -21,6 +21,7 @@ from mobilenet.distributed.group import ALONE, Group
 from mobilenet.distributed.horovod import HorovodGroup
 from mobilenet.distributed.kvstore import KVStoreGroup
 from mobilenet.errors import ConfigError, DataError
+from mobilenet.gpus import Gpu, driver
 from mobilenet.metrics import Images, Predict
 from mobilenet.network.architecture import DIALECTS, MobileNetV2
 from mobilenet.network.graph_forms import (
@@ -61,8 +62,8 @@ def contexts(config: Config) -> list[mx.Context]:
     """The devices of the run.
 
     Raises:
-        ConfigError: A device has another form than cpu, cpu(1), gpu(0), does not exist, or is
-            named twice.
+        ConfigError: A device has another form than cpu, cpu(1), gpu(0), or is named twice;
+            or a GPU cannot be used, for the reason that is told.
     """
     found = [_context(device) for device in config.training.devices]
     for number, context in enumerate(found):
@@ -71,14 +72,28 @@ def contexts(config: Config) -> list[mx.Context]:
     return found
 
 
-def _context(device: str) -> mx.Context:
-    match = re.fullmatch(r"(cpu|gpu)(?:\((\d+)\))?", device)
+def gpus(config: Config) -> dict[str, Gpu]:
+    """The usable GPUs among the devices of the run, by their names in the settings."""
+    numbers = {device: _device(device) for device in config.training.devices}
+    of_run = {device: number for device, (kind, number) in numbers.items() if kind == "gpu"}
+    usable = {n: gpu for n, gpu in enumerate(driver().gpus) if not gpu.obstacle} if of_run else {}
+    return {device: usable[number] for device, number in of_run.items() if number in usable}
+
+
+def _device(name: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(cpu|gpu)(?:\((\d+)\))?", name)
     if match is None:
-        raise ConfigError(f"training.devices: '{device}' is not of the form cpu, gpu(0), gpu(1)")
-    kind, number = match[1], int(match[2] or 0)
-    if kind == "gpu" and number >= mx.context.num_gpus():
+        raise ConfigError(f"training.devices: '{name}' is not of the form cpu, gpu(0), gpu(1)")
+    return match[1], int(match[2] or 0)
+
+
+def _context(device: str) -> mx.Context:
+    kind, number = _device(device)
+    obstacle = driver().obstacle_to(number) if kind == "gpu" else None
+    if obstacle:
         raise ConfigError(
-            f"training.devices: '{device}' does not exist: MXNet sees {mx.context.num_gpus()} GPUs"
+            f"training.devices: '{device}' cannot be used: {obstacle}; or take the CPU:"
+            " training.devices=[cpu]"
         )
     return mx.Context(kind, number)
 

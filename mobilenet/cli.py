@@ -14,7 +14,13 @@ from typing import Callable, NoReturn, Sequence, TextIO
 
 from mobilenet import __version__
 from mobilenet.commands import data, distributed, export, importing, machine, training, validation
-from mobilenet.errors import RunStopped, UserError, VerificationError, reason
+from mobilenet.errors import (
+    RunStopped,
+    UserError,
+    VerificationError,
+    in_a_sentence,
+    reason,
+)
 
 _COMMANDS = (
     data.add_prepare,
@@ -53,6 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(parsed.command, f"{where}{reason(error)}", 2)
+    except (RuntimeError, MemoryError) as error:
+        message = in_a_sentence(error)
+        if message is None:
+            raise
+        return _fail(parsed.command, message, 2)
     except KeyboardInterrupt:
         return _fail(parsed.command, "interrupted", 130)
     return code

@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from mobilenet.cuda_libraries import load_cuda_libraries
 from mobilenet.native_libraries import require
 from mobilenet.removed_numpy_names import repair_numpy
 
@@ -28,6 +29,7 @@ class _BeforeNativeImports:
         if name == "mxnet":
             repair_numpy()
             _repair_children()
+            load_cuda_libraries()
 
 
 _before_native_imports = _BeforeNativeImports()

@@ -23,8 +23,42 @@ def reason(error: OSError) -> str:
     if error.errno == errno.ENOENT and "\\" in str(error.filename):
         remedies.append("folders are separated by / here")
     if error.errno is None and ".so" in str(error):  # from the loader of MXNet's library
-        remedies.append("install the package of this library, such as libgomp1 in Debian")
+        remedies.append(_remedy_for_library(str(error)))
     return "; ".join([error.strerror or str(error), *remedies])
+
+
+# How the names of the libraries begin that MXNet's build for GPUs links besides the driver's.
+_OF_CUDA = ("libcu", "libnccl.", "libnvrtc.", "libnvToolsExt.")
+
+# What MXNet's allocators for CPUs and for GPUs say.
+_FAILED_ALLOCATIONS = ("Failed to allocate CPU Memory", "out of memory")
+LESS_MEMORY = "lower the batch size, or raise training.accumulation, which takes batches in parts"
+
+
+def last_line(error: Exception) -> str:
+    """What MXNet's library says is wrong, without its places in the source."""
+    return str(error).rstrip().rpartition("\n")[2].removeprefix("MXNetError: ")
+
+
+def in_a_sentence(error: RuntimeError | MemoryError) -> str | None:
+    """What to tell of an error of MXNet or NumPy that the machine has caused; None for others."""
+    said = last_line(error)
+    if isinstance(error, MemoryError) or any(text in said for text in _FAILED_ALLOCATIONS):
+        return f"there is no memory left ({said or 'of the machine'}): {LESS_MEMORY}"
+    if said.startswith("CUDA: Check failed"):
+        return f"{said}; `mobilenet info --machine` tells what can be used here"
+    return None
+
+
+def _remedy_for_library(message: str) -> str:
+    if message.startswith("libcuda."):
+        return (
+            "it is part of NVIDIA's driver: install that, start the container with `docker run"
+            " --gpus all`, or go back to MXNet's build for CPUs (docs/gpus.md)"
+        )
+    if message.startswith(_OF_CUDA):
+        return "run `make setup-gpu`, or see docs/gpus.md"
+    return "install the package of this library, such as libgomp1 in Debian"
 
 
 class UserError(ValueError):

@@ -1,4 +1,4 @@
-"""What a machine computes with, what decides on its speed, and who has set that."""
+"""What a machine computes with, its GPUs, what decides on its speed, and who has set that."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import mxnet as mx
 
 from mobilenet.compat import set_by_package, usable_processors
+from mobilenet.errors import last_line
+from mobilenet.gpus import Driver, driver
 from mobilenet.network.graph_forms import TrainingForm, training_form
 
 # What else decides on the speed, if the user has set it.
@@ -48,6 +50,7 @@ class Machine(NamedTuple):
     allocator: str
     settings: tuple[Setting, ...]
     training: TrainingForm
+    driver: Driver
 
     def summary(self) -> str:
         """A short table."""
@@ -59,6 +62,7 @@ class Machine(NamedTuple):
             "allocator": self.allocator,
             "training graph": f"{self.training.name}: {self.training.reason}",
         }
+        rows.update(self.driver.rows())
         lines = [f"{name:22}{value}" for name, value in rows.items()]
         lines += [f"{s.name:28}{s.value}   (set by {_WHO[s.origin]})" for s in self.settings]
         return "\n".join(lines)
@@ -66,7 +70,8 @@ class Machine(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """The same for machines."""
         settings = [setting._asdict() for setting in self.settings]
-        return {**self._asdict(), "settings": settings, "training": self.training._asdict()}
+        parts = {"training": self.training._asdict(), "driver": self.driver.as_json()}
+        return {**self._asdict(), "settings": settings, **parts}
 
 
 _WHO = {"mobilenet": "mobilenet", "user": "the user"}
@@ -85,8 +90,16 @@ def machine() -> Machine:
         _onednn(),
         _allocator(),
         tuple(_settings()),
-        training_form([mx.cpu()]),
+        _training(),
+        driver(),
     )
+
+
+def _training() -> TrainingForm:
+    try:
+        return training_form([mx.cpu()])
+    except mx.MXNetError as error:  # the build for GPUs asks the driver at every backward pass
+        return TrainingForm("none", f"MXNet cannot train here ({last_line(error)})")
 
 
 def _processor_facts() -> dict[str, str]:

@@ -12,8 +12,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mobilenet"
 
 FLOORS = (
+    "cuda_libraries native_libraries removed_numpy_names",
     "compat errors files progress",
-    "settings data distributed metrics published_accuracies",
+    "settings data distributed metrics published_accuracies gpus",
     "evaluation network packing imagenet_scripts",
     "onnx runs build machine network_table",
     "training inference foreign",
@@ -26,7 +27,8 @@ FLOORS = (
 )
 # What a room must not know, besides everything on its own floor and above.
 FORBIDDEN = {
-    "mxnet": "compat errors files progress settings packing metrics published_accuracies",
+    "mxnet": "cuda_libraries compat errors files progress settings packing metrics"
+    " published_accuracies",
     "mobilenet.settings": "data distributed metrics evaluation network packing onnx",
     "mobilenet.training": "inference foreign validation",
     "mobilenet.data": "network",

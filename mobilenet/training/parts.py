@@ -11,6 +11,7 @@ from mobilenet.network.graph_forms import training_form
 from mobilenet.settings.schema import Config
 from mobilenet.training import build as training_build
 from mobilenet.training.learner import Learner
+from mobilenet.training.memory import check_memory
 
 
 class Parts:
@@ -23,6 +24,7 @@ class Parts:
 
     def __init__(self, config: Config, group: Group) -> None:
         self.group = group
+        check_memory(config, group.size, build.gpus(config))
         self.reader = build.train_reader(config, group)
         self.split = build.eval_split(config)
         self.eval_reader = build.eval_reader(config, self.split, group)

@@ -1,11 +1,12 @@
 # The commands a user or contributor needs; each sets up .venv first where that is still to be done.
 
 # The first Python that MXNet 1.9.1 can run on; `make PYTHON=/path/to/python3.11 setup` chooses another.
-CANDIDATES := python3 python3.12 python3.11 python3.10 python3.9
-SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 14))
+NEEDS := MXNet 1.9.1 needs Python 3.9 to 3.14 with the venv module
 PYTHON ?= $(firstword $(foreach p,$(CANDIDATES),$(shell $(p) -c '$(SUITABLE)' 2>/dev/null && echo $(p))))
 # The Pythons that a release has to run on, for `make release-check`.
-PYTHONS ?= python3.9 python3.10 python3.11 python3.12
+PYTHONS ?= python3.9 python3.10 python3.11 python3.12 python3.13 python3.14
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -30,34 +31,41 @@ help:
 setup: $(READY)
 
 $(READY): requirements.lock setup.py
-	@test -n "$(PYTHON)" || { echo "No suitable Python found: MXNet 1.9.1 needs Python 3.9 to 3.12 with the venv module; install one and run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
-	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(PYTHON) is not suitable: MXNet 1.9.1 needs Python 3.9 to 3.12 with the venv module; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
-	@test "$$(uname -sm)" = "Linux x86_64" || { echo "MXNet 1.9.1 is published for Linux on x86_64 only, and this is $$(uname -sm)" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@test -n "$(PYTHON)" || { echo "No suitable Python found: $(NEEDS); install one and run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@"$(PYTHON)" -c '$(SUITABLE)' || { echo "$(PYTHON) is not suitable: $(NEEDS); run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@case "$$(uname -sm)" in "Linux x86_64" | "Linux aarch64") ;; *) \
+	  echo "MXNet 1.9.1 is published for Linux on x86_64 and aarch64, and this is $$(uname -sm)" >&2; exit 2; esac
+	@"$(PYTHON)" mobilenet/native_libraries.py || exit 2
+	@echo "setting up $(VENV): some minutes" >&2
+	@"$(PYTHON)" -m venv "$(VENV)" || { echo "no environment can be made in $(VENV)" >&2; exit 2; }
+	@$(call pip,install --no-deps -r requirements.lock)
+	@$(call pip,install --no-deps --no-build-isolation --editable .)
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(MAKE) --no-print-directory headless-opencv
 	@touch $@
+
+# Runs pip in the environment and ends with one sentence if it fails. The lock is complete, so that no
+# resolver is needed, which would take MXNet at its word that it needs NumPy below 2.
+pip = $(BIN)/python -m pip --quiet --disable-pip-version-check $(1) >$(VENV)/pip.log 2>&1 || { \
+	echo "pip has failed (is there a network?): $$(grep -m 1 ^ERROR: $(VENV)/pip.log); all that it said is in $(VENV)/pip.log" >&2; exit 2; }
 
 # opencv-python links libGL, which bare servers lack; the headless build of the same version does not.
 .PHONY: headless-opencv
 headless-opencv:
 	@echo "opencv-python cannot load here (no libGL): using opencv-python-headless of the same version" >&2
-	version=$$(sed -n 's/^opencv-python==//p' requirements.lock) && \
-	$(BIN)/pip uninstall --quiet --yes opencv-python && \
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps opencv-python-headless==$$version && \
-	$(BIN)/python -c 'import cv2'
+	@$(call pip,uninstall --yes opencv-python)
+	@$(call pip,install --no-deps --force-reinstall $$(sed -n 's/^opencv-python==/opencv-python-headless==/p' requirements.lock))
+	@$(BIN)/python -c 'import cv2' || { echo "OpenCV cannot be loaded" >&2; exit 2; }
 
 # Horovod's build asks MXNet where its library is, in processes of its own, so NumPy is repaired by a
 # sitecustomize.py; it must see the MXNet of the environment, so it is not isolated.
 HOROVOD_SITE := $(VENV)/horovod-build
 setup-horovod: $(READY)
 	@command -v cmake >/dev/null && command -v g++ >/dev/null || { echo "Horovod is built from source: install cmake and g++ first" >&2; exit 2; }
-	@mkdir -p $(HOROVOD_SITE) && echo 'import numpy; numpy.bool = bool' > $(HOROVOD_SITE)/sitecustomize.py
-	$(BIN)/pip install --quiet --disable-pip-version-check "setuptools<70" wheel
+	@mkdir -p $(HOROVOD_SITE) && echo 'import mobilenet' > $(HOROVOD_SITE)/sitecustomize.py
+	@$(call pip,install "setuptools<70" wheel)
 	HOROVOD_WITH_MXNET=1 HOROVOD_WITHOUT_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MPI=1 \
-	HOROVOD_WITH_GLOO=1 HOROVOD_CPU_OPERATIONS=GLOO MAKEFLAGS=-j2 PYTHONPATH=$(abspath $(HOROVOD_SITE)) \
-	$(BIN)/pip install --disable-pip-version-check --no-build-isolation --no-cache-dir --editable ".[horovod]"
+	HOROVOD_WITH_GLOO=1 HOROVOD_CPU_OPERATIONS=GLOO MAKEFLAGS=-j2 PYTHONPATH="$$(cd $(HOROVOD_SITE) && pwd)" \
+	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation --no-cache-dir --editable ".[horovod]"
 	@rm -r $(HOROVOD_SITE)
 	$(BIN)/python -c 'import mobilenet, horovod.mxnet as h; h.init(); assert h.gloo_built()'
 
@@ -73,11 +81,11 @@ test-all: $(READY)
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+	$(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
 
 # Of a report, on the page about validation; needs Chromium and the run that quickstart makes.
 picture: $(READY)
@@ -88,14 +96,15 @@ notebooks: $(READY)
 	$(BIN)/python notebooks/renew.py notebooks/train.ipynb notebooks/[!t]*.ipynb
 
 release-check:
-	$(PYTHON) .ci/release_check.py --pythons $(PYTHONS)
+	"$(PYTHON)" .ci/release_check.py --pythons $(PYTHONS)
 
-# One file for every supported Python; needs the resolver `uv` on the path.
+# One file for every supported Python; needs the resolver `uv` on the path. setup.py names MXNet for
+# some Pythons only.
 lock:
-	uv pip compile setup.py --extra dev --extra tensorboard --universal --python-version 3.9 \
+	echo mxnet==1.9.1 | uv pip compile setup.py - --extra dev --extra tensorboard --universal --python-version 3.9 \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
-	sed -i -E "s/ and (platform_machine|platform_python_implementation|sys_platform) ..? '[^']*'//g; s/ and python_full_version < '3.13'//; s/ ; python_full_version < '3.13'$$//" requirements.lock
-	sed -i '1i # Exact versions for Python 3.9 to 3.12 on Linux; made by `make lock`.' requirements.lock
+	sed -i -E "s/ and (implementation_name|platform_machine|platform_python_implementation|sys_platform) ..? '[^']*'//g; s/ and python_full_version < '3.15'//; s/ ; python_full_version < '3.15'( and .*)?$$//" requirements.lock
+	sed -i '1i # Exact versions for Python 3.9 to 3.14 on Linux; made by `make lock`.' requirements.lock
 
 clean:
 	rm -rf $(VENV) runs/quickstart build dist *.egg-info

@@ -19,6 +19,15 @@ def version() -> str:
     return str(ast.literal_eval(next(values)))
 
 
+# MXNet asks for NumPy below 2, though it runs with any that `mobilenet.compat` has repaired, and pip
+# finds no such NumPy for Python 3.13 and later. There MXNet is installed by itself, as
+# `mobilenet.__main__` says, and what else it needs comes from here.
+MXNET = [
+    "mxnet==1.9.1; python_version < '3.13'",
+    "requests>=2.20,<3; python_version >= '3.13'",
+    "graphviz>=0.8.1,<0.9; python_version >= '3.13'",
+]
+
 # The main job ends with a proven ONNX file, so that these are no option but part of every install.
 EXPORT = ["onnx>=1.14", "onnxruntime>=1.16"]
 
@@ -42,6 +51,8 @@ EXTRAS = {
         "nbclient>=0.10",
         "types-PyYAML",
         "types-tqdm",
+        # Builds the package where it is installed as it lies (`make setup`), without a network.
+        "setuptools>=70.1",
     ],
 }
 
@@ -60,19 +71,20 @@ setup(
         "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
         "Operating System :: POSIX :: Linux",
-        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(9, 13)),
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(9, 15)),
         "Topic :: Scientific/Engineering :: Image Recognition",
         "Typing :: Typed",
     ],
-    python_requires=">=3.9,<3.13",
+    python_requires=">=3.9,<3.15",
     packages=find_packages(include=["mobilenet", "mobilenet.*"]),
     # mobilenet/configs is a link to configs/, so that the configurations are installed as well.
     package_data={"mobilenet": ["py.typed", "configs/*.yaml", "configs/*/*.yaml"]},
     install_requires=[
-        "mxnet==1.9.1",
+        *MXNET,
         "gluoncv>=0.10.5.post0",
-        "numpy>=1.23,<2",
-        "opencv-python>=4.8,<4.12",
+        "numpy>=1.23,<3",
+        "numpy>=2.1; python_version >= '3.13'",
+        "opencv-python>=4.8,<6",
         "pyyaml>=6",
         "tqdm>=4.60",
         *EXPORT,

@@ -10,31 +10,40 @@ import os
 import sys
 from typing import Sequence
 
+from mobilenet.native_libraries import MissingLibraries
+
 _SET_UP = "run `make setup` and use .venv/bin/python, or `pip install .` with this Python"
-_HEADLESS = (
-    "install this library (libgl1 and libglib2.0-0 in Debian), or put opencv-python-headless in the"
-    " place of opencv-python"
+_MXNET_ALONE = (
+    "run `{python} -m pip install --no-deps mxnet==1.9.1`: pip does not install it by itself, because"
+    " it asks for NumPy below 2, which Python 3.13 and later do not have"
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit code; 2 if this Python cannot run it."""
     _open_standard_streams()
-    if not (3, 9) <= sys.version_info[:2] <= (3, 12):
+    if not (3, 9) <= sys.version_info[:2] <= (3, 14):
         version = ".".join(map(str, sys.version_info[:2]))
-        return _refuse(f"MXNet 1.9.1 needs Python 3.9 to 3.12, and {sys.executable} is {version}")
+        return _refuse(f"MXNet 1.9.1 needs Python 3.9 to 3.14, and {sys.executable} is {version}")
     try:
         from mobilenet.cli import main as run  # noqa: PLC0415 - what it needs may be missing
 
         return run(arguments)
+    except MissingLibraries as error:
+        return _refuse(str(error))
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("mobilenet"):
             raise
-        return _refuse(f"{sys.executable} lacks the package '{error.name}'; {_SET_UP}")
+        return _refuse(f"{sys.executable} lacks the package '{error.name}'; {_remedy(error.name)}")
     except ImportError as error:
         if ".so" not in str(error):
             raise
-        return _refuse(f"a library cannot be loaded ({error}); {_HEADLESS}")
+        return _refuse(f"a library cannot be loaded ({error}); install the package that has it")
+
+
+def _remedy(package: str | None) -> str:
+    is_alone = package == "mxnet" and sys.version_info[:2] >= (3, 13)
+    return _MXNET_ALONE.format(python=sys.executable) if is_alone else _SET_UP
 
 
 def _open_standard_streams() -> None:

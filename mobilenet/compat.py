@@ -1,6 +1,6 @@
 """Makes ``import mxnet`` work on today's Python and NumPy, and sets its threads, before it loads.
 
-MXNet 1.9.1 is the last release. It reads names that NumPy 1.24 removed and takes half of the
+MXNet 1.9.1 is the last release. It reads names that NumPy has removed since and takes half of the
 processors unless it is told otherwise. The package imports this module first, so that every process
 that enters through the package (scripts, workers, servers of a distributed run) is repaired alike.
 """
@@ -12,39 +12,39 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
-# Aliases that NumPy 1.24 removed and MXNet 1.9.1 still reads while it is imported.
-_REMOVED_ALIASES = {
-    "bool": bool,
-    "int": int,
-    "float": float,
-    "complex": complex,
-    "object": object,
-    "str": str,
-}
+from mobilenet.native_libraries import require
+from mobilenet.removed_numpy_names import repair_numpy
 
 
-def repair_numpy() -> None:
-    """Puts back the aliases of built-in types that NumPy 1.24 removed."""
-    try:
-        import numpy  # noqa: PLC0415
-    except ModuleNotFoundError:
-        return  # then MXNet is missing as well, and `mobilenet.__main__` says so
-    for name, builtin in _REMOVED_ALIASES.items():
-        if name not in vars(numpy):
-            setattr(numpy, name, builtin)
-
-
-class _RepairBeforeMXNet:
-    """Repairs NumPy when MXNet is about to be imported: NumPy alone takes most of `--help`."""
+class _BeforeNativeImports:
+    """Acts when MXNet or OpenCV is about to be imported: NumPy alone takes most of `--help`."""
 
     def find_spec(self, name: str, *_: object) -> None:
         """Called for every import before Python looks for the module; leaves it to that."""
+        if name in ("mxnet", "cv2"):
+            require()
         if name == "mxnet":
             repair_numpy()
+            _repair_children()
 
 
-_repair = _RepairBeforeMXNet()
+_before_native_imports = _BeforeNativeImports()
+
+
+def _repair_children() -> None:
+    """Lets the server that forks the workers of a pool import this module before anything else.
+
+    Such a server is the default from Python 3.14 on. A worker that is handed an array or a function
+    of MXNet's would import MXNet first.
+    """
+    from multiprocessing import forkserver  # noqa: PLC0415 - MXNet imports it anyhow
+
+    server: Any = getattr(forkserver, "_forkserver")  # noqa: B009 - the only way to see its list
+    if server._preload_modules == ["__main__"]:  # as long as the user has not set another
+        forkserver.set_forkserver_preload(["__main__", __name__])
+
 
 # In which launchers say how many processes of a run share this machine.
 _LOCAL_SIZES = ("MOBILENET_LOCAL_SIZE", "HOROVOD_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")
@@ -95,6 +95,11 @@ _ENVIRONMENT = {
     "OPENCV_IO_MAX_IMAGE_PIXELS": str(1 << 27),
 }
 
+# How often OpenMP's waiting threads look before they sleep. Its own 300,000 keep the threads that
+# work from the processors where other processes want them as well (docs/troubleshooting.md).
+_SPIN_COUNT = ("GOMP_SPINCOUNT", "10000")
+_WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # either of them decides
+
 # Keeps oneDNN to the narrower vectors of AVX2.
 _LIMIT = "DNNL_MAX_CPU_ISA"
 
@@ -105,6 +110,8 @@ def set_environment(processor: Path = Path("/proc/cpuinfo")) -> None:
     """Sets what native libraries read when they are loaded, unless the user has set it."""
     for name, value in _ENVIRONMENT.items():
         _set(name, value)
+    if not any(name in os.environ for name in _WAITING):
+        _set(*_SPIN_COUNT)
     if not _has_fast_avx512(processor):
         _set(_LIMIT, "AVX2")
 
@@ -136,7 +143,7 @@ def _take_back(name: str) -> None:
 
 def set_by_package() -> dict[str, bool]:
     """Of every variable that `set_environment` cares for and that is set, whether it has set it."""
-    names = (*_ENVIRONMENT, _LIMIT)
+    names = (*_ENVIRONMENT, *_WAITING, _LIMIT)
     return {name: name in _set_by_us for name in names if name in os.environ}
 
 
@@ -171,14 +178,13 @@ def prepare_for_inference(devices: Path = Path("/dev")) -> None:
 
 
 def silence_mxnet_import() -> None:
-    """Hides the warnings about NumPy that only MXNet's own import can cause."""
+    """Hides the warnings that only MXNet's own source can cause."""
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"mxnet(\.|$)")
-    warnings.filterwarnings("ignore", message=".*was removed from NumPy.*")
 
 
 def prepare_for_mxnet() -> None:
     """Does everything that must precede `import mxnet`; doing it twice changes nothing."""
-    if _repair not in sys.meta_path:
-        sys.meta_path.insert(0, _repair)
+    if _before_native_imports not in sys.meta_path:
+        sys.meta_path.insert(0, _before_native_imports)
     set_environment()
     silence_mxnet_import()

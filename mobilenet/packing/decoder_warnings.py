@@ -22,6 +22,7 @@ _COMPLAINT = re.compile(
 _NUMBER = re.compile(r"\b\d+\b")
 _CHUNK_BYTES = 1 << 16
 _SILENT = 0  # of OpenCV's log levels
+_LOGGING = getattr(cv2.utils, "logging", cv2)  # OpenCV 5 has them in a module of their own
 
 
 @contextlib.contextmanager
@@ -36,7 +37,7 @@ def counted() -> Iterator[Counter[str]]:
     source, sink = os.pipe()
     sorter = threading.Thread(target=_sort, args=(source, shown, complaints), daemon=True)
     sorter.start()
-    level = cv2.setLogLevel(_SILENT)
+    level = _LOGGING.setLogLevel(_SILENT)
     os.dup2(sink, 2)
     os.close(sink)
     try:
@@ -44,7 +45,7 @@ def counted() -> Iterator[Counter[str]]:
     finally:
         os.dup2(shown, 2)  # closes the last writing end of the pipe, which ends the thread
         sorter.join()
-        cv2.setLogLevel(level)
+        _LOGGING.setLogLevel(level)
         os.close(source)
         os.close(shown)
 

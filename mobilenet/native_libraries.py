@@ -1,0 +1,97 @@
+"""Tells which of the system's shared libraries are missing, and which packages have them.
+
+MXNet and OpenCV bring most of theirs along; what a bare system lacks is told all at once, before
+either is imported. `make setup` runs this file as a script, with nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import NamedTuple, Optional, Sequence
+
+
+class Library(NamedTuple):
+    """A shared library, and the packages that have it."""
+
+    name: str
+    debian: str
+    fedora: str
+
+
+_THREADS = Library("libgomp.so.1", "libgomp1", "libgomp")
+_OF_MXNET = {
+    # The Fortran library that MXNet brings along computes with numbers of 128 bits.
+    "x86_64": (_THREADS, Library("libquadmath.so.0", "libquadmath0", "libquadmath")),
+    "aarch64": (_THREADS,),
+}
+# For its windows. Debian 13 and later take this name of glib's package for its new one.
+_OF_OPENCV = (
+    Library("libGL.so.1", "libgl1", "libglvnd-glx"),
+    Library("libgthread-2.0.so.0", "libglib2.0-0", "glib2"),
+)
+
+
+class MissingLibraries(ImportError):  # noqa: N818 - as ModuleNotFoundError is
+    """Shared libraries of the system are missing; the message has all of them."""
+
+
+def require(machine: str = platform.machine()) -> None:
+    """Does nothing if all libraries are there that MXNet and the installed OpenCV need.
+
+    Raises:
+        MissingLibraries: Some are missing; the message tells which, and what installs them.
+    """
+    needed = _OF_MXNET.get(machine, ()) + (_OF_OPENCV if _opencv_has_windows() else ())
+    if missing := [library for library in needed if not _can_be_loaded(library.name)]:
+        raise MissingLibraries(_sentence(missing))
+
+
+def _opencv_has_windows() -> bool:
+    """Whether the installed OpenCV is a build with windows: the headless ones need nothing."""
+    spec = PathFinder.find_spec("cv2")
+    if spec is None or spec.origin is None:
+        return False
+    builds = [path.name for path in Path(spec.origin).parents[1].glob("opencv_*.libs")]
+    return bool(builds) and not any("headless" in name for name in builds)
+
+
+def _can_be_loaded(name: str) -> bool:
+    import ctypes  # noqa: PLC0415 - most processes import MXNet or OpenCV late or not at all
+
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
+def _sentence(missing: Sequence[Library]) -> str:
+    names = ", ".join(library.name for library in missing)
+    debian = " ".join(library.debian for library in missing)
+    fedora = " ".join(library.fedora for library in missing)
+    other = "" if set(missing).isdisjoint(_OF_OPENCV) else _HEADLESS
+    return (
+        f"this system lacks {names}; install what has them: `apt-get install {debian}` on Debian"
+        f" and Ubuntu, `dnf install {fedora}` on Fedora{other}"
+    )
+
+
+_HEADLESS = " (opencv-python-headless in the place of opencv-python needs no libGL and libgthread)"
+
+
+def main() -> Optional[str]:
+    """The sentence about what is missing, if anything is."""
+    try:
+        require()
+    except MissingLibraries as error:
+        return str(error)
+    return None
+
+
+if __name__ == "__main__":
+    if message := main():
+        sys.stderr.write(f"{message}\n")
+        sys.exit(2)

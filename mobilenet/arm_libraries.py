@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Optional
@@ -74,6 +75,7 @@ def _link(link: Path, target: str) -> None:
         unfinished.replace(link)
     except OSError as error:
         raise MissingLibraries(
-            f"MXNet asks for {link.name}, for which {target} can stand in, but no link to that can be"
-            f" made in {link.parent} ({error.strerror}); run `mobilenet --version` once as its owner"
+            f"MXNet needs {target} under the name {link.name}, and {link.parent} takes no link"
+            f" ({error.strerror}); as the owner of that folder, run once:"
+            f" {sys.executable} -c 'import mobilenet, mxnet'"
         ) from error

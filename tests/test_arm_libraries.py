@@ -11,7 +11,7 @@ from mobilenet import arm_libraries
 from mobilenet.native_libraries import MissingLibraries
 
 # Libraries that every system has, in the place of those that an Arm system has.
-EVERYWHERE = {"libarmpl_lp64_mp.so": "libpthread.so.0", "libamath.so": "libm.so.6"}
+EVERYWHERE = {"libarmpl_lp64_mp.so": "libc.so.6", "libamath.so": "libm.so.6"}
 
 
 @pytest.fixture
@@ -53,14 +53,14 @@ def test_what_the_system_lacks_is_left_to_the_sentence_about_missing_libraries(
 def test_a_library_of_arm_that_the_loader_finds_is_used(
     mxnet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arm_libraries, "SUBSTITUTES", {"libm.so.6": "libpthread.so.0"})
+    monkeypatch.setattr(arm_libraries, "SUBSTITUTES", {"libm.so.6": "libc.so.6"})
     arm_libraries.link_substitutes()
     assert not (mxnet / "libm.so.6").exists()
 
 
 def test_a_folder_that_takes_no_links_is_told(mxnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arm_libraries, "SUBSTITUTES", {"missing/libamath.so": "libm.so.6"})
-    with pytest.raises(MissingLibraries, match="no link to that can be made in .*mxnet/missing"):
+    with pytest.raises(MissingLibraries, match="mxnet/missing takes no link"):
         arm_libraries.link_substitutes()
 
 

@@ -12,6 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mobilenet"
 
 FLOORS = (
+    "native_libraries removed_numpy_names",
+    "arm_libraries",
     "compat errors files progress",
     "settings data distributed metrics published_accuracies",
     "evaluation network packing imagenet_scripts",

@@ -5,7 +5,8 @@ Needs Python, git and make, and nothing else. In temporary folders it builds the
 and, from that, the wheel; installs the wheel in an empty environment of every Python that is asked
 for, where the README's job runs outside of the repository; and in the clone it runs `make
 quickstart`, `make test`, `make notebooks` and the commands of the README. That job is done on an
-ILSVRC2012 of a few images.
+ILSVRC2012 of a few images. Where root runs this and debootstrap is there, the README's first
+commands also run on bare Debian systems (`.ci/fresh_machines.sh`).
 
     .ci/release_check.py [--pythons python3.9 /opt/python3.12/bin/python ...] [--log FILE]
 
@@ -39,6 +40,8 @@ import mini_imagenet
 mini_imagenet.official_tars(Path("ILSVRC2012"))
 """
 VALIDATE_EXPORTED = "mobilenet validate mobilenetv2.onnx --data data/imagenet"
+
+RELEASES = ("bookworm", "trixie", "testing")
 
 Step = tuple[str, Sequence[str]]
 """A name and a command."""
@@ -128,6 +131,15 @@ def check_clone(check: Check, clone: Path) -> None:
     check.run(steps, clone, str(clone / ".venv" / "bin"))
 
 
+def check_bare_systems(check: Check) -> None:
+    """The README's first commands on systems that have nothing but what it names."""
+    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+        check.say("not run           bare Debian systems: they need root and debootstrap")
+        return
+    for release in RELEASES:
+        check.run([(f"a bare {release}", [str(ROOT / ".ci" / "fresh_machines.sh"), release])], ROOT)
+
+
 def suitable(check: Check, candidates: Sequence[str]) -> list[str]:
     """The Pythons that the package can run on; each of the others is a step that failed."""
     return [x for x in candidates if check.run([(f"{x} is there", [x, "-c", SUITABLE])], ROOT)]
@@ -154,6 +166,7 @@ def main() -> int:
             for number, python in enumerate(pythons if wheel else ()):
                 check_wheel(check, wheel, python, folder / str(number))
             check_clone(check, clone)
+            check_bare_systems(check)
     check.say(f"{check.num_failed} steps failed")
     return 1 if check.num_failed else 0
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
+from mobilenet.arm_libraries import link_substitutes
 from mobilenet.cuda_libraries import load_cuda_libraries
 from mobilenet.native_libraries import require
 from mobilenet.removed_numpy_names import repair_numpy
@@ -27,6 +29,8 @@ class _BeforeNativeImports:
         if name in ("mxnet", "cv2"):
             require()
         if name == "mxnet":
+            if platform.machine() == "aarch64":
+                link_substitutes()
             repair_numpy()
             _repair_children()
             load_cuda_libraries()
@@ -114,21 +118,21 @@ def set_environment(processor: Path = Path("/proc/cpuinfo")) -> None:
         _set(name, value)
     if not any(name in os.environ for name in _WAITING):
         _set(*_SPIN_COUNT)
-    if not _has_fast_avx512(processor):
+    if _is_faster_with_avx2(processor):
         _set(_LIMIT, "AVX2")
 
 
-def _has_fast_avx512(processor: Path) -> bool:
-    """Whether the processor is faster with vectors of 16 numbers than with those of 8.
+def _is_faster_with_avx2(processor: Path) -> bool:
+    """Whether the processor is faster with vectors of 8 numbers than with those of 16.
 
     Intel's add and multiply 16 at once as fast as 8; AMD's before Zen 5 take twice as long for
-    them, and are faster with AVX2 (`benchmarks/settings.py`).
+    them, and are faster with AVX2 (`benchmarks/settings.py`). Arm's have neither.
     """
     try:
         facts = processor.read_text(encoding="utf-8").partition("\n\n")[0]
     except OSError:
         return False
-    return "GenuineIntel" in facts and " avx512f " in facts
+    return " avx2 " in facts and not ("GenuineIntel" in facts and " avx512f " in facts)
 
 
 def _set(name: str, value: str) -> None:

@@ -21,6 +21,8 @@ from mobilenet.network.graph_forms import TrainingForm, training_form
 _OTHERS = re.compile(
     r"LD_PRELOAD|GLIBC_TUNABLES|MALLOC_.*|OMP_.*|GOMP_.*|KMP_.*|MXNET_.*|DNNL_.*|MKLDNN_.*"
 )
+# By the names of /proc/cpuinfo, of x86-64 and of Arm, the widest last.
+_VECTOR_INSTRUCTIONS = ("sse4_2", "avx", "avx2", "avx512f", "avx512_vnni", "asimd", "sve", "sve2")
 # oneDNN tells which instructions it uses when it first works.
 _PROBE = """
 import mobilenet, mxnet as mx
@@ -80,13 +82,11 @@ _WHO = {"mobilenet": "mobilenet", "user": "the user"}
 def machine() -> Machine:
     """This machine; takes some seconds, because oneDNN and the training graph are tried."""
     facts = _processor_facts()
-    flags = facts.get("flags", "").split()
+    flags = (facts.get("flags") or facts.get("Features") or "").split()
     return Machine(
-        facts.get("model name", platform.processor() or "unknown"),
+        facts.get("model name", platform.processor() or platform.machine()),
         usable_processors(),
-        tuple(
-            flag for flag in ("sse4_2", "avx", "avx2", "avx512f", "avx512_vnni") if flag in flags
-        ),
+        tuple(flag for flag in _VECTOR_INSTRUCTIONS if flag in flags),
         _onednn(),
         _allocator(),
         tuple(_settings()),

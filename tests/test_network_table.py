@@ -79,6 +79,7 @@ def test_machine_tells_whose_settings_there_are() -> None:
         ("vendor_id : GenuineIntel\nflags : fpu avx2 avx512f sse2\n", {}, None),
         ("vendor_id : GenuineIntel\nflags : fpu avx2 sse2\n", {}, "AVX2"),
         ("vendor_id : AuthenticAMD\nflags : fpu avx2 avx512f sse2\n", {}, "AVX2"),
+        ("CPU implementer : 0x41\nFeatures : fp asimd sve\n", {}, None),
         (
             "vendor_id : GenuineIntel\nflags : fpu avx2 avx512f sse2\n",
             {"DNNL_MAX_CPU_ISA": "SSE41"},

@@ -12,7 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mobilenet"
 
 FLOORS = (
-    "cuda_libraries native_libraries removed_numpy_names",
+    "native_libraries removed_numpy_names cuda_libraries",
+    "arm_libraries",
     "compat errors files progress",
     "settings data distributed metrics published_accuracies gpus",
     "evaluation network packing imagenet_scripts",

@@ -23,7 +23,7 @@ def reason(error: OSError) -> str:
     if error.errno == errno.ENOENT and "\\" in str(error.filename):
         remedies.append("folders are separated by / here")
     if error.errno is None and ".so" in str(error):  # from the loader of MXNet's library
-        remedies.append("install the package of this library, such as libgomp1 in Debian")
+        remedies.append("install the package that has this library")
     return "; ".join([error.strerror or str(error), *remedies])
 
 

@@ -37,7 +37,7 @@ $(READY): requirements.lock setup.py
 	@case "$$(uname -sm)" in "Linux x86_64" | "Linux aarch64") ;; *) \
 	  echo "MXNet 1.9.1 is published for Linux on x86_64 and aarch64, and this is $$(uname -sm)" >&2; exit 2; esac
 	@"$(PYTHON)" mobilenet/native_libraries.py || exit 2
-	@echo "setting up $(VENV): some minutes" >&2
+	@echo "setting up $(VENV): some minutes"
 	@"$(PYTHON)" -m venv "$(VENV)" || { echo "no environment can be made in $(VENV)" >&2; exit 2; }
 	@$(call pip,install --no-deps -r requirements.lock)
 	@$(call pip,install --no-deps --no-build-isolation --editable .)

@@ -14,8 +14,8 @@ from mobilenet.native_libraries import MissingLibraries
 
 _SET_UP = "run `make setup` and use .venv/bin/python, or `pip install .` with this Python"
 _MXNET_ALONE = (
-    "run `{python} -m pip install --no-deps mxnet==1.9.1`: pip does not install it by itself, because"
-    " it asks for NumPy below 2, which Python 3.13 and later do not have"
+    "run `{python} -m pip install --no-deps mxnet==1.9.1`: pip leaves it out, because it asks for"
+    " NumPy below 2, which there is none of for Python 3.13 and later"
 )
 
 
@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as error:
         if ".so" not in str(error):
             raise
-        return _refuse(f"a library cannot be loaded ({error}); install the package that has it")
+        return _refuse(
+            f"a library cannot be loaded ({error}); install the package that has this library"
+        )
 
 
 def _remedy(package: str | None) -> str:

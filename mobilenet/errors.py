@@ -58,7 +58,7 @@ def _remedy_for_library(message: str) -> str:
         )
     if message.startswith(_OF_CUDA):
         return "run `make setup-gpu`, or see docs/gpus.md"
-    return "install the package of this library, such as libgomp1 in Debian"
+    return "install the package that has this library"
 
 
 class UserError(ValueError):

@@ -10,7 +10,7 @@ import pytest
 # OpenMP's waiting threads spin by default, which multiplies the time of a test on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import mobilenet  # noqa: E402, F401  repairs NumPy before any test imports mxnet
+import mobilenet  # noqa: F401  repairs NumPy before any test imports mxnet
 
 
 @pytest.fixture(scope="session")

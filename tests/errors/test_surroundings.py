@@ -61,6 +61,15 @@ def test_horovod_without_a_compiler(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {".ready", "programs"}
 
 
+def test_setup_gpu_without_a_driver(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to("/bin/false")  # finds no library
+    (tmp_path / ".ready").touch()
+    call = ("setup-gpu", f"PYTHON={sys.executable}", f"VENV={tmp_path}")
+    assert_told(refused_by_make(*call), "make setup-gpu without a driver")
+    assert {path.name for path in tmp_path.iterdir()} == {".ready", "bin"}
+
+
 @pytest.mark.parametrize("version", [(3, 8, 20), (3, 15, 0)])
 def test_another_python_is_told_which_it_needs(
     version: tuple[int, int, int],

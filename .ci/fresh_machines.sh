@@ -95,7 +95,7 @@ missing_libraries() {
         # libglib2.0-0, for instance, is libglib2.0-0t64 on newer systems.
         enter root "dpkg --remove --force-depends \$(apt-cache showpkg $package | sed -n '/^Reverse Provides/,\$p' | awk 'NR > 1 {print \$1}' | sort -u) $package"
         code=0
-        said=$(enter user "mobilenet/.venv/bin/mobilenet info 2>&1 >/dev/null") || code=$?
+        said=$(enter user "mobilenet/.venv/bin/mobilenet info --machine 2>&1 >/dev/null") || code=$?
         echo "without $package, exit code $code: $said"
         install_packages || return 1
         { [ "$code" = 2 ] && grep -q "$package" <<<"$said"; } || return 1

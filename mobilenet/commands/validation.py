@@ -106,6 +106,7 @@ def validate(arguments: Namespace) -> int:
     from mobilenet.data.synset import read_lines
     from mobilenet.inference.open_model import open_model
     from mobilenet.validation import accuracy_gate, validate
+    from mobilenet.validation.report.report_files import write_report
 
     if arguments.against is not None:
         return _compare(arguments)
@@ -119,7 +120,7 @@ def validate(arguments: Namespace) -> int:
         raise DataError(f"{images.path}: {images.gap}; without --expect they can be validated")
     if _PUBLISHED in arguments.expect:
         missing = accuracy_gate.TOLERANCE if tolerance is None else tolerance
-        expected.append(validate.published_expectation(model, images, missing))
+        expected.append(accuracy_gate.published_expectation(model, images, missing))
     if arguments.classes is not None:
         images = images.of_classes(read_lines(arguments.classes), arguments.classes)
     restricted = arguments.restrict or arguments.classes is not None
@@ -127,7 +128,7 @@ def validate(arguments: Namespace) -> int:
     result = validate.validate(model, images, options)
     print(result.summary())
     if arguments.report is not None:
-        validate.write_report(result, arguments.report)
+        write_report(result, arguments.report)
         print(f"report: {arguments.report / 'report.html'}")
     write_result(arguments.json, result.as_json())
     for one in expected:

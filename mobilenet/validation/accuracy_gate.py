@@ -1,12 +1,16 @@
-"""Accuracies that a validation must reach."""
+"""Accuracies that a validation must reach: given ones, or those published for the network."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-from mobilenet.errors import ConfigError, VerificationError
+from mobilenet import published_accuracies
+from mobilenet.errors import ConfigError, DataError, VerificationError
+from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Counts
+from mobilenet.packing import ilsvrc2012
+from mobilenet.validation.labelled_images import ValidationSet
 
 TOLERANCE = 0.01
 """Of published accuracies: the deviation from the paper that the ONNX model zoo allows itself."""
@@ -69,3 +73,30 @@ def parse(texts: list[str], tolerance: float) -> Expectation:
             raise ConfigError(f"{match[1]} is expected twice")
         values[match[1]] = float(match[2])
     return Expectation(values.get("top1"), values.get("top5"), tolerance)
+
+
+def published_expectation(
+    model: LoadedModel, images: ValidationSet, tolerance: float
+) -> Expectation:
+    """The published accuracies for the model's dialect, width and resolution.
+
+    Raises:
+        ConfigError: Nothing is published for it, its dialect or width is unknown, or the
+            tolerance is no fraction.
+        DataError: The images are not the 50,000 that published accuracies are of.
+    """
+    check_tolerance(tolerance)
+    if not model.is_described:
+        raise ConfigError(
+            f"{model.path}: does not say its dialect and width, by which published accuracies are"
+            " found; set model.dialect and model.width_multiplier, or expect one as top1=..."
+        )
+    if len(images) != ilsvrc2012.NUM_IMAGES["val"]:
+        raise DataError(
+            f"{images.path}: published accuracies are of the {ilsvrc2012.NUM_IMAGES['val']}"
+            f" validation images of ILSVRC2012, not of {len(images)}"
+        )
+    config = model.config
+    size = (config.model.dialect, config.model.width_multiplier, config.data.resolution)
+    row = published_accuracies.target(*size)
+    return Expectation(row.top1, row.top5, tolerance)

@@ -11,11 +11,11 @@ from mobilenet.errors import WeightsError
 from mobilenet.inference.open_model import open_model
 from mobilenet.metrics import Counts
 from mobilenet.runs.checkpoint import checkpoint_paths
+from mobilenet.validation.accuracy_statistics import wilson_interval
 from mobilenet.validation.labelled_images import ValidationSet
 from mobilenet.validation.report.charts import curve_chart
-from mobilenet.validation.report.document import document
-from mobilenet.validation.report.markup import element
-from mobilenet.validation.statistics import wilson_interval
+from mobilenet.validation.report.html_document import document
+from mobilenet.validation.report.html_elements import element
 from mobilenet.validation.validate import open_data, validate
 
 

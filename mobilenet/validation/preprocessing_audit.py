@@ -23,9 +23,9 @@ from mobilenet.evaluation import collect
 from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Predictions
 from mobilenet.progress import watched
-from mobilenet.validation import statistics
 from mobilenet.validation.labelled_images import ValidationSet
-from mobilenet.validation.validate import answers, described, open_data
+from mobilenet.validation.model_comparison import mcnemar
+from mobilenet.validation.validate import collect_predictions, open_data, transform_as_json
 
 _RECORD_ITER = "ImageRecordIter"
 
@@ -78,7 +78,7 @@ class Audit:
         """Everything as plain JSON; accuracies are fractions."""
         rows = [
             {
-                "transform": {**described(row.transform), "name": row.name},
+                "transform": {**transform_as_json(row.transform), "name": row.name},
                 **row.predictions.counts()._asdict(),
                 "p_value": row.p_value,
             }
@@ -98,10 +98,12 @@ def audit(model: LoadedModel, data: Path | None = None, resolutions: Sequence[in
     own = model.transform
     others = _at(resolutions, own) if resolutions else _named(own)
     transforms = dict.fromkeys([own, *others])
-    outcomes = [(t.name, t, answers(model, model.predict, images, t)) for t in transforms]
+    outcomes = [
+        (t.name, t, collect_predictions(model, model.predict, images, t)) for t in transforms
+    ]
     note = "" if resolutions else _record_iter_obstacle(images)
     if not resolutions and not note:
-        outcomes.append((_RECORD_ITER, own, _record_iter_answers(model, images)))
+        outcomes.append((_RECORD_ITER, own, _record_iter_predictions(model, images)))
     return Audit(model.path, images.path, tuple(_rows(outcomes)), note)
 
 
@@ -135,7 +137,7 @@ def _record_iter_obstacle(images: ValidationSet) -> str:
     return problem and f"without {_RECORD_ITER}: {problem}"
 
 
-def _record_iter_answers(model: LoadedModel, images: ValidationSet) -> Predictions:
+def _record_iter_predictions(model: LoadedModel, images: ValidationSet) -> Predictions:
     """The answers in the order of the images, whatever order MXNet reads them in."""
     assert isinstance(images.files, RecordFile)
     size, order = model.config.validation.batch_size, []
@@ -156,5 +158,5 @@ def _rows(outcomes: Iterable[tuple[str, EvalTransform, Predictions]]) -> Iterato
     for name, transform, predictions in outcomes:
         first = first or predictions
         right, other = (answered.ranks == 0 for answered in (first, predictions))
-        test = statistics.mcnemar(int(np.sum(right & ~other)), int(np.sum(other & ~right)))
+        test = mcnemar(int(np.sum(right & ~other)), int(np.sum(other & ~right)))
         yield Row(name, transform, predictions, test.p_value)

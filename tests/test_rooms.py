@@ -15,7 +15,7 @@ FLOORS = (
     "native_libraries removed_numpy_names cuda_libraries",
     "arm_libraries",
     "compat errors files progress",
-    "settings data distributed metrics published_accuracies gpus",
+    "bad_items settings data distributed metrics published_accuracies gpus",
     "evaluation network packing",
     "onnx runs build machine network_table",
     "training inference foreign",

@@ -215,6 +215,25 @@ def test_compare_audit_and_predict(
     assert answer["guesses"][0]["name"] == f"class {answer['guesses'][0]['label']}"
 
 
+def test_predict_keeps_the_good_answers_beside_a_bad_file(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), photograph(number))
+    (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:200])
+    weights, config = str(folder / "model.params"), ["--config", str(folder / "config.yaml")]
+    assert cli.main(["predict", weights, str(tmp_path), *config, "--json"]) == 1
+    output = capsys.readouterr()
+    answers = [json.loads(line)["image"] for line in output.out.splitlines()]
+    assert answers == [f"{tmp_path}/0.png", f"{tmp_path}/2.png"]
+    assert output.err.splitlines()[-1] == (
+        f"mobilenet predict: 1 of 3 images left out: {tmp_path}/1.png"
+    )
+    # A single file that is bad is a mistake in the call.
+    assert cli.main(["predict", weights, str(tmp_path / "1.png"), *config]) == 2
+    assert capsys.readouterr().err.startswith(f"mobilenet predict: {tmp_path}/1.png: the image")
+
+
 def test_onnx_file(
     folder: Path,
     result: dict[str, object],
@@ -324,3 +343,15 @@ def test_history_of_a_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert re.search(r'<polygon points="([^"]*)"', drawn)[1].count(",") == 6
     assert re.search(r'class="curve second"', drawn)
     assert len(capsys.readouterr().out.splitlines()) == 3 + 2 + 2
+    # One that is damaged is left out, and the others keep their figures.
+    first = min((run / "checkpoints").iterdir())
+    file = next(first.glob("*.params"))
+    file.write_bytes(file.read_bytes()[:-1])
+    assert cli.main(["history", str(run), "--json", str(output)]) == 1
+    assert json.loads(output.read_text())["checkpoints"] == rows[1:]
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == f"mobilenet history: 1 of 3 checkpoints left out: {first}"
+    for path in (run / "checkpoints").iterdir():
+        (path / "state.json").unlink()
+    assert cli.main(["history", str(run)]) == 2
+    assert "none of its 3 checkpoints could be validated" in capsys.readouterr().err

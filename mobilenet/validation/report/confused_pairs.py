@@ -26,10 +26,8 @@ def confused_pairs(report: Report) -> Iterator[Markup]:
 
 def _pair(report: Report, confusion: Confusion) -> Markup:
     label, predicted, num_images = confusion
-    predictions = report.predictions
-    places = np.flatnonzero(
-        (predictions.labels == label) & (predictions.classes[:, 0] == predicted)
-    )
+    labels, classes = report.predictions.labels, report.predictions.classes
+    places = np.flatnonzero((labels == label) & (classes[:, 0] == predicted))
     shown = sorted(places.tolist(), key=lambda place: -report.confidence[place])[:_NUM_EXAMPLES]
     text = (
         element("strong", report.class_names[label]),
@@ -37,7 +35,6 @@ def _pair(report: Report, confusion: Confusion) -> Markup:
         element("strong", report.class_names[predicted], class_="taken"),
     )
     share = f"{num_images} of {int(report.counts.num_images[label])} images"
-    images = element(
-        "div", *(labelled_thumbnail(report, place) for place in shown), class_="images"
-    )
-    return element("div", *text, element("div", element("small", share)), images, class_="card")
+    images = [labelled_thumbnail(report, place) for place in shown]
+    examples = element("div", *images, class_="images")
+    return element("div", *text, element("div", element("small", share)), examples, class_="card")

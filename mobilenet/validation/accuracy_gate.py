@@ -19,14 +19,14 @@ _FORM = re.compile(r"(top1|top5)=(0?\.\d+|[01](?:\.0*)?)")
 
 
 class Expectation(NamedTuple):
-    """An accuracy is reached if at most `tolerance` is missing; all three are fractions."""
+    """Accuracies that must be reached, up to `tolerance` below; all three are fractions."""
 
     top1: float | None = None
     top5: float | None = None
     tolerance: float = 0.0
 
     def check(self, counts: Counts) -> str:
-        """The sentence that says what was expected and reached.
+        """A sentence with the expected and the reached accuracies.
 
         Raises:
             VerificationError: An accuracy is too low.
@@ -38,7 +38,7 @@ class Expectation(NamedTuple):
                 continue
             reached, least = num_right / counts.num_images, accuracy - self.tolerance
             text = f"{name} {reached:.2%}, expected {accuracy:.2%} less {self.tolerance:.2%}"
-            # What is lacking must not come from the last bit of the subtraction.
+            # The last bit of the subtraction must not decide.
             if reached < least - 1e-12:
                 raise VerificationError(f"the accuracy is too low: {text}")
             sentences.append(text)
@@ -46,17 +46,17 @@ class Expectation(NamedTuple):
 
 
 def check_tolerance(tolerance: float) -> None:
-    """Nothing, if it is a fraction that leaves something to be expected.
+    """Checks a tolerance.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: It is not a fraction below 1.
     """
-    if not 0 <= tolerance < 1:  # neither is NaN
+    if not 0 <= tolerance < 1:  # NaN is refused too
         raise ConfigError(f"the tolerance {tolerance:g} is not a fraction such as 0.01")
 
 
 def parse(texts: list[str], tolerance: float) -> Expectation:
-    """The expectation that texts like `top1=0.7094` state.
+    """The expectation from texts like `top1=0.7094`.
 
     Raises:
         ConfigError: A text has another form or repeats another, or the tolerance is no fraction.

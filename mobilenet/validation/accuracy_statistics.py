@@ -57,10 +57,10 @@ class Bin(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """How well the confidence foretells the accuracy.
+    """How well the confidence agrees with the accuracy.
 
     `error` is the expected calibration error: the mean of |confidence - accuracy| over the bins,
-    each weighed by its images.
+    weighted by their images.
     """
 
     error: float

@@ -38,7 +38,7 @@ class History:
     """At least one."""
 
     def summary(self) -> str:
-        """A table."""
+        """A table with a line per checkpoint."""
         lines = [f"{'checkpoint':28}  {'top-1':>7}  {'top-5':>7}  {'loss':>7}"]
         lines += [
             f"{name:28}  {100 * counts.top1:5.2f} %  {100 * counts.top5:5.2f} %  {counts.loss:7.4f}"

@@ -76,10 +76,10 @@ class Comparison:
 
     @property
     def num_agreeing(self) -> int:
-        """Images to which both give the same first answer, right or wrong."""
-        return int(np.sum(self._answers(self.first) == self._answers(self.second)))
+        """Images for which both models have the same most probable class, right or wrong."""
+        return int(np.sum(self._first_classes(self.first) == self._first_classes(self.second)))
 
-    def _answers(self, validation: Validation) -> Integers:
+    def _first_classes(self, validation: Validation) -> Integers:
         return validation.predictions.classes[:, 0]
 
     @cached_property
@@ -117,7 +117,7 @@ class Comparison:
         return [self.first.data.keys[place] for place in places.tolist()]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything as plain JSON, with the keys of the images that changed sides."""
+        """Everything as plain JSON, with the keys of the images that one model alone gets right."""
         return {
             "first": self.first.as_json(),
             "second": self.second.as_json(),
@@ -136,17 +136,20 @@ def _named(keys: list[int | str]) -> str:
 def compare(first: LoadedModel, second: LoadedModel, data: Path | None = None) -> Comparison:
     """Validates two models on the same images, each with its own preprocessing.
 
-    `data` is by default what the first model's configuration names.
+    Args:
+        first: From `open_model`.
+        second: Another one.
+        data: As for `validate`; by default what the first model's configuration names.
 
     Raises:
-        DataError: The data are missing or damaged, have classes that a model has not, or the
+        DataError: The data are missing or damaged, have classes that a model does not have, or the
             models number their classes differently.
     """
     one = validate(first, data)
     other = validate(second, one.data.path)
     if not np.array_equal(one.data.labels, other.data.labels):
         raise DataError(
-            f"{second.path}: numbers its classes in another order than {first.path}, so that their"
-            " answers cannot be compared"
+            f"{second.path}: numbers its classes in another order than {first.path}, so their"
+            " predictions cannot be compared"
         )
     return Comparison(one, other)

@@ -274,7 +274,7 @@ def test_a_configuration_is_for_the_model_that_lacks_one(
     for alone in (["validate", path], ["validate", path, "--against", path], ["audit", path]):
         assert cli.main([*alone, *config, *data]) == 2
         captured = capsys.readouterr()
-        assert "pixels.onnx: says its own preprocessing" in captured.err
+        assert "pixels.onnx: has its own preprocessing" in captured.err
         assert captured.err.count("\n") == 1
     foreign = onnx.load(path)
     del foreign.metadata_props[:]

@@ -169,7 +169,7 @@ def untrained_predictor(work: Work) -> Predict:
 
 
 def onnx(path: Path, work: Work) -> Speed:
-    """Inference of an ONNX file by ONNX Runtime; sizes that the file fixes replace those of `work`."""
+    """Inference of an ONNX file by ONNX Runtime; sizes that it fixes replace those of `work`."""
     model = OnnxModel(path)
     height, width = model.resolution or (work.resolution, work.resolution)
     size = model.batch_size or work.batch_size

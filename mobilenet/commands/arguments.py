@@ -62,7 +62,7 @@ def add_data(parser: ArgumentParser) -> None:
         "--data",
         type=Path,
         help="record file, folder of records, or folder with a folder of images per class"
-        " (default: the records that the model was trained with)",
+        " (default: the validation records of its configuration)",
     )
 
 

@@ -70,7 +70,7 @@ def add_validate(adder: Adder) -> None:
 def _add_expectation(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--expect", action="append", default=[], metavar="top1=FRACTION|top5=FRACTION|published",
-        help="exit with code 1 if the accuracy is lower; published: than the paper's or its like",
+        help="exit with code 1 if the accuracy is lower; published: than that in docs/recipes.md",
     )  # fmt: skip
     parser.add_argument(
         "--tolerance",

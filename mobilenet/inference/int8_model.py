@@ -65,7 +65,7 @@ def in_int8(model: LoadedModel, images: Optional[Path] = None) -> LoadedModel:
 
     Args:
         model: Any but an ONNX file.
-        images: Images to calibrate on, as for `calibration_images`; by default the model's own data.
+        images: To calibrate on, as for `calibration_images`; by default the model's own data.
 
     Raises:
         WeightsError: The model is an ONNX file.
@@ -95,6 +95,6 @@ def needed_network(model: LoadedModel) -> mx.gluon.HybridBlock:
     """
     if model.network is None:
         raise WeightsError(
-            f"{model.path} is an ONNX file; int8 needs the run or .params file that it was exported from"
+            f"{model.path} is an ONNX file; int8 needs the run or .params file behind it"
         )
     return model.network

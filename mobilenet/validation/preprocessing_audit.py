@@ -114,7 +114,7 @@ def audit(model: LoadedModel, data: Path | None = None, resolutions: Sequence[in
 
 
 def _named(own: EvalTransform) -> Iterator[EvalTransform]:
-    """Every preprocessing with its fixed short side, or with a margin around the crop and without."""
+    """Every preprocessing; one with a free short side both with a margin and without."""
     seen = {(PREPROCESSINGS[own.name].resize, own.short_side)}
     for name, how in PREPROCESSINGS.items():
         for short_side in (0, own.resolution) if how.short_side is None else (0,):

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 from scipy import special
+from told import assert_told
 
 from mobilenet import cli
 from mobilenet.data.record_file import RecordWriter
@@ -226,9 +227,8 @@ def test_predict_keeps_the_good_answers_beside_a_bad_file(
     output = capsys.readouterr()
     answers = [json.loads(line)["image"] for line in output.out.splitlines()]
     assert answers == [f"{tmp_path}/0.png", f"{tmp_path}/2.png"]
-    assert output.err.splitlines()[-1] == (
-        f"mobilenet predict: 1 of 3 images left out: {tmp_path}/1.png"
-    )
+    assert output.err.endswith(f"mobilenet predict: 1 of 3 images left out: {tmp_path}/1.png\n")
+    assert_told(output.err, "a bad image among several, in `predict`")
     # A single file that is bad is a mistake in the call.
     assert cli.main(["predict", weights, str(tmp_path / "1.png"), *config]) == 2
     assert capsys.readouterr().err.startswith(f"mobilenet predict: {tmp_path}/1.png: the image")
@@ -349,8 +349,9 @@ def test_history_of_a_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     file.write_bytes(file.read_bytes()[:-1])
     assert cli.main(["history", str(run), "--json", str(output)]) == 1
     assert json.loads(output.read_text())["checkpoints"] == rows[1:]
-    said = capsys.readouterr().err.splitlines()
-    assert said[-1] == f"mobilenet history: 1 of 3 checkpoints left out: {first}"
+    said = capsys.readouterr().err
+    assert said.endswith(f"mobilenet history: 1 of 3 checkpoints left out: {first}\n")
+    assert_told(said, "a damaged checkpoint among several, in `history`")
     for path in (run / "checkpoints").iterdir():
         (path / "state.json").unlink()
     assert cli.main(["history", str(run)]) == 2

@@ -27,6 +27,7 @@ The doors of the rooms: what each room gives to the others, and to programs that
 
 _WIDTH, _ROW, _BOX, _CHARACTER, _GAP, _MARGIN = 1000, 58, 30, 8.2, 20, 40
 _LANE = 10  # of an arrow that passes a floor
+_BASE = FLOOR["errors"]  # no arrows lead here and below: everything stands on it
 _STYLE = "font-family:sans-serif;font-size:13px"
 
 
@@ -115,7 +116,7 @@ class _Picture:
         self._rows: list[list[str]] = [floor.split() for floor in reversed(FLOORS)]
         self._paths: list[list[str]] = []
         for start, others in imports().items():
-            self._paths += [self._path(start, end) for end in sorted(others) if FLOOR[end] > 0]
+            self._paths += [self._path(start, end) for end in sorted(others) if FLOOR[end] > _BASE]
         self._x = {name: x for row in self._rows for name, x in _spread(row)}
         for number in range(60):
             for row in self._rows if number % 2 else reversed(self._rows):
@@ -201,7 +202,7 @@ class _Picture:
 def picture() -> str:
     """Rooms on their floors as SVG.
 
-    Left out are arrows that others imply, and those to the lowest floor, on which all others stand.
+    Left out are arrows that others imply, and those to the floors that everything stands on.
     """
     return _Picture().svg()
 

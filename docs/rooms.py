@@ -140,16 +140,20 @@ class _Picture:
                         joined[one].append(self._x[other])
         wanted = {name: sum(places) / len(places) for name, places in joined.items()}
         row.sort(key=wanted.__getitem__)
-        half = [_width(name) / 2 + _GAP / 2 for name in row]
-        from_left, from_right, left, right = [], [], float(_MARGIN), float(_WIDTH)
-        for name, size in zip(row, half):
-            from_left.append(max(wanted[name], left + size))
-            left = from_left[-1] + size
-        for name, size in zip(reversed(row), reversed(half)):
-            from_right.append(min(wanted[name], right - size))
-            right = from_right[-1] - size
-        for name, one, other in zip(row, from_left, reversed(from_right)):
-            self._x[name] = (one + other) / 2
+        sizes = [_width(name) + _GAP for name in row]
+        # Each place as far left, and as far right, as its neighbours and the margins allow.
+        lefts, rights, low, high = [], [], float(_MARGIN), _WIDTH - sum(sizes)
+        for name, size in zip(row, sizes):
+            high += size
+            lefts.append(min(max(wanted[name], low + size / 2), high - size / 2))
+            low = lefts[-1] + size / 2
+        low, high = _MARGIN + sum(sizes), float(_WIDTH)
+        for name, size in zip(reversed(row), reversed(sizes)):
+            low -= size
+            rights.append(max(min(wanted[name], high - size / 2), low + size / 2))
+            high = rights[-1] - size / 2
+        for name, left, right in zip(row, lefts, reversed(rights)):
+            self._x[name] = (left + right) / 2
 
     def svg(self) -> str:
         """The whole picture."""

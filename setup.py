@@ -59,6 +59,7 @@ EXTRAS = {
         "hypothesis>=6.100",
         "ipykernel>=6.29",
         "mkdocs>=1.6",
+        "mkdocstrings[python]>=0.26",
         "multi-model-server>=1.1.11",
         "nbclient>=0.10",
         "types-PyYAML",

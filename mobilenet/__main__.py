@@ -1,6 +1,6 @@
-"""The one door: `python -m mobilenet`, the `mobilenet` command and the three scripts enter here.
+"""Entry point of `python -m mobilenet`, the `mobilenet` command and the three scripts.
 
-What would keep the command line itself from loading is told here, in one sentence.
+Reports in one sentence what keeps the command line itself from loading.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ def _remedy(package: str | None) -> str:
 
 
 def _open_standard_streams() -> None:
-    """Opens those that are closed: the next file would get their number, and messages in it."""
+    """Opens closed ones, or the next file would get their number, and messages would go into it."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
-    # Names in any script, and names that are no text.
+    # File names in any script, and file names that are not valid text.
     for stream, errors in ((sys.stdout, "backslashreplace"), (sys.stdin, "surrogateescape")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)

@@ -101,18 +101,20 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert set(tmp_path.rglob("*")) == before
 
 
+WIDTH = "expected a number, above 0 and at most 10"
+PIXELS = "expected an integer, at least 32 and at most 2048"
 FAMILY = "export c.yaml --untrained --output f"
 SIZES = {
-    f"{FAMILY} --widths nan": "--widths: nan is not above 0 and at most 10",
-    f"{FAMILY} --widths 0.5,100": "--widths: 100 is not above 0 and at most 10",
-    f"{FAMILY} --resolutions 31,64": "--resolutions: 31 is not from 32 to 2048 pixels",
-    f"{FAMILY} --resolution 16": "--resolution: 16 is not from 32 to 2048 pixels",
-    "info --widths inf": "--widths: inf is not above 0 and at most 10",
-    "info --widths=-1": "--widths: -1 is not above 0 and at most 10",
-    "info --resolutions 4096": "--resolutions: 4096 is not from 32 to 2048 pixels",
-    "audit run --resolutions 1": "--resolutions: 1 is not from 32 to 2048 pixels",
-    "bench train --width 0": "--width: 0 is not above 0 and at most 10",
-    "bench infer --size 16": "--size: 16 is not from 32 to 2048 pixels",
+    f"{FAMILY} --widths nan": f"--widths: {WIDTH}, not 'nan'",
+    f"{FAMILY} --widths 0.5,100": f"--widths: {WIDTH}, not '100'",
+    f"{FAMILY} --resolutions 31,64": f"--resolutions: {PIXELS}, not '31'",
+    f"{FAMILY} --resolution 16": f"--resolution: {PIXELS}, not '16'",
+    "info --widths inf": f"--widths: {WIDTH}, not 'inf'",
+    "info --widths=-1": f"--widths: {WIDTH}, not '-1'",
+    "info --resolutions 4096": f"--resolutions: {PIXELS}, not '4096'",
+    "audit run --resolutions 1": f"--resolutions: {PIXELS}, not '1'",
+    "bench train --width 0": f"--width: {WIDTH}, not '0'",
+    "bench infer --size 16": f"--size: {PIXELS}, not '16'",
 }
 
 

@@ -1,9 +1,11 @@
 """Which room may import which: a room imports only from lower floors, and inside it no circles.
 
-A room is a folder of the package, or a file beside the folders. Files and functions stay short.
+A room is a folder of the package, or a file beside the folders. The docstring of a folder says what
+happens there, its door and what it must not know. Files and functions stay short.
 """
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -15,13 +17,13 @@ FLOORS = (
     "native_libraries removed_numpy_names cuda_libraries",
     "arm_libraries",
     "compat errors files progress",
-    "settings data distributed metrics published_accuracies gpus",
-    "evaluation network packing imagenet_scripts",
+    "bad_items settings data distributed metrics published_accuracies gpus",
+    "evaluation network packing",
     "onnx runs build machine network_table",
     "training inference foreign",
     "validation bench",
     "export",
-    "pictures quickstart",
+    "notebook_figures quickstart",
     "commands",
     "cli",
     "__main__",
@@ -29,7 +31,7 @@ FLOORS = (
 # What a room must not know, besides everything on its own floor and above.
 FORBIDDEN = {
     "mxnet": "native_libraries removed_numpy_names cuda_libraries arm_libraries compat errors files"
-    " progress settings packing metrics published_accuracies",
+    " progress bad_items settings packing metrics published_accuracies",
     "mobilenet.settings": "data distributed metrics evaluation network packing onnx",
     "mobilenet.training": "inference foreign validation",
     "mobilenet.data": "network",
@@ -77,6 +79,21 @@ def test_imports_only_from_lower_floors(module: str) -> None:
 
 def test_no_circle_in_a_room() -> None:
     TopologicalSorter({module: own_imports(module) - {module} for module in MODULES}).prepare()
+
+
+@pytest.mark.parametrize("room", sorted(room for room in FLOOR if (PACKAGE / room).is_dir()))
+def test_a_room_says_what_happens_there_and_has_the_doors_it_names(room: str) -> None:
+    text = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text("utf-8"))) or ""
+    said = re.fullmatch(r".{20,}\. Door: (.*)\. Must not know .{7,}\.", " ".join(text.split()))
+    assert said, (
+        f"write mobilenet/{room}/__init__.py: What. Door: `file.name`, ... Must not know ..."
+    )
+    for door in re.findall(r"`([\w.]+)`", said[1]):
+        file, _, name = f"{room}.{door}".rpartition(".")
+        tree = ast.parse(MODULES.get(file, PACKAGE / room / "__init__.py").read_text("utf-8"))
+        defined = {getattr(node, "name", "") for node in tree.body}
+        defined |= {alias.name for node in tree.body for alias in getattr(node, "names", ())}
+        assert name in defined, f"mobilenet/{file} has no {name}"
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

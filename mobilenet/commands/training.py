@@ -6,6 +6,7 @@ import dataclasses
 from argparse import Namespace
 from pathlib import Path
 
+from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import (
     Adder,
     add_command,
@@ -85,8 +86,10 @@ def compare(arguments: Namespace) -> int:
     """Tabulate and plot what several runs have reached, and in which settings they differ."""
     from mobilenet.runs.comparison import compare_runs
 
-    print(compare_runs(arguments.runs, arguments.curves))
+    bad = BadItems("runs", len(arguments.runs))
+    print(compare_runs(arguments.runs, arguments.curves, bad))
     print(f"\ncurves: {arguments.curves}")
+    bad.check()
     return 0
 
 

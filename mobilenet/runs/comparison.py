@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Iterable, Sequence
 
 from mobilenet import settings
+from mobilenet.bad_items import NONE_LEFT_OUT, BadItems
 from mobilenet.errors import UserError
 from mobilenet.runs import run_folder
 from mobilenet.runs.checkpoint import newest_checkpoint
@@ -44,17 +45,23 @@ class Run:
         ]
 
 
-def compare_runs(folders: Sequence[Path], curves: Path) -> str:
+def compare_runs(folders: Sequence[Path], curves: Path, bad: BadItems = NONE_LEFT_OUT) -> str:
     """Tables of several runs as Markdown; their curves go into the PNG file `curves`.
 
     The first table holds what they have reached, the second the settings in which they differ.
+    `bad` takes the runs that cannot be read; by default the first one raises.
 
     Raises:
-        UserError: A folder holds no run that has finished an epoch.
+        UserError: A folder holds no run that has finished an epoch, or none of them does.
         WeightsError: All checkpoints of a run are damaged.
     """
-    names = _names(folders)
-    runs = [_read(folder, name) for folder, name in zip(folders, names)]
+    runs = []
+    for folder, name in zip(folders, _names(folders)):
+        with bad.leaving_out(folder):
+            runs.append(_read(folder, name))
+    if not runs:
+        raise UserError(f"none of these {len(folders)} runs can be compared")
+    names = [run.name for run in runs]
     draw_curves({run.name: run.history for run in runs}, curves)
     results = zip(_RESULTS, *(run.results() for run in runs))
     differing = (

@@ -1,7 +1,6 @@
 """The settings of a run: YAML text into frozen, typed dataclasses, and back to text.
 
-Door: `load`, `loads` and `dump`; `schema.Config` is every setting. Must not know MXNet or another
-room.
+Door: `load`, `loads`, `dump`, `schema.Config`. Must not know MXNet or another room.
 """
 
 from mobilenet.settings.field_types import SettingError

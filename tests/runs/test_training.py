@@ -26,6 +26,7 @@ from tiny_run import (
 )
 
 from mobilenet import settings
+from mobilenet.bad_items import BadItems
 from mobilenet.data.batch_reader import Batch
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.record_file import RecordFile, RecordWriter
@@ -588,3 +589,10 @@ def test_runs_are_compared(finished: Path, records: Path, tmp_path: Path) -> Non
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     with pytest.raises(UserError, match="no run that has finished an epoch"):
         compare_runs([tmp_path], tmp_path / "curves.png")
+    # Beside others it is left out.
+    bad = BadItems("runs", 3)
+    assert compare_runs([tmp_path, finished, tmp_path / "other"], tmp_path / "c.png", bad) == text
+    with pytest.raises(VerificationError, match=f"^1 of 3 runs left out: {tmp_path}$"):
+        bad.check()
+    with pytest.raises(UserError, match="none of these 2 runs can be compared"):
+        compare_runs([tmp_path, tmp_path], tmp_path / "c.png", BadItems("runs", 2))

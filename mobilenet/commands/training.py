@@ -72,7 +72,7 @@ def train(arguments: Namespace) -> int:
 
 def average(arguments: Namespace) -> int:
     """Average the weights of a run's newest checkpoints, each of which ends an epoch."""
-    from mobilenet.runs.averaging import average_run
+    from mobilenet.runs.checkpoint_averaging import average_run
     from mobilenet.runs.run_folder import CONFIG
 
     for path in average_run(arguments.folder, arguments.last, arguments.output):
@@ -83,7 +83,7 @@ def average(arguments: Namespace) -> int:
 
 def compare(arguments: Namespace) -> int:
     """Tabulate and plot what several runs have reached, and in which settings they differ."""
-    from mobilenet.runs.comparison import compare_runs
+    from mobilenet.runs.run_table import compare_runs
 
     print(compare_runs(arguments.runs, arguments.curves))
     print(f"\ncurves: {arguments.curves}")

@@ -8,8 +8,8 @@ from typing import Generator, Iterator, Mapping, NamedTuple, TypeVar
 
 from tqdm import tqdm
 
+from mobilenet.runs.epoch_record import EpochRecord, Metrics
 from mobilenet.runs.log import RunLog
-from mobilenet.runs.run_state import EpochRecord, Metrics
 from mobilenet.runs.throughput import Meter
 
 T = TypeVar("T")

@@ -192,9 +192,10 @@ class Optimizer:
 
     def take_over_weights(self, weights: Mapping[str, mx.nd.NDArray]) -> None:
         """Makes the masters equal to `weights`, which the network has been given."""
-        for masters in self._masters:
+        for masters, own in zip(self._masters, self._weights):
             for name, master in masters.items():
-                weights[name].copyto(master)
+                if master is not own[name]:
+                    weights[name].copyto(master)
 
     def state(self) -> Arrays:
         """The other arrays as `role/parameter`, e.g. `velocity/stem_conv_weight`."""

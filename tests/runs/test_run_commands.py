@@ -12,8 +12,9 @@ import pytest
 from tiny_run import config, write_records
 
 from mobilenet import cli
-from mobilenet.runs import comparison
-from mobilenet.runs.checkpoint import checkpoint_paths, read_checkpoint
+from mobilenet.runs import run_table
+from mobilenet.runs.checkpoint import checkpoint_paths
+from mobilenet.runs.checkpoint_format import read_checkpoint
 from mobilenet.training.training_run import train
 
 
@@ -65,6 +66,26 @@ def test_too_few_checkpoints_to_average(
     assert not output.exists()
 
 
+def test_only_damage_to_what_is_averaged_is_in_the_way(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, output = tmp_path / "run", tmp_path / "mean.params"
+    shutil.copytree(runs[0], run)
+    inside_epochs = sorted(set(checkpoint_paths(run)) - set(epoch_ends(run)))
+    assert inside_epochs
+    for path in (*inside_epochs, epoch_ends(run)[0]):
+        (path / "state.json").write_bytes(b"")
+    arguments = ["average", str(run), "--output", str(output), "--last"]
+    assert cli.main([*arguments, "2"]) == 0
+    assert output.exists()
+    capsys.readouterr()
+    assert cli.main([*arguments, "3"]) == 2
+    assert capsys.readouterr().err == (
+        f"mobilenet average: {epoch_ends(run)[0]}: damaged checkpoint: state.json is not as it was"
+        " written\n"
+    )
+
+
 def test_compare_tabulates_and_plots(
     runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,7 +112,7 @@ def test_compared_runs_of_the_same_name_go_by_their_paths(
     for folder, run in zip(("a", "b"), runs):
         shutil.copytree(run, Path(folder, "run"))
     drawn: list[str] = []
-    monkeypatch.setattr(comparison, "draw_curves", lambda runs, _: drawn.extend(runs))
+    monkeypatch.setattr(run_table, "draw_curves", lambda runs, _: drawn.extend(runs))
     assert cli.main(["compare", "a/run", "b/run"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "| result | a/run | b/run |"
     assert drawn == ["a/run", "b/run"]

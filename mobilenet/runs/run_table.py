@@ -9,9 +9,9 @@ from typing import Any, Iterable, Sequence
 from mobilenet import settings
 from mobilenet.errors import UserError
 from mobilenet.runs import run_folder
-from mobilenet.runs.checkpoint import newest_checkpoint
+from mobilenet.runs.checkpoint import best_epoch, newest_checkpoint
 from mobilenet.runs.curves import draw_curves
-from mobilenet.runs.run_state import EpochRecord
+from mobilenet.runs.epoch_record import EpochRecord
 from mobilenet.settings.schema import Config
 
 _RESULTS = ("epoch", "best epoch", "top-1", "top-5", "images", "training top-1")
@@ -33,7 +33,7 @@ class Run:
 
     def results(self) -> list[str]:
         """The values of `_RESULTS`."""
-        best = max(self.history, key=lambda record: record.top1)
+        best = best_epoch(self.history)
         return [
             str(self.history[-1].epoch),
             str(best.epoch),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import math
 import os
 import re
@@ -217,6 +218,23 @@ def test_resuming_on_other_records_is_refused(
     with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
         train(config(moved, "training.recalibration_batches=2"), finished, resume=True)
     later.rmdir()  # what is refused changes nothing
+
+
+def test_a_run_may_have_a_name_that_is_no_text(
+    finished: Path, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(finished, run)
+    newest = checkpoint_paths(run)[-1]
+    (newest / "deployed.params").write_bytes(b"")
+    boards = ["log.tensorboard=true"] if importlib.util.find_spec("tensorboardX") else []
+    same = config(records, "training.recalibration_batches=2", *boards)
+    assert train(same, run, resume=True) is not None
+    warnings = [event["text"] for event in events(run) if event["event"] == "warning"]
+    assert len(warnings) == 2
+    assert "caf\\udce9/checkpoints/" in capsys.readouterr().err
+    assert "# caf\\udce9\n" in (run / "report.md").read_text()
+    assert compare_runs([run, finished], tmp_path / "curves.png")
 
 
 def test_a_mistake_leaves_no_folder(

@@ -1,1 +1,4 @@
-"""Training by several processes, on one machine or many."""
+"""The processes of a run: started on one machine or many, and what they tell each other.
+
+Door: `group.Group` with its engines, and `launcher.launch`. Must not know settings or training.
+"""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobilenet import settings
+from mobilenet.data.record_folder import SYNSET
 from mobilenet.data.synset import read_lines, synset_of
 from mobilenet.errors import WeightsError
 from mobilenet.runs.checkpoint import best, checkpoint_paths
 from mobilenet.runs.checkpoint_format import is_checkpoint, read_checkpoint
-from mobilenet.runs.run_folder import CONFIG, SYNSET
+from mobilenet.runs.run_folder import CONFIG
 from mobilenet.settings.schema import Config
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 from mobilenet import __version__, files, settings
+from mobilenet.data.record_folder import SYNSET
+from mobilenet.data.synset import class_id, read_synset
 from mobilenet.errors import ConfigError, DataError, UserError, VerificationError
 from mobilenet.settings.schema import Config
 
@@ -19,7 +21,6 @@ CONFIG = "config.yaml"
 LOG = "log.jsonl"
 CURVES = "curves.png"
 REPORT = "report.md"
-SYNSET = "synset.txt"
 TENSORBOARD = "tensorboard"
 _LOCK = ".lock"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -175,8 +176,29 @@ def check_data(
     """
     for split in sorted({*began, *given}):
         before, now = began.get(split), given.get(split)
-        if not before or not now or any(before[kind] != now[kind] for kind in {*before} & {*now}):
-            raise DataError(
-                f"data.directory: {split}.rec is not the file that the run began with; give back"
-                " the old records, or start another run"
-            )
+        if before is None:
+            problem = "was not there when the run began"
+        elif now is None:
+            problem = "is no longer there"
+        elif any(before[kind] != now[kind] for kind in {*before} & {*now}):
+            problem = "is not the file that the run began with"
+        else:
+            continue
+        raise DataError(
+            f"data.directory: {split}.rec {problem}; give back the old records, or start another"
+            " run"
+        )
+
+
+def check_classes(run: Path, data: Path) -> None:
+    """Compares the class names of a run to those of the records in the folder `data`.
+
+    Raises:
+        DataError: They are other classes, or in another order.
+    """
+    began, given = read_synset(run), read_synset(data)
+    if began and given and list(map(class_id, began)) != list(map(class_id, given)):
+        raise DataError(
+            f"{data / SYNSET}: names other classes than {run / SYNSET}, with which the run began;"
+            " give back the old file, or start another run"
+        )

@@ -106,6 +106,7 @@ def _resume(config: Config, run: Path, trainer: Trainer, parts: Parts, log: RunL
     changes = run_folder.check_changes(began, config, run)
     if saved is not None:
         run_folder.check_data(saved.state.data, parts.data_digests)
+        run_folder.check_classes(run, Path(config.data.directory))
         changes += run_folder.differences(saved.state.arithmetic, parts.arithmetic)
     for change in changes:
         log.warn(f"no longer bit for bit the run that it was: {change}")
@@ -145,7 +146,8 @@ def _parts(config: Config, group: Group) -> Parts:
     versions = {f"{name} version": text for name, text in run_folder.versions().items()}
     records: dict[str, object] = {}
     for split, digests in parts.data_digests.items():
-        records[f"{split}.rec"] = digests["index"]
-        records[f"manifest.json of {split}.rec"] = digests.get("content")
+        of_file = dict(digests)
+        records[f"manifest.json of {split}.rec"] = of_file.pop("content", None)
+        records[f"{split}.rec"] = of_file
     check_agreement(group, {**own, **versions, **records})
     return parts

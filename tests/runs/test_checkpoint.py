@@ -13,8 +13,9 @@ from typing import Any
 import mxnet as mx
 import numpy as np
 import pytest
+from told import assert_told
 
-from mobilenet import __version__, files
+from mobilenet import files
 from mobilenet.errors import WeightsError
 from mobilenet.runs import checkpoint
 from mobilenet.runs.checkpoint_format import Arrays, State, read_checkpoint
@@ -154,10 +155,8 @@ def test_what_cannot_be_read_for_a_moment_is_no_damage(
         failing(patched, newest / name)
         with pytest.raises(WeightsError) as caught:
             checkpoint.newest_checkpoint(tmp_path, pytest.fail)
-        assert str(caught.value) == (
-            f"{newest}: {name} cannot be read: Input/output error; it may be intact: try again, or"
-            " move this checkpoint elsewhere to go on without it"
-        )
+        assert str(caught.value).startswith(f"{newest}: {name} cannot be read: Input/output error;")
+        assert_told(str(caught.value), "a checkpoint that cannot be read")
         with pytest.raises(WeightsError, match="Input/output error"):
             weights_file(newest)
     found = checkpoint.newest_checkpoint(tmp_path, pytest.fail)
@@ -180,8 +179,9 @@ def test_a_best_one_that_cannot_be_read_is_kept_and_not_replaced(
     assert names(tmp_path) == [paths[1].name, paths[3].name]
     for spoil in (lambda path: path.write_bytes(b""), lambda path: failing(monkeypatch, path)):
         spoil(paths[3] / "state.json")
-        with pytest.raises(WeightsError, match="it may be the run's best: name the one to take"):
+        with pytest.raises(WeightsError) as caught:
             checkpoint.best(tmp_path)
+        assert_told(str(caught.value), "a best checkpoint that nobody knows")
 
 
 def failing(patched: pytest.MonkeyPatch, path: Path) -> None:
@@ -205,10 +205,8 @@ def test_a_checkpoint_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     (newest / "state.json").write_text(json.dumps(content))
     with pytest.raises(WeightsError) as caught:
         checkpoint.newest_checkpoint(tmp_path, pytest.fail)
-    assert str(caught.value) == (
-        f"{newest}: written by mobilenet 9.0, whose checkpoints this version, {__version__}, cannot"
-        " read: use that version or a newer one"
-    )
+    assert str(caught.value).startswith(f"{newest}: written by mobilenet 9.0, whose checkpoints")
+    assert_told(str(caught.value), "a checkpoint of another version")
     third = checkpoint.save(tmp_path, state(30, (0.5, 0.2, 0.1)), groups(3))
     checkpoint.prune(tmp_path, 1, None)
     assert names(tmp_path) == [first.name, newest.name, third.name]

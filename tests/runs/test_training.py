@@ -25,6 +25,7 @@ from tiny_run import (
     events,
     write_records,
 )
+from told import assert_told
 
 from mobilenet import settings
 from mobilenet.data.batch_reader import Batch
@@ -215,9 +216,25 @@ def test_resuming_on_other_records_is_refused(
         file.write(bytes(4))
     later = finished / "checkpoints" / "step-00009999"  # as a damaged one would be removed
     later.mkdir()
-    with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
+    with pytest.raises(DataError, match=r"train.rec is not the file") as caught:
         train(config(moved, "training.recalibration_batches=2"), finished, resume=True)
+    assert_told(str(caught.value), "resuming on other records")
     later.rmdir()  # what is refused changes nothing
+
+
+def test_resuming_with_other_class_names_is_refused(
+    finished: Path, records: Path, tmp_path: Path
+) -> None:
+    """They would take the place of the run's, which its images were labelled by."""
+    moved, run = tmp_path / "moved", tmp_path / "run"
+    shutil.copytree(records, moved)
+    shutil.copytree(finished, run)
+    names = (records / "synset.txt").read_text().splitlines()
+    (moved / "synset.txt").write_text("\n".join(names[::-1]))
+    with pytest.raises(DataError, match=r"moved/synset.txt: names other") as caught:
+        train(config(moved, "training.recalibration_batches=2"), run, resume=True)
+    assert_told(str(caught.value), "resuming with other class names")
+    assert (run / "synset.txt").read_text() == (records / "synset.txt").read_text()
 
 
 def test_a_run_may_have_a_name_that_is_no_text(

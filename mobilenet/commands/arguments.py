@@ -6,12 +6,14 @@ import argparse
 import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Annotated, Any, Callable
 
 import mobilenet
 from mobilenet import settings
+from mobilenet.errors import ConfigError
 from mobilenet.files import write_json
-from mobilenet.settings.schema import Config
+from mobilenet.settings.field_types import Count, Range
+from mobilenet.settings.schema import Config, DataConfig, ModelConfig
 
 Adder = Any  # argparse's type of subparsers has no public name
 MODEL = "a run folder, a checkpoint, a .params file (with --config) or an .onnx file"
@@ -156,35 +158,26 @@ def given(arguments: Namespace, *names: str) -> dict[str, Any]:
     }
 
 
-def count(text: str) -> int:
-    """A whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
-    return number
+def _read_as(kind: Any) -> Callable[[str], Any]:
+    """Reads a text as a setting of type `kind` is read, within its range."""
+
+    def read(text: str) -> Any:
+        try:
+            return settings.value(kind, text)
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
 
 
-def resolution(text: str) -> int:
-    """Height and width of an input in pixels, within the range of `data.resolution`."""
-    pixels = int(text)
-    if not 32 <= pixels <= 2048:
-        raise argparse.ArgumentTypeError(f"{pixels} is not from 32 to 2048 pixels")
-    return pixels
+def _several(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
+    """Reads values between commas, each once."""
+    return lambda text: tuple(dict.fromkeys(map(read, text.split(","))))
 
 
-def resolutions(text: str) -> tuple[int, ...]:
-    """Resolutions between commas, each once."""
-    return tuple(dict.fromkeys(resolution(part) for part in text.split(",")))
-
-
-def width(text: str) -> float:
-    """A width multiplier, within the range of `model.width_multiplier`."""
-    multiplier = float(text)
-    if not 0 < multiplier <= 10:
-        raise argparse.ArgumentTypeError(f"{multiplier:g} is not above 0 and at most 10")
-    return multiplier
-
-
-def widths(text: str) -> tuple[float, ...]:
-    """Width multipliers between commas, each once."""
-    return tuple(dict.fromkeys(width(part) for part in text.split(",")))
+count = _read_as(Count)
+port = _read_as(Annotated[int, Range(at_least=1, at_most=65535)])
+resolution = _read_as(settings.type_of(DataConfig, "resolution"))
+resolutions = _several(resolution)
+width = _read_as(settings.type_of(ModelConfig, "width_multiplier"))
+widths = _several(width)

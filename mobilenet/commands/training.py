@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def add_average(adder: Adder) -> None:
     parser.add_argument(
         "--last", type=count, default=5, metavar="N", help="how many checkpoints (5)"
     )
-    parser.add_argument("--output", type=Path, metavar="FILE.params", required=True)
+    parser.add_argument("--output", type=file_to_write, metavar="FILE.params", required=True)
 
 
 def add_compare(adder: Adder) -> None:
@@ -85,9 +86,13 @@ def compare(arguments: Namespace) -> int:
     """Tabulate and plot what several runs have reached, and in which settings they differ."""
     from mobilenet.runs.run_table import compare_runs
 
-    print(compare_runs(arguments.runs, arguments.curves))
+    print(compare_runs(arguments.runs, arguments.curves, _warn))
     print(f"\ncurves: {arguments.curves}")
     return 0
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
 
 
 def quickstart(arguments: Namespace) -> int:

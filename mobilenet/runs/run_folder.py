@@ -25,7 +25,7 @@ TENSORBOARD = "tensorboard"
 _LOCK = ".lock"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# Settings that a resumed run may have changed: they do not alter what is computed ...
+# Settings that may change when a run is resumed. These do not alter what is computed;
 _FREE = (
     "checkpoint.",
     "log.",
@@ -35,11 +35,11 @@ _FREE = (
     "validation.batch_size",
     "training.rollbacks",
 )
-# ... or only how the same batch is computed, as when a device is lost: BatchNorm then sees other
-# parts of it, so that the run goes on, but no longer bit for bit.
+# these alter how a batch is divided, as when a device is lost: BatchNorm sees other parts of it, and
+# the run goes on, but no longer bit for bit.
 _FREE_WITH_EFFECT = ("training.devices", "training.accumulation", "distributed.")
-# Whether the length of the run is of the former or of the latter depends on the schedule: these end
-# with the run, so that they would have been different all along.
+# More epochs change nothing so far, except with these schedules: they fall until the end of the run,
+# so a longer run would have had other learning rates from the beginning.
 _ENDS_WITH_RUN = ("cosine", "polynomial")
 
 
@@ -169,7 +169,7 @@ def check_data(
 ) -> None:
     """Compares the digests of the record files that a run began with, by split, to the present.
 
-    Of each split there are several by kind; those that were and are known count.
+    Each split has several digests, by kind; only kinds that both have are compared.
 
     Raises:
         DataError: They are others.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterable, Sequence
+from typing import Any, Callable, Iterable, Sequence
 
 from mobilenet import settings
 from mobilenet.errors import UserError
@@ -44,17 +45,24 @@ class Run:
         ]
 
 
-def compare_runs(folders: Sequence[Path], curves: Path) -> str:
+def compare_runs(
+    folders: Sequence[Path], curves: Path, warn: Callable[[str], None] = warnings.warn
+) -> str:
     """Tables of several runs as Markdown; their curves go into the PNG file `curves`.
 
     The first table holds what they have reached, the second the settings in which they differ.
 
+    Args:
+        folders: Of the runs.
+        curves: A PNG file.
+        warn: Is told of checkpoints that are damaged, so that a run is shown as it was before.
+
     Raises:
         UserError: A folder holds no run that has finished an epoch.
-        WeightsError: All checkpoints of a run are damaged.
+        WeightsError: All checkpoints of a run are damaged, or one cannot be read.
     """
     names = _names(folders)
-    runs = [_read(folder, name) for folder, name in zip(folders, names)]
+    runs = [_read(folder, name, warn) for folder, name in zip(folders, names)]
     draw_curves({run.name: run.history for run in runs}, curves)
     results = zip(_RESULTS, *(run.results() for run in runs))
     differing = (
@@ -70,8 +78,8 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else list(map(str, folders))
 
 
-def _read(folder: Path, name: str) -> Run:
-    newest = newest_checkpoint(folder, warn=lambda _: None)
+def _read(folder: Path, name: str, warn: Callable[[str], None]) -> Run:
+    newest = newest_checkpoint(folder, warn)
     if newest is None or not newest.state.progress.history:
         raise UserError(f"{folder}: no run that has finished an epoch")
     config = settings.loads(Config, newest.state.config, str(newest.path))

@@ -26,6 +26,7 @@ from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.packing.drawn_sample import CLASSES, write_sample
 from mobilenet.runs.throughput import Meter
 from mobilenet.settings.schema import Config, DataConfig, ModelConfig, TrainingConfig
+from mobilenet.training import build as training_build
 from mobilenet.training.learner import Learner
 
 _NUM_WARM_UP = 2
@@ -148,7 +149,7 @@ Result = Union[Speed, EndToEnd]
 
 def train(work: Work) -> Speed:
     """Whole training steps of NAG on random images: forward, backward, update, metrics."""
-    learner = Learner(work.config())
+    learner = training_build.learner(work.config())
     batch = random_batch(work)
     return _timed(f"train, {work}", lambda step: take_step(learner, batch, step), work)
 
@@ -204,7 +205,7 @@ def end_to_end(directory: Path | None, work: Work) -> EndToEnd:
     with _records(directory, work) as folder:
         config = work.config(folder)
         data, model = reader(folder, work._replace(repeats=3)), train(work)
-        learner, meter = Learner(config), Meter()
+        learner, meter = training_build.learner(config), Meter()
         batches = meter.timed(_epochs(config))
         rates, waits = [], []
         for step, batch in zip(range(work.repeats + _NUM_WARM_UP), batches):

@@ -36,6 +36,8 @@ FORBIDDEN = {
     "mobilenet.training": "inference foreign validation",
     "mobilenet.data": "network",
 }
+# The modules of training/ that know the configuration; all others take what these make of it.
+CONFIGURED = ("training.build", "training.training_run")
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.split()}
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
@@ -75,6 +77,15 @@ def test_imports_only_from_lower_floors(module: str) -> None:
     for unknown, rooms in FORBIDDEN.items():
         known = any(f"{name}.".startswith(f"{unknown}.") for name in imports(module))
         assert not (known and room in rooms.split()), f"{module} imports {unknown}"
+
+
+def test_the_configuration_of_a_run_ends_where_its_parts_are_built() -> None:
+    for module in MODULES:
+        if room_of(module) == "training" and module not in CONFIGURED:
+            known = [name for name in imports(module) if name.startswith("mobilenet.settings")]
+            assert not known, (
+                f"{module} imports {known[0]}: give it finished parts, or plain values"
+            )
 
 
 def test_no_circle_in_a_room() -> None:

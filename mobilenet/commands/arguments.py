@@ -6,15 +6,14 @@ import argparse
 import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Annotated, Any, Callable
 
 import mobilenet
 from mobilenet import settings
 from mobilenet.errors import ConfigError
 from mobilenet.files import write_json
-from mobilenet.settings.field_types import decode, section_type, settings_of
-from mobilenet.settings.schema import Config
-from mobilenet.settings.yaml_text import Given
+from mobilenet.settings.field_types import Count, Range
+from mobilenet.settings.schema import Config, DataConfig, ModelConfig
 
 Adder = Any  # argparse's type of subparsers has no public name
 MODEL = "a run folder, a checkpoint, a .params file (with --config) or an .onnx file"
@@ -171,18 +170,14 @@ def refuse(arguments: Namespace, circumstance: str, *names: str) -> None:
         raise ConfigError(f"--{name} has no effect {circumstance}")
 
 
-def _like_setting(key: str) -> Callable[[str], Any]:
-    """A type for argparse: the value is read, and limited, as that of the setting `key`."""
-    section, name = key.split(".")
-    section_kind = section_type(settings_of(Config)[section][1])
-    assert section_kind is not None, f"{section} is a section"
-    _, kind = settings_of(section_kind)[name]
+def _read_as(kind: Any) -> Callable[[str], Any]:
+    """A type for argparse: the text is read, and limited, as a setting of type `kind`."""
 
     def read(text: str) -> Any:
         try:
-            return decode(Given("", text), kind)
+            return settings.value(kind, text)
         except ConfigError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+            raise argparse.ArgumentTypeError(str(error)) from error
 
     return read
 
@@ -192,11 +187,13 @@ def _several(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
     return lambda text: tuple(dict.fromkeys(map(read, text.split(","))))
 
 
-count = _like_setting("training.epochs")
+count = _read_as(Count)
 """A whole number of at least 1."""
-resolution = _like_setting("data.resolution")
+port = _read_as(Annotated[int, Range(at_least=1, at_most=65535)])
+"""A port of TCP."""
+resolution = _read_as(settings.type_of(DataConfig, "resolution"))
 """Height and width of the network's input in pixels."""
 resolutions = _several(resolution)
-width = _like_setting("model.width_multiplier")
+width = _read_as(settings.type_of(ModelConfig, "width_multiplier"))
 """A width multiplier."""
 widths = _several(width)

@@ -1,5 +1,5 @@
-"""The processes of a run: how they are started, find each other and add up their numbers.
+"""The processes of a run: started on one machine or many, and what they tell each other.
 
-Door: `group.Group`, `launcher.launch`, `agreement.check_agreement`. Must not know the configuration
-or training.
+Door: `group.Group`, `launcher.launch`, `agreement.check_agreement`. Must not know settings or
+training.
 """

@@ -18,7 +18,7 @@ from mobilenet.network import weights
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.onnx.mxnet_importer import ImportedModel
 from mobilenet.onnx.runtime import OnnxModel
-from mobilenet.runs.checkpoint import best_weights, weights_file
+from mobilenet.runs.described_weights import best_weights, weights_file
 from mobilenet.runs.run_folder import CONFIG
 from mobilenet.settings.schema import Config
 

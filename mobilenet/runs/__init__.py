@@ -1,5 +1,6 @@
-"""The folder of a run: checkpoints, log, report, curves, and what several runs have reached.
+"""The folder of a run: checkpoints, log, curves and report, and who may begin or resume it.
 
 Door: `checkpoint.save`, `checkpoint.newest_checkpoint`, `checkpoint.best`, `log.RunLog`,
-`comparison.compare_runs`. Must not know the optimizer or the training loop.
+`run_folder.check`, `described_weights.described_weights`, `run_table.compare_runs`. Must not know
+how a network is trained.
 """

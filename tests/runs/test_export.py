@@ -35,8 +35,9 @@ from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.proof import compare, prove
 from mobilenet.onnx.runtime import OnnxModel
-from mobilenet.runs.checkpoint import State, clear_after, newest_checkpoint, prune, save
-from mobilenet.runs.run_state import EpochRecord, Progress
+from mobilenet.runs.checkpoint import clear_after, newest_checkpoint, prune, save
+from mobilenet.runs.checkpoint_format import State
+from mobilenet.runs.epoch_record import EpochRecord, Progress
 from mobilenet.settings.schema import Config
 
 ORIGIN_BYTES = 14_246_826  # of mobilenetv2-7.onnx in the zoo's ONNX_HUB_MANIFEST.json
@@ -205,7 +206,7 @@ def test_what_is_exported_beside_checkpoints_is_none_of_them(folder: Path, tmp_p
     assert exported.is_file()
     newest = newest_checkpoint(tmp_path, warn=pytest.fail)
     assert newest.path == second
-    clear_after(tmp_path, newest)
+    clear_after(tmp_path, newest, lambda _: None)
     prune(tmp_path, keep_last=2, keep_every_epochs=None)
     assert first.is_dir()
     assert exported.is_file()

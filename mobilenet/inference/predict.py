@@ -24,6 +24,7 @@ from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Guess, guesses, score
 from mobilenet.packing.dataset_layouts import is_image
 from mobilenet.packing.folder_trees import DiskFolder, walk
+from mobilenet.progress import say
 
 _STANDARD_INPUT = "-"
 
@@ -42,7 +43,10 @@ def predict(model: LoadedModel, images: Iterable[str]) -> Iterator[Answer]:
     Raises:
         DataError: A file cannot be read or is no image.
     """
-    names = spoken_names(names_of_classes(model.class_names, model.config.model.classes))
+    lines = names_of_classes(model.class_names, model.config.model.classes)
+    if not model.class_names:
+        say(f"warning: {model.path}: does not name its classes; called {lines[0]!r} and so on")
+    names = spoken_names(lines)
     size = model.config.validation.batch_size
     for paths, batch in _batches(list(images), model.transform, size):
         predictions = score(model.predict(batch), np.zeros(len(batch), np.int32))

@@ -82,7 +82,7 @@ def validation_classes(folders: Iterable[Folder]) -> dict[str, str]:
 
 def _from_kaggle(file: File) -> dict[str, str]:
     try:
-        rows = list(csv.DictReader(io.StringIO(file.read().decode())))
+        rows = list(csv.DictReader(io.StringIO(file.read().decode("utf-8-sig"))))
         return {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
     except (KeyError, IndexError, AttributeError, UnicodeDecodeError, csv.Error):
         raise DataError(

@@ -138,7 +138,8 @@ def _prepare(options: PrepareOptions, identity: _Identity) -> Manifest:
         )
         source = image_sources.find(request)
         say(f"layout: {source.layout}; labels from {source.classes.origin}")
-        _tell_ignored(source.ignored)
+        if source.left_out:
+            say(source.left_out)
         for warning in source.odd_counts:
             say(f"warning: {warning}")
         images = arranged(source.splits, options.seed, options.minival)
@@ -157,12 +158,6 @@ def _check_sums(paths: Iterable[Path]) -> None:
     for tar in tars.values():
         say(f"computing the SHA-1 of {tar}")
         ilsvrc2012.check_sha1(tar)
-
-
-def _tell_ignored(ignored: list[str]) -> None:
-    if ignored:
-        more = ", ..." if len(ignored) > 5 else ""
-        say(f"ignored, for they are no images: {', '.join(ignored[:5])}{more} ({len(ignored):,})")
 
 
 def _check_space(images: dict[str, list[Image]], options: PrepareOptions) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from preparing import contents, records, run
 
-from mobilenet.data.class_labels import imagenet_words
+from mobilenet.data.class_folder_labels import imagenet_words
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.record_file import RecordFile
 from mobilenet.errors import ConfigError, DataError

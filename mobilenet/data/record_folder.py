@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any, Iterator, Optional
 
+from mobilenet import files
 from mobilenet.data.manifest import Manifest
 from mobilenet.errors import DataError
 
@@ -16,6 +17,8 @@ MANIFEST, SYNSET, ODDITIES = "manifest.json", "synset.txt", "oddities.tsv"
 SPOOL = ".source.tar"
 _RECORDS = tuple(f"{s}{suffix}" for s in ("train", "val", "minival") for suffix in (".rec", ".idx"))
 _NAMES = (MANIFEST, SYNSET, ODDITIES, *_RECORDS)
+# Is there from the moment at which all files are written until all have their names.
+_MARK = ".unfinished"
 
 
 @contextlib.contextmanager
@@ -51,7 +54,7 @@ def finished(folder: Path, identity: dict[str, dict[str, Any]]) -> Optional[Mani
     """
     present = [name for name in _NAMES if (folder / name).exists()]
     if MANIFEST not in present:
-        if present and not _leftovers(folder):
+        if present and not (folder / _MARK).exists():
             raise DataError(f"{folder}: has a {present[0]} of other making; name a new folder")
         return None
     manifest = Manifest.read(folder / MANIFEST)
@@ -104,15 +107,39 @@ def record_digests(path: Path) -> dict[str, str]:
     return digests
 
 
+@contextlib.contextmanager
+def all_or_nothing(folder: Path) -> Iterator[None]:
+    """Removes the files of the folder that have got their names if the block does not end well."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first error is the one to be told
+            remove_leftovers(folder)
+        raise
+    (folder / _MARK).unlink(missing_ok=True)
+
+
+def mark_unfinished(folder: Path) -> None:
+    """Says that record files which are there without a manifest are from an unfinished `prepare`.
+
+    So that they are told from the files of others even after several kills.
+    """
+    files.write_bytes(folder / _MARK, b"")
+
+
 def remove_leftovers(folder: Path) -> bool:
-    """Removes what a killed run has left, and says whether there was anything."""
-    leftovers = _leftovers(folder)
+    """Removes what a killed run has left, and says whether there was anything.
+
+    A killed removal can be taken up again: the mark goes last.
+    """
+    mark = folder / _MARK
+    temporary = [path for name in (*_NAMES, _MARK) for path in folder.glob(f".{name}.*")]
+    leftovers = [*temporary, *folder.glob(SPOOL)]
+    if mark.exists() and not (folder / MANIFEST).exists():
+        leftovers += [folder / name for name in _NAMES if (folder / name).exists()]
     for path in leftovers:
         path.unlink()
+    if mark.exists():
+        files.flush_to_disk(folder)
+        mark.unlink()
     return bool(leftovers)
-
-
-def _leftovers(folder: Path) -> list[Path]:
-    """Temporary files: a dot, the final name, and what `files.replaced` appends."""
-    temporary = [path for name in _NAMES for path in folder.glob(f".{name}.*")]
-    return [*temporary, *folder.glob(SPOOL)]

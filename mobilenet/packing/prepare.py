@@ -98,10 +98,11 @@ def prepare(options: PrepareOptions) -> Manifest:
     try:
         with record_folder.sole_writer(options.output):
             done = record_folder.finished(options.output, identity)
+            has_leftovers = record_folder.remove_leftovers(options.output)
             if done:
                 say(f"{options.output}: already prepared")
                 return done
-            if record_folder.remove_leftovers(options.output):
+            if has_leftovers:
                 say(f"{options.output}: removed what an interrupted run had left; starting anew")
             return _prepare(options, identity)
     except OSError as error:
@@ -195,7 +196,7 @@ def _write(
 ) -> Manifest:
     """Writes all files under temporary names and then names them; the manifest comes last."""
     record_names = [f"{split}{suffix}" for split in images for suffix in (".rec", ".idx")]
-    with contextlib.ExitStack() as stack:
+    with record_folder.all_or_nothing(options.output), contextlib.ExitStack() as stack:
         paths = {
             # Left, and thereby renamed, in the opposite order.
             name: stack.enter_context(files.replaced(options.output / name))
@@ -229,6 +230,7 @@ def _write(
             warnings=source.odd_counts,
         )
         paths[MANIFEST].write_bytes(files.encoded(manifest.to_json()))
+        record_folder.mark_unfinished(options.output)
     return manifest
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Callable, Optional, Union
@@ -19,6 +20,7 @@ Floats = npt.NDArray[np.float32]
 
 # A photograph's orientation is a note for viewers. ImageNet's labels and all published accuracies
 # are of the pixels as they are stored.
+_MAX_PIXELS = "OPENCV_IO_MAX_IMAGE_PIXELS"  # read by OpenCV when it is loaded
 _DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
@@ -43,11 +45,18 @@ def decode_bgr(image: Encoded) -> Pixels:
         raise DataError("the image cannot be decoded: it is empty")
     try:
         pixels: Optional[Pixels] = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS)
-    except cv2.error as error:  # more pixels than OpenCV admits
-        raise DataError(f"the image cannot be decoded: {error.err}") from None
+    except cv2.error as error:
+        raise DataError(f"the image cannot be decoded: {_reason(error)}") from None
     if pixels is None:
         raise DataError("the image cannot be decoded: it is damaged, or is no image")
     return pixels
+
+
+def _reason(error: cv2.error) -> str:
+    if "CV_IO_MAX_IMAGE_PIXELS" not in error.err:
+        return str(error.err)
+    limit = int(os.environ.get(_MAX_PIXELS, f"{1 << 30}"))  # OpenCV's own
+    return f"it has more than {limit:,} pixels; {_MAX_PIXELS} in the environment sets this limit"
 
 
 def planes(pixels: Pixels) -> Pixels:
@@ -124,8 +133,29 @@ def _pil(filter_name: str) -> _Scale:
     return scale
 
 
+# What an image may grow to, in pixels or in squares of its short side, before its ends are cut off.
+_MAX_RESIZED_PIXELS, _MAX_RESIZED_SQUARES = 1 << 24, 16
+# The crop lies in the middle one of them, and no filter reaches beyond the next two.
+_NUM_NEEDED_SQUARES = 5
+
+
+def _without_far_ends(pixels: Pixels, short_side: int) -> Pixels:
+    """The image, of which no more is left than a central crop needs if it is very thin.
+
+    An image 1 pixel high would else become 65,500 times as wide as high: gigabytes, of which the
+    crop shows a square. Other images stay whole, so that no pixel of theirs is computed otherwise.
+    """
+    shorter, longer = sorted(pixels.shape[:2])
+    resized = short_side * short_side * longer // shorter
+    if resized <= max(_MAX_RESIZED_PIXELS, _MAX_RESIZED_SQUARES * short_side * short_side):
+        return pixels
+    end = (longer - _NUM_NEEDED_SQUARES * shorter) // 2
+    return pixels[end:-end] if pixels.shape[0] == longer else pixels[:, end:-end]
+
+
 def _keep_aspect(scale: _Scale) -> _Resize:
     def resize(pixels: Pixels, short_side: int) -> Pixels:
+        pixels = _without_far_ends(pixels, short_side)
         height, width = pixels.shape[:2]
         shorter = min(height, width)
         # Torchvision, MXNet and gluoncv alike cut the long side to whole pixels.
@@ -136,6 +166,7 @@ def _keep_aspect(scale: _Scale) -> _Resize:
 
 def _keep_aspect_rounded(pixels: Pixels, short_side: int) -> Pixels:
     # As the origin computes it.
+    pixels = _without_far_ends(pixels, short_side)
     ratio = short_side / min(pixels.shape[:2])
     width, height = (round(ratio * side) for side in pixels.shape[1::-1])
     return _pil("BILINEAR")(pixels, (width, height))
@@ -210,7 +241,7 @@ class EvalTransform:
         """The network's input (3, resolution, resolution) for an encoded image.
 
         Raises:
-            DataError: The image cannot be decoded, or is so long that it cannot be resized.
+            DataError: The image cannot be decoded, or there is not enough memory to resize it.
         """
         return self.normalization(self.planes(image))
 

@@ -1,4 +1,4 @@
-"""`manifest.json`: what the record files of a folder are made of. Nothing in it depends on time."""
+"""`manifest.json`: what the record files of a folder are made of, and by which options."""
 
 from __future__ import annotations
 

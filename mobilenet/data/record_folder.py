@@ -6,11 +6,16 @@ import contextlib
 import fcntl
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Iterator, Optional
 
+import numpy as np
+
 from mobilenet import files
 from mobilenet.data.manifest import Manifest
+from mobilenet.data.record_file import read_index
 from mobilenet.errors import DataError
 
 MANIFEST, SYNSET, ODDITIES = "manifest.json", "synset.txt", "oddities.tsv"
@@ -19,6 +24,9 @@ _RECORDS = tuple(f"{s}{suffix}" for s in ("train", "val", "minival") for suffix 
 _NAMES = (MANIFEST, SYNSET, ODDITIES, *_RECORDS)
 # Is there from the moment at which all files are written until all have their names.
 _MARK = ".unfinished"
+
+_SMALL_FILE_BYTES = 1 << 26
+_NUM_SAMPLES, _SAMPLE_BYTES, _NUM_READERS = 2048, 1 << 12, 16
 
 
 @contextlib.contextmanager
@@ -93,18 +101,42 @@ def manifest_of(folder: Path) -> Optional[Manifest]:
 
 
 def record_digests(path: Path) -> dict[str, str]:
-    """What tells a record file from others without reading all of 140 GB.
+    """What tells a record file from others in seconds, without reading all of 140 GB.
+
+    Other labels or images in one of 1000 records are seen with a probability of 87 %, in one of 200
+    almost always; in a small file always. Times of modification do not count, for a copy of the
+    records has others.
 
     Returns:
-        `index`: the SHA-256 of index and size. `content`: that of the file, as the manifest has it,
-        if there is one.
+        SHA-256s. `index`: of index and size. `records`: of the first bytes, with the label, of
+        records all over the file, or of all of a small file. `content`: of the file, as the
+        manifest has it, if there is one.
+
+    Raises:
+        DataError: The index is malformed.
+        OSError: A file cannot be read.
     """
-    content = path.with_suffix(".idx").read_bytes() + str(path.stat().st_size).encode()
-    digests = {"index": hashlib.sha256(content).hexdigest()}
+    size = path.stat().st_size
+    index = path.with_suffix(".idx").read_bytes() + str(size).encode()
+    digests = {"index": hashlib.sha256(index).hexdigest()}
+    is_small = size <= _SMALL_FILE_BYTES
+    digests["records"] = files.sha256_of(path) if is_small else _sampled(path)
     manifest = manifest_of(path.parent)
     if manifest is not None and path.stem in manifest.splits:
         digests["content"] = manifest.splits[path.stem].sha256
     return digests
+
+
+def _sampled(path: Path) -> str:
+    _, offsets = read_index(path.with_suffix(".idx"))
+    positions = np.linspace(0, len(offsets) - 1, _NUM_SAMPLES).astype(np.int64)
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(_NUM_READERS) as pool:
+        starts = np.sort(offsets)[positions].tolist()
+        # At the same time, for a disk that turns brings the reads into an order of its own.
+        for content in pool.map(partial(os.pread, file.fileno(), _SAMPLE_BYTES), starts):
+            digest.update(content)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -19,11 +19,16 @@ _UNPRINTABLE = re.compile("[\0-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 
 
 class File(NamedTuple):
-    """Where the bytes of a file lie: all of `path`, or a member of the tar at `path`."""
+    """Where the bytes of a file lie: all of `path`, or a member of the tar at `path`.
+
+    Attributes:
+        modified_ns: When the file was last written to, in nanoseconds; 0 of a member of a tar.
+    """
 
     path: str
     offset: int
     size: int
+    modified_ns: int = 0
 
     def read(self) -> bytes:
         """The content.
@@ -112,13 +117,13 @@ def file_at(path: Path) -> File:
         DataError: There is no such file.
     """
     try:
-        size = path.stat().st_size
+        status = path.stat()
     except (OSError, ValueError) as error:  # a name with a zero in it is the latter
         why = reason(error) if isinstance(error, OSError) else error
         raise DataError(f"{path}: cannot be read: {why}") from None
     if not path.is_file():
         raise DataError(f"{path}: is no regular file")
-    return File(str(path), 0, size)
+    return File(str(path), 0, status.st_size, status.st_mtime_ns)
 
 
 def printable(name: str) -> str:
@@ -134,7 +139,8 @@ def _list(entry: os.DirEntry[str], content: _Content) -> None:
     if entry.is_dir():
         content.folders[name] = DiskFolder(entry.path)
     elif entry.is_file():
-        content.files[name] = File(entry.path, 0, entry.stat().st_size)
+        status = entry.stat()
+        content.files[name] = File(entry.path, 0, status.st_size, status.st_mtime_ns)
     else:
         entry.stat()  # raises for a link to nowhere, which may stand for an image
         content.others.append(name)

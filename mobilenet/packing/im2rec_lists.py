@@ -11,6 +11,7 @@ from mobilenet.errors import DataError
 from mobilenet.packing.folder_trees import file_at, printable
 from mobilenet.packing.image_order import Image
 
+LIST_SUFFIX = ".lst"
 _MAX_LABEL = 1 << 24  # beyond it the float32 of a record skips integers
 
 

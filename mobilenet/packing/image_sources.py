@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,10 +15,9 @@ from mobilenet.errors import DataError
 from mobilenet.packing import dataset_layouts, ilsvrc2012
 from mobilenet.packing.dataset_layouts import Layout
 from mobilenet.packing.folder_trees import DiskFolder, File, Folder, file_at, walk
-from mobilenet.packing.im2rec_lists import folder_names, read_list
+from mobilenet.packing.im2rec_lists import LIST_SUFFIX, folder_names, read_list
 from mobilenet.packing.image_order import Image
 
-_LIST_SUFFIX = ".lst"
 _MAX_EXAMPLES = 5
 
 _Files = dict[str, list[tuple[str, File]]]  # of each class, with their paths in its folder
@@ -102,7 +99,7 @@ def find(request: Request) -> Source:
     Raises:
         DataError: There is nothing to pack, or it is not what its layout says it must be.
     """
-    if all(path.suffix == _LIST_SUFFIX for path in request.paths):
+    if all(path.suffix == LIST_SUFFIX for path in request.paths):
         source = _from_lists(request)
     elif request.root is not None:
         raise DataError(f"a root ({request.root}) goes with .lst files, and the source is none")
@@ -110,31 +107,6 @@ def find(request: Request) -> Source:
         source = _from_folders(request)
     _check_labels(source)
     return source
-
-
-def fingerprint(paths: Iterable[Path], synset: Optional[Path], output: Path) -> str:
-    """A hash of all names and sizes in the paths, and of the content of lists and synset.
-
-    What is in `output` does not count, for this folder may lie within the source.
-
-    Raises:
-        DataError: A path is missing or unreadable, or is the output itself.
-    """
-    digest = hashlib.sha256()
-    for path in paths:
-        own = os.path.relpath(output.resolve(), path.resolve())
-        if own == ".":
-            raise DataError(f"{output}: is the source itself; name another folder for the records")
-        if path.is_dir():
-            for name, file in walk(DiskFolder(str(path))):
-                if not name.startswith(f"{own}/"):
-                    digest.update(f"{name}\t{file.size if file else None}\n".encode())
-        else:
-            digest.update(f"{file_at(path).size}\n".encode())
-    texts = [path for path in paths if path.suffix == _LIST_SUFFIX]
-    for path in [*texts, synset] if synset else texts:
-        digest.update(file_at(path).read())
-    return digest.hexdigest()
 
 
 def _check_labels(source: Source) -> None:

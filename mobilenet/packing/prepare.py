@@ -19,6 +19,7 @@ from mobilenet.packing import dataset_layouts, ilsvrc2012, image_sources, record
 from mobilenet.packing.image_order import Image, arranged
 from mobilenet.packing.image_sources import Source
 from mobilenet.packing.record_writing import Packed, Tally
+from mobilenet.packing.source_fingerprint import fingerprint
 from mobilenet.packing.stored_image import Conversion
 from mobilenet.progress import say, watched
 
@@ -116,7 +117,7 @@ def _identity(options: PrepareOptions) -> _Identity:
     return {
         "source": {
             "paths": [str(path.resolve()) for path in options.paths],
-            "fingerprint": image_sources.fingerprint(options.paths, synset, options.output),
+            "fingerprint": fingerprint(options.paths, synset, options.root, options.output),
         },
         "options": {
             "synset": str(synset.resolve()) if synset else None,

@@ -40,6 +40,11 @@ class Classes(NamedTuple):
     labels: dict[str, int]
     origin: str
 
+    @property
+    def is_imagenets(self) -> bool:
+        """Whether they are ImageNet's 1000 classes, in whatever order."""
+        return self.labels.keys() == imagenet_words().keys()
+
 
 @functools.cache
 def imagenet_words() -> dict[str, str]:

@@ -1,62 +1,20 @@
-"""Decoding, normalisation, and the named ways in which images are prepared for validation."""
+"""The named ways in which an image is prepared for validation: resized, cropped, normalised."""
 
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Callable, Optional, Union
+from typing import Callable, Optional
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mobilenet.data.image_decoding import Encoded, ExifOrientation, Pixels, decode_bgr
 from mobilenet.errors import ConfigError, DataError
 
-Encoded = Union[bytes, memoryview]
-Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
-
-# A photograph's orientation is a note for viewers. ImageNet's labels and all published accuracies
-# are of the pixels as they are stored.
-_MAX_PIXELS = "OPENCV_IO_MAX_IMAGE_PIXELS"  # read by OpenCV when it is loaded
-_DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-
-
-def decode(image: Encoded) -> Pixels:
-    """Decodes a JPEG, PNG or other image, whatever its colour space, into RGB of (H, W, 3).
-
-    Raises:
-        DataError: The bytes are no image, or one that OpenCV cannot decode.
-    """
-    pixels = decode_bgr(image)
-    rgb: Pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
-    return rgb
-
-
-def decode_bgr(image: Encoded) -> Pixels:
-    """As `decode`, but in OpenCV's own order blue, green, red, which saves a pass over the image.
-
-    Raises:
-        DataError: As `decode`.
-    """
-    if not len(image):
-        raise DataError("the image cannot be decoded: it is empty")
-    try:
-        pixels: Optional[Pixels] = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS)
-    except cv2.error as error:
-        raise DataError(f"the image cannot be decoded: {_reason(error)}") from None
-    if pixels is None:
-        raise DataError("the image cannot be decoded: it is damaged, or is no image")
-    return pixels
-
-
-def _reason(error: cv2.error) -> str:
-    if "CV_IO_MAX_IMAGE_PIXELS" not in error.err:
-        return str(error.err)
-    limit = int(os.environ.get(_MAX_PIXELS, f"{1 << 30}"))  # OpenCV's own
-    return f"it has more than {limit:,} pixels; {_MAX_PIXELS} in the environment sets this limit"
 
 
 def planes(pixels: Pixels) -> Pixels:
@@ -211,6 +169,7 @@ class EvalTransform:
             preprocessings have their own; 0 is else resolution / 0.875 rounded up (gluoncv
             `train_imagenet.py`).
         normalization: Of the network that sees the images.
+        exif_orientation: Whether photographs are turned as their EXIF orientation says.
 
     Raises:
         ConfigError: The name is unknown, or the short side is not the named preprocessing's own
@@ -221,6 +180,7 @@ class EvalTransform:
     resolution: int = 224
     short_side: int = 0
     normalization: Normalization = IMAGENET
+    exif_orientation: ExifOrientation = "ignore"
 
     def __post_init__(self) -> None:
         if self.name not in PREPROCESSINGS:
@@ -251,7 +211,7 @@ class EvalTransform:
 
     def pixels(self, image: Encoded) -> Pixels:
         """The same as (resolution, resolution, 3), blue, green, red; raises as a call."""
-        decoded = decode_bgr(image)
+        decoded = decode_bgr(image, self.exif_orientation)
         try:
             resized = PREPROCESSINGS[self.name].resize(decoded, self.short_side)
         except (cv2.error, MemoryError):

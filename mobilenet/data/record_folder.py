@@ -14,6 +14,8 @@ from typing import Any, Iterator, Optional
 import numpy as np
 
 from mobilenet import files
+from mobilenet.data.image_decoding import ExifOrientation
+from mobilenet.data.image_header import EXIF_ROTATION
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.record_file import read_index
 from mobilenet.errors import DataError
@@ -98,6 +100,23 @@ def manifest_of(folder: Path) -> Optional[Manifest]:
         return Manifest.read(folder / MANIFEST)
     except DataError:
         return None
+
+
+def orientation_warning(folder: Path, wanted: ExifOrientation) -> str:
+    """What of the images' EXIF orientation is not as `data.exif_orientation` makes one expect."""
+    manifest = manifest_of(folder)
+    number = manifest.oddities.get(EXIF_ROTATION, 0) if manifest is not None else 0
+    if manifest is None or not number or manifest.exif_orientation == wanted:
+        return ""
+    if wanted == "ignore":
+        return (
+            f"{folder}: {number} images have an EXIF orientation, by which they are turned only"
+            " with data.exif_orientation=apply"
+        )
+    return (
+        f"{folder}: data.exif_orientation=apply has no effect on {number} images: `mobilenet"
+        " prepare` took their EXIF orientation away; prepare them with --exif-orientation apply"
+    )
 
 
 def record_digests(path: Path) -> dict[str, str]:

@@ -24,6 +24,7 @@ from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Guess, guesses, score
 from mobilenet.packing.dataset_layouts import is_image
 from mobilenet.packing.folder_trees import DiskFolder, walk
+from mobilenet.packing.image_sources import some_of
 from mobilenet.progress import say
 
 _STANDARD_INPUT = "-"
@@ -99,8 +100,13 @@ def _expanded(source: str, standard_input: TextIO) -> list[str]:
     if source == _STANDARD_INPUT:
         found = [line.strip() for line in standard_input if line.strip()]
     elif Path(source).is_dir():
-        below = sorted(item for item in walk(DiskFolder(source)) if is_image(item[0]))
-        found = [str(Path(file.path)) for _, file in below if file is not None]
+        below = sorted(walk(DiskFolder(source)))
+        found = [
+            str(Path(file.path)) for name, file in below if file is not None and is_image(name)
+        ]
+        others = [name for name, file in below if file is None or not is_image(name)]
+        if others:
+            say(f"warning: {source}: ignored, for they are no images: {some_of(others)}")
     elif Path(source).exists():
         found = [source]
     else:
@@ -108,6 +114,19 @@ def _expanded(source: str, standard_input: TextIO) -> list[str]:
         found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
     if not found:
         raise DataError(f"{source}: no image has this name, and none is in a folder of this name")
+    return found
+
+
+def _in_folder(folder: str) -> list[str]:
+    """The images below a folder, sorted; says what else is there."""
+    found, others = [], []
+    for name, file in sorted(walk(DiskFolder(folder))):
+        if file is not None and is_image(name):
+            found.append(str(Path(file.path)))
+        else:
+            others.append(name)
+    if others:
+        say(f"warning: {folder}: ignored, for they are no images: {some_of(others)}")
     return found
 
 

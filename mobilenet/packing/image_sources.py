@@ -78,11 +78,10 @@ class Source:
 
         One with some of its classes is meant to be a part, up to half of them.
         """
-        has_its_classes = self.classes.labels.keys() == class_folder_labels.imagenet_words().keys()
         warnings = []
         for split, images in self.splits.items():
             num_classes = len({image.label for image in images})
-            has_most = has_its_classes and num_classes > ilsvrc2012.NUM_CLASSES // 2
+            has_most = self.classes.is_imagenets and num_classes > ilsvrc2012.NUM_CLASSES // 2
             found = (len(images), num_classes)
             expected = (ilsvrc2012.NUM_IMAGES[split], ilsvrc2012.NUM_CLASSES)
             if (has_most or self.layout in ("ilsvrc-tars", "kaggle")) and found != expected:

@@ -15,7 +15,7 @@ from mobilenet.data.class_folder_labels import (
     imagenet_words,
     labels_in_model,
 )
-from mobilenet.data.eval_transforms import Encoded
+from mobilenet.data.image_decoding import Encoded
 from mobilenet.data.record_file import RecordFile
 from mobilenet.data.record_folder import SYNSET
 from mobilenet.data.synset import names_of_classes, read_synset

@@ -14,13 +14,14 @@ import numpy as np
 from mobilenet import files, published_accuracies
 from mobilenet.data.batch_reader import EvalReader
 from mobilenet.data.eval_transforms import EvalTransform
+from mobilenet.data.record_folder import orientation_warning
 from mobilenet.data.synset import spoken_names
 from mobilenet.errors import ConfigError, DataError
 from mobilenet.evaluation import collect
 from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Counts, Predict, Predictions
 from mobilenet.packing import ilsvrc2012
-from mobilenet.progress import watched
+from mobilenet.progress import say, watched
 from mobilenet.validation import statistics, test_time_views
 from mobilenet.validation.accuracy_gate import Expectation, check_tolerance
 from mobilenet.validation.labelled_images import ValidationSet, open_validation_set
@@ -126,6 +127,7 @@ def described(transform: EvalTransform) -> dict[str, Any]:
         "short_side": transform.short_side,
         "mean": list(transform.normalization.mean),
         "std": list(transform.normalization.std),
+        "exif_orientation": transform.exif_orientation,
     }
 
 
@@ -136,6 +138,10 @@ def open_data(model: LoadedModel, path: Path | None) -> ValidationSet:
         DataError: There are none, or not of the model's classes.
     """
     path = path or Path(model.config.data.directory)
+    folder = path if path.is_dir() else path.parent
+    warning = orientation_warning(folder, model.transform.exif_orientation)
+    if warning:
+        say(f"warning: {warning}")
     return open_validation_set(path, model.class_names, model.config.model.classes)
 
 
@@ -251,6 +257,7 @@ def _facts(validation: Validation) -> Iterator[tuple[str, str]]:
     yield "data", str(data.path)
     sizes = f"short side {transform.short_side}, crop {transform.resolution} px"
     yield "preprocessing", f"{transform.name}, {sizes}"
+    yield "EXIF orientation", {"ignore": "ignored", "apply": "applied"}[transform.exif_orientation]
     yield "views", validation.options.views
     if model.calibrated_on is not None:
         yield "precision", f"8-bit integers, calibrated on {model.calibrated_on}"

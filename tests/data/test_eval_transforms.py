@@ -26,9 +26,9 @@ from mobilenet.data.eval_transforms import (
     TENSORFLOW,
     EvalTransform,
     Normalization,
-    decode,
     planes,
 )
+from mobilenet.data.image_decoding import decode
 from mobilenet.errors import ConfigError, DataError
 from mobilenet.settings.schema import Config
 

@@ -13,7 +13,8 @@ from colours import COLOURS as COLOURS_OF
 from colours import NAMES, colour_model, painted, write_records
 
 from mobilenet.data.class_folder_labels import imagenet_words
-from mobilenet.data.eval_transforms import PREPROCESSINGS, decode
+from mobilenet.data.eval_transforms import PREPROCESSINGS
+from mobilenet.data.image_decoding import decode
 from mobilenet.data.manifest import Manifest, Split
 from mobilenet.data.record_file import RecordWriter, read_index, write_index
 from mobilenet.data.synset import spoken_names

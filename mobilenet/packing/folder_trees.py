@@ -5,16 +5,18 @@ Hidden entries (a leading dot, which covers macOS' `._` files in tars) are not p
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import tarfile
 from functools import cached_property
 from pathlib import Path
-from typing import Iterator, NamedTuple, Optional
+from typing import BinaryIO, Iterator, NamedTuple, Optional
 
 from mobilenet.errors import DataError, reason
 
 _BLOCK_BYTES = 512
+_MAX_HEADER_BYTES = 1 << 20
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 
 
@@ -210,13 +212,34 @@ def _folder(folders: dict[tuple[str, ...], Folder], parts: tuple[str, ...]) -> F
     return folders[parts]
 
 
+class HeaderReader(io.BufferedIOBase):
+    """The file that `tarfile` reads headers from: a name of gigabytes is an error, not read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: Optional[int] = -1, /) -> bytes:
+        """The next `size` bytes."""
+        if size is None or not 0 <= size <= _MAX_HEADER_BYTES:
+            raise tarfile.ReadError("a header of more than a mebibyte")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Goes to a place in the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The place in the file."""
+        return self._file.tell()
+
+
 def _members(path: Path, shown: str, start: int, end: int) -> Iterator[tarfile.TarInfo]:
     """The headers of the tar in the bytes from `start` to `end` of a file, each one checked."""
     position = start
     try:
         with path.open("rb") as file:
             file.seek(start)
-            tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - owns nothing
+            tar = tarfile.open(fileobj=HeaderReader(file), mode="r:")  # noqa: SIM115 - owns nothing
             while (member := tar.next()) is not None:
                 vars(tar)[
                     "members"

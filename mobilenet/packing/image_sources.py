@@ -19,6 +19,7 @@ from mobilenet.packing.im2rec_lists import LIST_SUFFIX, folder_names, read_list
 from mobilenet.packing.image_order import Image
 
 _MAX_EXAMPLES = 5
+_MAX_TEXT_BYTES = 1 << 26
 
 _Files = dict[str, list[tuple[str, File]]]  # of each class, with their paths in its folder
 
@@ -200,13 +201,20 @@ def _from_synset(
 ) -> Optional[Classes]:
     """The classes as the given synset file orders them, or as one in the source does."""
     if request.synset is not None:
-        content = file_at(request.synset).read()
+        content = _text(file_at(request.synset), str(request.synset))
         return class_folder_labels.from_synset(content, str(request.synset), names)
     for folder in around:
         if SYNSET in folder.files:
             where = f"{folder.path}/{SYNSET}"
-            return class_folder_labels.from_synset(folder.files[SYNSET].read(), where, names)
+            content = _text(folder.files[SYNSET], where)
+            return class_folder_labels.from_synset(content, where, names)
     return None
+
+
+def _text(file: File, where: str) -> bytes:
+    if file.size > _MAX_TEXT_BYTES:
+        raise DataError(f"{where}: has {file.size:,} bytes, which no list of classes has")
+    return file.read()
 
 
 def _from_lists(request: Request) -> Source:

@@ -14,7 +14,7 @@ from mxnet import gluon
 from mobilenet.data.batch_reader import EvalReader, TrainReader
 from mobilenet.data.eval_transforms import EvalTransform, Normalization
 from mobilenet.data.record_file import RecordFile
-from mobilenet.data.record_folder import MANIFEST, manifest_of
+from mobilenet.data.record_folder import MANIFEST, manifest_of, orientation_warning
 from mobilenet.data.training_augmentation import TrainTransform
 from mobilenet.distributed.agreement import check_launched
 from mobilenet.distributed.group import ALONE, Group
@@ -25,6 +25,7 @@ from mobilenet.gpus import Gpu, driver
 from mobilenet.metrics import Images, Predict
 from mobilenet.network.architecture import DIALECTS, Dialect, MobileNetV2
 from mobilenet.network.graph_forms import inference_block, inference_block_of
+from mobilenet.progress import say
 from mobilenet.settings.schema import Config
 
 
@@ -102,7 +103,11 @@ def eval_transform(config: Config) -> EvalTransform:
     """The validation preprocessing."""
     validation, data = config.validation, config.data
     return EvalTransform(
-        validation.transform, data.resolution, validation.short_side or 0, normalization(config)
+        validation.transform,
+        data.resolution,
+        validation.short_side or 0,
+        normalization(config),
+        data.exif_orientation,
     )
 
 
@@ -116,7 +121,12 @@ def train_transform(config: Config) -> TrainTransform:
     settings = dataclasses.asdict(config.augmentation)
     for of_batches in ("mixup", "cutmix"):
         del settings[of_batches]
-    return TrainTransform(config.data.resolution, normalization=normalization(config), **settings)
+    return TrainTransform(
+        config.data.resolution,
+        normalization=normalization(config),
+        exif_orientation=config.data.exif_orientation,
+        **settings,
+    )
 
 
 def train_records(config: Config) -> RecordFile:
@@ -136,6 +146,9 @@ def train_records(config: Config) -> RecordFile:
             f"{folder / MANIFEST}: the records have {manifest.num_classes} classes, but the model"
             f" has {classes}: model.classes must be that of the records"
         )
+    warning = orientation_warning(folder, config.data.exif_orientation)
+    if warning:
+        say(f"warning: {warning}")
     return RecordFile(folder / "train.rec")
 
 

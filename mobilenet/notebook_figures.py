@@ -9,7 +9,8 @@ import numpy as np
 
 from mobilenet import files
 from mobilenet.data.batch_reader import Batch
-from mobilenet.data.eval_transforms import Normalization, Pixels, decode
+from mobilenet.data.eval_transforms import Normalization
+from mobilenet.data.image_decoding import Pixels, decode
 from mobilenet.data.synset import spoken_names
 from mobilenet.export.width_family import Member
 from mobilenet.inference.predict import Answer

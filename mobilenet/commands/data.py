@@ -26,6 +26,12 @@ def add_prepare(adder: Adder) -> None:
     )
     add("--seed", type=int, help="seed of the order of the training images (0)")
     add("--skip-bad", action="store_true", help="leave out images that do not decode")
+    add(
+        "--exif-orientation",
+        choices=("ignore", "apply"),
+        help="pack photographs as their pixels are stored, or to be turned upright (ImageNet:"
+        " ignore; others: apply)",
+    )
     add("--workers", type=int, help="threads (one per processor)")
     add("--checksum", action="store_true", help="hold ILSVRC2012's tars against their SHA-1")
 

@@ -30,6 +30,7 @@ from mobilenet.errors import DataError, UserError
 from mobilenet.inference.naive_engine import load_for_inference
 
 _PUBLISHED = "published"
+_ORIENTATION = "data.exif_orientation="
 
 
 def add_validate(adder: Adder) -> None:
@@ -265,7 +266,10 @@ def predict(arguments: Namespace) -> int:
     from mobilenet.inference.predict import FORMATS, find_images, predict
 
     images = find_images(arguments.images, sys.stdin)
-    model = _asked(arguments, open_model(arguments.model, arguments.config, arguments.set))
+    # Those who send photos mean them upright, whatever the network was trained on.
+    is_chosen = any(setting.startswith(_ORIENTATION) for setting in arguments.set)
+    settings = arguments.set if is_chosen else [f"{_ORIENTATION}apply", *arguments.set]
+    model = _asked(arguments, open_model(arguments.model, arguments.config, settings))
     bad = BadItems("images", len(images))
     for line in FORMATS[arguments.format](predict(model, images, bad)):
         print(line, flush=True)

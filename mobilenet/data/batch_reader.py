@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from mobilenet.compat import num_processors
 from mobilenet.data.epoch_order import augmentation_draws, epoch_order
-from mobilenet.data.eval_transforms import Encoded, EvalTransform, Floats, Pixels
+from mobilenet.data.eval_transforms import EvalTransform, Floats
+from mobilenet.data.image_decoding import Encoded, Pixels
 from mobilenet.data.training_augmentation import NUM_DRAWS, TrainTransform
 from mobilenet.errors import DataError
 

@@ -1,53 +1,20 @@
-"""Decoding, normalisation, and the named ways in which images are prepared for validation."""
+"""The named ways in which an image is prepared for validation: resized, cropped, normalised."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Callable, Optional, Union
+from typing import Callable, Optional
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mobilenet.data.image_decoding import Encoded, ExifOrientation, Pixels, decode_bgr
 from mobilenet.errors import ConfigError, DataError
 
-Encoded = Union[bytes, memoryview]
-Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
-
-# A photograph's orientation is a note for viewers. ImageNet's labels and all published accuracies
-# are of the pixels as they are stored.
-_DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-
-
-def decode(image: Encoded) -> Pixels:
-    """Decodes a JPEG, PNG or other image, whatever its colour space, into RGB of (H, W, 3).
-
-    Raises:
-        DataError: The bytes are no image, or one that OpenCV cannot decode.
-    """
-    pixels = decode_bgr(image)
-    rgb: Pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
-    return rgb
-
-
-def decode_bgr(image: Encoded) -> Pixels:
-    """As `decode`, but in OpenCV's own order blue, green, red, which saves a pass over the image.
-
-    Raises:
-        DataError: As `decode`.
-    """
-    if not len(image):
-        raise DataError("the image cannot be decoded: it is empty")
-    try:
-        pixels: Optional[Pixels] = cv2.imdecode(np.frombuffer(image, np.uint8), _DECODE_FLAGS)
-    except cv2.error as error:  # more pixels than OpenCV admits
-        raise DataError(f"the image cannot be decoded: {error.err}") from None
-    if pixels is None:
-        raise DataError("the image cannot be decoded: it is damaged, or is no image")
-    return pixels
 
 
 def planes(pixels: Pixels) -> Pixels:
@@ -124,8 +91,29 @@ def _pil(filter_name: str) -> _Scale:
     return scale
 
 
+# What an image may grow to, in pixels or in squares of its short side, before its ends are cut off.
+_MAX_RESIZED_PIXELS, _MAX_RESIZED_SQUARES = 1 << 24, 16
+# The crop lies in the middle one of them, and no filter reaches beyond the next two.
+_NUM_NEEDED_SQUARES = 5
+
+
+def _without_far_ends(pixels: Pixels, short_side: int) -> Pixels:
+    """The image, of which no more is left than a central crop needs if it is very thin.
+
+    An image 1 pixel high would else become 65,500 times as wide as high: gigabytes, of which the
+    crop shows a square. Other images stay whole, so that no pixel of theirs is computed otherwise.
+    """
+    shorter, longer = sorted(pixels.shape[:2])
+    resized = short_side * short_side * longer // shorter
+    if resized <= max(_MAX_RESIZED_PIXELS, _MAX_RESIZED_SQUARES * short_side * short_side):
+        return pixels
+    end = (longer - _NUM_NEEDED_SQUARES * shorter) // 2
+    return pixels[end:-end] if pixels.shape[0] == longer else pixels[:, end:-end]
+
+
 def _keep_aspect(scale: _Scale) -> _Resize:
     def resize(pixels: Pixels, short_side: int) -> Pixels:
+        pixels = _without_far_ends(pixels, short_side)
         height, width = pixels.shape[:2]
         shorter = min(height, width)
         # Torchvision, MXNet and gluoncv alike cut the long side to whole pixels.
@@ -136,6 +124,7 @@ def _keep_aspect(scale: _Scale) -> _Resize:
 
 def _keep_aspect_rounded(pixels: Pixels, short_side: int) -> Pixels:
     # As the origin computes it.
+    pixels = _without_far_ends(pixels, short_side)
     ratio = short_side / min(pixels.shape[:2])
     width, height = (round(ratio * side) for side in pixels.shape[1::-1])
     return _pil("BILINEAR")(pixels, (width, height))
@@ -180,6 +169,7 @@ class EvalTransform:
             preprocessings have their own; 0 is else resolution / 0.875 rounded up (gluoncv
             `train_imagenet.py`).
         normalization: Of the network that sees the images.
+        exif_orientation: Whether photographs are turned as their EXIF orientation says.
 
     Raises:
         ConfigError: The name is unknown, or the short side is not the named preprocessing's own
@@ -190,6 +180,7 @@ class EvalTransform:
     resolution: int = 224
     short_side: int = 0
     normalization: Normalization = IMAGENET
+    exif_orientation: ExifOrientation = "ignore"
 
     def __post_init__(self) -> None:
         if self.name not in PREPROCESSINGS:
@@ -210,7 +201,7 @@ class EvalTransform:
         """The network's input (3, resolution, resolution) for an encoded image.
 
         Raises:
-            DataError: The image cannot be decoded, or is so long that it cannot be resized.
+            DataError: The image cannot be decoded, or there is not enough memory to resize it.
         """
         return self.normalization(self.planes(image))
 
@@ -220,7 +211,7 @@ class EvalTransform:
 
     def pixels(self, image: Encoded) -> Pixels:
         """The same as (resolution, resolution, 3), blue, green, red; raises as a call."""
-        decoded = decode_bgr(image)
+        decoded = decode_bgr(image, self.exif_orientation)
         try:
             resized = PREPROCESSINGS[self.name].resize(decoded, self.short_side)
         except (cv2.error, MemoryError):

@@ -1,7 +1,8 @@
 """What the header of an encoded image says, read without decoding it.
 
 Sources: ITU-T T.81 annex B (JPEG markers), Adobe Technical Note 5116 (the APP14 segment), Exif 2.3
-section 4.5 (orientation), PNG specification chapter 11.
+section 4.5 (orientation), PNG specification chapter 11, ISO/IEC 23008-12 annex B (brands of HEIC)
+and AV1 Image File Format, section 6 (of AVIF).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Iterator, Literal, NamedTuple, Optional
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
-    "JPEG": (".jpeg", ".jpg"),
+    "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg"),
     "PNG": (".png",),
     "GIF": (".gif",),
     "BMP": (".bmp",),
@@ -18,8 +19,13 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
     "WebP": (".webp",),
     "PNM": (".pbm", ".pgm", ".ppm"),
     "JPEG 2000": (".jp2",),
+    "HEIC": (".heic", ".heif"),
+    "AVIF": (".avif",),
 }
 """Names of formats, and how the names of their files end."""
+
+EXIF_ROTATION = "EXIF rotation"
+"""The oddity of an image that says how it is to be turned."""
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -30,6 +36,11 @@ _SIGNATURES = (
     (b"MM\0*", "TIFF"),
     (b"\0\0\0\x0cjP  ", "JPEG 2000"),
     *((b"P%d" % number, "PNM") for number in range(1, 7)),
+)
+
+# Brands of ISO base media files, the first of which is followed by a version and the others.
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"
 )
 
 _APP1, _APP14, _SCAN, _END = 0xE1, 0xEE, 0xDA, 0xD9
@@ -70,12 +81,21 @@ def read_header(image: bytes) -> Header:
     name = next((name for start, name in _SIGNATURES if image.startswith(start)), None)
     if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
         name = "WebP"
+    if image[4:8] == b"ftyp":
+        name = _of_brands(image)
     if name == "JPEG":
         return _jpeg(image)
     if name == "PNG":
         size = (_number(image, 16, 4), _number(image, 20, 4)) if len(image) >= 24 else None
         return Header(name, size, tuple(_png_oddities(image)))
     return Header(name)
+
+
+def _of_brands(image: bytes) -> Optional[str]:
+    """The format of an ISO base media file; one may say first that it is an image of some kind."""
+    brands = image[8 : min(_number(image, 0, 4), 64)]
+    names = [_BRANDS.get(brands[i : i + 4]) for i in range(0, len(brands), 4)]
+    return "AVIF" if "AVIF" in names else next(filter(None, names), None)
 
 
 def turned_upright(image: bytes, orientations: tuple[Orientation, ...]) -> bytes:
@@ -102,7 +122,7 @@ def _jpeg(image: bytes) -> Header:
         "YCCK": components == 4 and is_ycck,
         "CMYK": components == 4 and not is_ycck,
         f"{bits} bits": bits != 8,
-        "EXIF rotation": bool(orientations),
+        EXIF_ROTATION: bool(orientations),
     }
     oddities = tuple(kind for kind, found in kinds.items() if found)
     return Header("JPEG", size, oddities, tuple(orientations))

@@ -1,15 +1,16 @@
-"""`manifest.json`: what the record files of a folder are made of. Nothing in it depends on time."""
+"""`manifest.json`: what the record files of a folder are made of, and by which options."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mobilenet.errors import DataError
+from mobilenet.errors import DataError, shortened
 
 _VERSION = 1
+_MALFORMED = (TypeError, LookupError, AttributeError)  # what JSON of another form raises
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Manifest:
         skipped: Split, name and problem of each image that was left out.
         ignored: What was in the source but no image, or in no split.
         warnings: How a source that is meant to be all of ILSVRC2012 differs from it.
+        exif_orientation: `ignore` where EXIF orientations were set to upright, `apply` where they
+            are still in the images.
     """
 
     package_version: str
@@ -61,6 +64,7 @@ class Manifest:
     skipped: list[dict[str, str]]
     ignored: list[str]
     warnings: list[str] = field(default_factory=list)
+    exif_orientation: str = "ignore"
 
     def to_json(self) -> str:
         """The content of the file."""
@@ -80,12 +84,13 @@ class Manifest:
                 raise DataError(f"{path}: is of another version of this package")
             content["splits"] = {name: Split(**it) for name, it in content["splits"].items()}
             manifest = cls(**content)
-            if not (isinstance(manifest.source, dict) and isinstance(manifest.options, dict)):
-                raise TypeError("source and options are no mappings")
+            _check_types(manifest, cls)
+            for split in manifest.splits.values():
+                _check_types(split, Split)
             return manifest
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            if isinstance(error, DataError):
-                raise
+        except DataError:
+            raise
+        except (OSError, ValueError, RecursionError, *_MALFORMED) as error:
             raise DataError(f"{path}: is not a manifest that prepare wrote ({error})") from None
 
     def summary(self) -> str:
@@ -103,3 +108,14 @@ class Manifest:
         if self.skipped:
             lines.append(f"left out: {len(self.skipped):,} images that do not decode")
         return "\n".join(lines)
+
+
+_KINDS = {"str": str, "int": int, "dict": dict, "list": list}
+
+
+def _check_types(item: object, kind_of_item: type[Manifest] | type[Split]) -> None:
+    """Holds the fields against their types, but for what lists and mappings contain."""
+    for each in fields(kind_of_item):
+        kind, value = _KINDS[str(each.type).partition("[")[0]], getattr(item, each.name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"{each.name} is {shortened(repr(value))}")

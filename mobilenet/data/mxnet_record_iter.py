@@ -18,13 +18,16 @@ from mobilenet.errors import DataError
 _FORMATS = ("JPEG", "PNG")
 
 
-def obstacle(records: RecordFile) -> str:
-    """Why ImageRecordIter cannot be trusted with these records; empty if it can."""
+def obstacle(records: RecordFile, transform: EvalTransform) -> str:
+    """Why ImageRecordIter would read other images than this package; empty if it does not."""
     if not all(map(_is_text, (records.path, records.index_path))):
         return "MXNet cannot be told a path that is no UTF-8 text"
     for position in range(len(records)):
-        if read_header(bytes(records.image(position))).format not in _FORMATS:
+        header = read_header(bytes(records.image(position)))
+        if header.format not in _FORMATS:
             return f"record {position} is neither JPEG nor PNG"
+        if header.orientations and transform.exif_orientation == "ignore":
+            return f"it turns record {position} by its EXIF orientation"
     return ""
 
 

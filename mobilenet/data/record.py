@@ -52,15 +52,21 @@ class CorruptRecord(DataError):  # noqa: N818 - a thing found, as StopIteration 
 
 
 class Entry(NamedTuple):
-    """Where a record stands in its file (first byte, and the byte after its last) and its header.
+    """Where a record stands in its file, and what its header says.
 
-    `label` is the class; of an array label (in records made by others) the first value.
+    Attributes:
+        offset: Its first byte.
+        end: The byte after its last.
+        key: Its id.
+        label: The class; of an array label (in records made by others) the first value.
+        image_bytes: Size of the encoded image.
     """
 
     offset: int
     end: int
     key: int
     label: int
+    image_bytes: int
 
 
 def pack(key: int, label: int, image: bytes) -> bytes:
@@ -130,8 +136,8 @@ class Record:
     def entry(self) -> Entry:
         """Where the record stands and what its header says; reads no more than that."""
         payload, length, end = self._payload(_HEADER_BYTES)
-        key, label, _ = self._header(payload, length)
-        return Entry(self._offset, end, key, label)
+        key, label, start = self._header(payload, length)
+        return Entry(self._offset, end, key, label, length - start)
 
     def labelled_image(self, expected_bytes: int) -> tuple[int, memoryview]:
         """Label and encoded image; one read, if the record is no larger than `expected_bytes`."""

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Sequence
 
-from mobilenet.data import class_labels as class_orders
+from mobilenet.data.class_folder_labels import class_id, from_folders, imagenet_words
 from mobilenet.data.record_folder import SYNSET
 from mobilenet.errors import DataError, reason
 
@@ -54,15 +54,8 @@ def names_of_classes(lines: Sequence[str], num_classes: int) -> tuple[str, ...]:
     if lines:
         return tuple(lines)
     if num_classes == _NUM_IMAGENET_CLASSES:
-        return class_orders.from_folders(class_orders.imagenet_words()).lines
+        return from_folders(imagenet_words()).lines
     return tuple(f"class {label}" for label in range(num_classes))
-
-
-def class_id(line: str) -> str:
-    """What identifies the class of a line: its WordNet id, or the whole line."""
-    first = line.split(" ", 1)[0]
-    is_wordnet_id = len(first) == 9 and first[0] == "n" and first[1:].isdecimal()
-    return first if is_wordnet_id else line
 
 
 def spoken_names(lines: Sequence[str]) -> tuple[str, ...]:

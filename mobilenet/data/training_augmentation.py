@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mobilenet.data.eval_transforms import IMAGENET, Encoded, Normalization, Pixels, decode_bgr
+from mobilenet.data.eval_transforms import IMAGENET, Normalization
+from mobilenet.data.image_decoding import Encoded, ExifOrientation, Pixels, decode_bgr
 
 Draws = npt.NDArray[np.float64]  # uniform in [0, 1), a row for each image
 Range = tuple[float, float]
@@ -170,6 +171,7 @@ class TrainTransform:
         pca_noise: Standard deviation of the weights of AlexNet's lighting noise, there 0.1.
         random_erasing: Probability that a rectangle is painted over with the mean colour.
         normalization: Of the network that sees the images.
+        exif_orientation: Whether photographs are turned as their EXIF orientation says.
     """
 
     resolution: int = 224
@@ -184,6 +186,7 @@ class TrainTransform:
     pca_noise: float = 0.0
     random_erasing: float = 0.0
     normalization: Normalization = IMAGENET
+    exif_orientation: ExifOrientation = "ignore"
 
     def augmentations(self, draws: Draws) -> Iterator[Augmentation]:
         """What is done to each of N images, from `draws` (N, NUM_DRAWS)."""
@@ -203,7 +206,7 @@ class TrainTransform:
         Raises:
             DataError: The image cannot be decoded.
         """
-        decoded = decode_bgr(image)
+        decoded = decode_bgr(image, self.exif_orientation)
         if self.squash:
             decoded = cv2.resize(decoded, (self.squash,) * 2, interpolation=cv2.INTER_LINEAR)
         crop = augmentation.crop.within(decoded.shape)

@@ -27,6 +27,8 @@ _MODULES = (
     "metrics",
     "data/__init__",
     "data/eval_transforms",
+    "data/image_decoding",
+    "data/image_header",
     "export/__init__",
     "export/request_handler",
     "onnx/__init__",

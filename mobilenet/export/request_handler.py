@@ -15,14 +15,16 @@ from typing import Any, Mapping, Optional, Sequence
 
 import numpy as np
 
-from mobilenet.data.eval_transforms import Encoded, EvalTransform, Normalization
+from mobilenet.data.eval_transforms import EvalTransform, Normalization
+from mobilenet.data.image_decoding import Encoded
 from mobilenet.errors import DataError
 from mobilenet.metrics import Guess, guesses, score
 from mobilenet.onnx.runtime import OnnxModel
 
 MODEL_FILE = "model.onnx"
 FACTS_FILE = "service.json"
-"""The preprocessing (`name`, `resolution`, `short_side`, `mean`, `std`) and `class_names`."""
+"""The preprocessing (`name`, `resolution`, `short_side`, `mean`, `std`, `exif_orientation`) and
+`class_names`."""
 
 # How the server calls the body of a request, and what forms call the image.
 _BODY, _FIELD = "body", "data"
@@ -46,6 +48,7 @@ class Classifier:
             facts["resolution"],
             facts["short_side"],
             Normalization(tuple(facts["mean"]), tuple(facts["std"])),
+            facts["exif_orientation"],
         )
         self._model = OnnxModel(folder / MODEL_FILE, int(os.environ[_THREADS]))
 

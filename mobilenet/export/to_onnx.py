@@ -142,6 +142,7 @@ def _description(config: Config, transform: EvalTransform) -> Metadata:
         resolution=transform.resolution,
         transform=transform.name,
         short_side=transform.short_side,
+        exif_orientation=transform.exif_orientation,
         width_multiplier=config.model.width_multiplier,
         dialect=config.model.dialect,
         activation=config.model.activation,

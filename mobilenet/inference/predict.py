@@ -22,6 +22,8 @@ from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Guess, guesses, score
 from mobilenet.packing.dataset_layouts import is_image
 from mobilenet.packing.folder_trees import DiskFolder, walk
+from mobilenet.packing.image_sources import some_of
+from mobilenet.progress import say
 
 _STANDARD_INPUT = "-"
 
@@ -50,7 +52,10 @@ def predict(
         DataError: A file cannot be read or decoded, and `bad` does not take it.
         NotFiniteError: The network's output is not finite.
     """
-    names = spoken_names(names_of_classes(model.class_names, model.config.model.classes))
+    lines = names_of_classes(model.class_names, model.config.model.classes)
+    if not model.class_names:
+        say(f"warning: {model.path}: does not name its classes; called {lines[0]!r} and so on")
+    names = spoken_names(lines)
     size = model.config.validation.batch_size
     for pending in _batches(list(images), model.transform, size):
         good = list(_decoded(pending, bad))
@@ -106,8 +111,13 @@ def _expanded(source: str, standard_input: TextIO) -> list[str]:
     if source == _STANDARD_INPUT:
         found = [line.strip() for line in standard_input if line.strip()]
     elif Path(source).is_dir():
-        below = sorted(item for item in walk(DiskFolder(source)) if is_image(item[0]))
-        found = [str(Path(file.path)) for _, file in below if file is not None]
+        below = sorted(walk(DiskFolder(source)))
+        found = [
+            str(Path(file.path)) for name, file in below if file is not None and is_image(name)
+        ]
+        others = [name for name, file in below if file is None or not is_image(name)]
+        if others:
+            say(f"warning: {source}: ignored, for they are no images: {some_of(others)}")
     elif Path(source).exists():
         found = [source]
     else:
@@ -115,6 +125,19 @@ def _expanded(source: str, standard_input: TextIO) -> list[str]:
         found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
     if not found:
         raise DataError(f"{source}: no image has this name, and none is in a folder of this name")
+    return found
+
+
+def _in_folder(folder: str) -> list[str]:
+    """The images below a folder, sorted; says what else is there."""
+    found, others = [], []
+    for name, file in sorted(walk(DiskFolder(folder))):
+        if file is not None and is_image(name):
+            found.append(str(Path(file.path)))
+        else:
+            others.append(name)
+    if others:
+        say(f"warning: {folder}: ignored, for they are no images: {some_of(others)}")
     return found
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from mobilenet.data.eval_transforms import IMAGENET, PREPROCESSINGS, Floats, Pixels, planes
+from mobilenet.data.eval_transforms import IMAGENET, PREPROCESSINGS, Floats, planes
+from mobilenet.data.image_decoding import Pixels
 
 _RESOLUTION = 224
 

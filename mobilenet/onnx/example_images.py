@@ -8,7 +8,8 @@ from typing import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from mobilenet.data.eval_transforms import Encoded, EvalTransform
+from mobilenet.data.eval_transforms import EvalTransform
+from mobilenet.data.image_decoding import Encoded
 from mobilenet.data.record_file import RecordFile
 from mobilenet.errors import DataError
 from mobilenet.packing.dataset_layouts import is_image

@@ -47,6 +47,8 @@ class Metadata:
     """How an image becomes the input: a name of `mobilenet.data.eval_transforms.PREPROCESSINGS`."""
     short_side: Optional[int] = None
     """Short side in pixels before the central crop."""
+    exif_orientation: Optional[str] = None
+    """`apply` where photographs are turned as their EXIF orientation says, or `ignore`."""
     width_multiplier: Optional[float] = None
     """Width multiplier."""
     dialect: Optional[str] = None
@@ -118,7 +120,7 @@ def settings_of(metadata: Metadata, classes: int) -> str:
     sections = {
         "model": {"classes": classes, **_known(facts, "width_multiplier", "dialect", "activation")},
         "data": {
-            **_known(facts, "resolution", "mean", "std"),
+            **_known(facts, "resolution", "mean", "std", "exif_orientation"),
             **({"mean": (0.0,) * 3, "std": (1 / 255,) * 3} if metadata.takes_pixels else {}),
         },
         "validation": _known(facts, "transform", *_short_side_setting(metadata)),

@@ -177,4 +177,5 @@ def _splits(folder: Folder) -> dict[str, Folder]:
             raise DataError(f"{splits[split].path} and {inner.path} are both the split {split!r}")
         if split is not None:
             splits[split] = inner
-    return splits
+    is_class = splits.keys() == {"train"} and not splits["train"].folders
+    return {} if is_class and len(folder.folders) > 1 else splits  # beside cars and planes

@@ -5,25 +5,32 @@ Hidden entries (a leading dot, which covers macOS' `._` files in tars) are not p
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import tarfile
 from functools import cached_property
 from pathlib import Path
-from typing import Iterator, NamedTuple, Optional
+from typing import BinaryIO, Iterator, NamedTuple, Optional
 
 from mobilenet.errors import DataError, reason
 
 _BLOCK_BYTES = 512
+_MAX_HEADER_BYTES = 1 << 20
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 
 
 class File(NamedTuple):
-    """Where the bytes of a file lie: all of `path`, or a member of the tar at `path`."""
+    """Where the bytes of a file lie: all of `path`, or a member of the tar at `path`.
+
+    Attributes:
+        modified_ns: When the file was last written to, in nanoseconds; 0 of a member of a tar.
+    """
 
     path: str
     offset: int
     size: int
+    modified_ns: int = 0
 
     def read(self) -> bytes:
         """The content.
@@ -112,13 +119,13 @@ def file_at(path: Path) -> File:
         DataError: There is no such file.
     """
     try:
-        size = path.stat().st_size
+        status = path.stat()
     except (OSError, ValueError) as error:  # a name with a zero in it is the latter
         why = reason(error) if isinstance(error, OSError) else error
         raise DataError(f"{path}: cannot be read: {why}") from None
     if not path.is_file():
         raise DataError(f"{path}: is no regular file")
-    return File(str(path), 0, size)
+    return File(str(path), 0, status.st_size, status.st_mtime_ns)
 
 
 def printable(name: str) -> str:
@@ -134,7 +141,8 @@ def _list(entry: os.DirEntry[str], content: _Content) -> None:
     if entry.is_dir():
         content.folders[name] = DiskFolder(entry.path)
     elif entry.is_file():
-        content.files[name] = File(entry.path, 0, entry.stat().st_size)
+        status = entry.stat()
+        content.files[name] = File(entry.path, 0, status.st_size, status.st_mtime_ns)
     else:
         entry.stat()  # raises for a link to nowhere, which may stand for an image
         content.others.append(name)
@@ -204,13 +212,34 @@ def _folder(folders: dict[tuple[str, ...], Folder], parts: tuple[str, ...]) -> F
     return folders[parts]
 
 
+class HeaderReader(io.BufferedIOBase):
+    """The file that `tarfile` reads headers from: a name of gigabytes is an error, not read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: Optional[int] = -1, /) -> bytes:
+        """The next `size` bytes."""
+        if size is None or not 0 <= size <= _MAX_HEADER_BYTES:
+            raise tarfile.ReadError("a header of more than a mebibyte")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Goes to a place in the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The place in the file."""
+        return self._file.tell()
+
+
 def _members(path: Path, shown: str, start: int, end: int) -> Iterator[tarfile.TarInfo]:
     """The headers of the tar in the bytes from `start` to `end` of a file, each one checked."""
     position = start
     try:
         with path.open("rb") as file:
             file.seek(start)
-            tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - owns nothing
+            tar = tarfile.open(fileobj=HeaderReader(file), mode="r:")  # noqa: SIM115 - owns nothing
             while (member := tar.next()) is not None:
                 vars(tar)[
                     "members"

@@ -8,6 +8,7 @@ development kit (labels of the validation images), the SHA-1 sums that gluoncv's
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import io
 import tarfile
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Iterable
 
 from mobilenet.errors import DataError
-from mobilenet.packing.folder_trees import File, Folder
+from mobilenet.packing.folder_trees import File, Folder, HeaderReader
 
 TRAIN_TAR = "ILSVRC2012_img_train.tar"
 VAL_TAR = "ILSVRC2012_img_val.tar"
@@ -82,7 +83,7 @@ def validation_classes(folders: Iterable[Folder]) -> dict[str, str]:
 
 def _from_kaggle(file: File) -> dict[str, str]:
     try:
-        rows = list(csv.DictReader(io.StringIO(file.read().decode())))
+        rows = list(csv.DictReader(io.StringIO(file.read().decode("utf-8-sig"))))
         return {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
     except (KeyError, IndexError, AttributeError, UnicodeDecodeError, csv.Error):
         raise DataError(
@@ -93,13 +94,16 @@ def _from_kaggle(file: File) -> dict[str, str]:
 def _unpacked(file: File) -> dict[str, bytes]:
     """The two files that matter, by name."""
     contents = {}
+    if file.size > _MAX_DEVKIT_FILE_BYTES:
+        raise DataError(f"{file.path}: has {file.size:,} bytes, which no development kit has")
     try:
-        with tarfile.open(fileobj=io.BytesIO(file.read()), mode="r:gz") as tar:
+        unpacked: Any = gzip.GzipFile(fileobj=io.BytesIO(file.read()))
+        with tarfile.open(fileobj=HeaderReader(unpacked), mode="r:") as tar:
             for member in tar:
                 name = member.name.rpartition("/")[2]
-                stream = tar.extractfile(member) if name in (_META, _GROUND_TRUTH) else None
-                if stream is not None:
-                    contents[name] = stream.read(_MAX_DEVKIT_FILE_BYTES)
+                if name in (_META, _GROUND_TRUTH) and member.size <= _MAX_DEVKIT_FILE_BYTES:
+                    unpacked.seek(member.offset_data)
+                    contents[name] = unpacked.read(member.size)
     except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error):
         raise DataError(f"{file.path}: is no tar.gz, or is damaged or cut off") from None
     return contents

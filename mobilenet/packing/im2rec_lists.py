@@ -6,10 +6,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Iterable, Iterator
 
+from mobilenet.data.class_folder_labels import composed
 from mobilenet.errors import DataError
 from mobilenet.packing.folder_trees import file_at, printable
 from mobilenet.packing.image_order import Image
 
+LIST_SUFFIX = ".lst"
 _MAX_LABEL = 1 << 24  # beyond it the float32 of a record skips integers
 
 
@@ -32,7 +34,7 @@ def folder_names(images: Iterable[Image]) -> dict[int, str]:
     """The folder of each label, if every label has one of its own; else nothing."""
     folders: dict[int, set[str]] = defaultdict(set)
     for image in images:
-        folders[image.label].add(image.name.rpartition("/")[0])
+        folders[image.label].add(composed(image.name.rpartition("/")[0]))
     names = {label: min(those) for label, those in folders.items()}
     is_one_to_one = sum(map(len, folders.values())) == len({*names.values()})
     return names if is_one_to_one and "" not in names.values() else {}

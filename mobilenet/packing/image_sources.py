@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Callable, Collection, Iterable, Optional
+from typing import Callable, Collection, Iterable, Optional, Sequence
 
-from mobilenet.data import class_labels as class_orders
-from mobilenet.data.class_labels import Classes
+from mobilenet.data import class_folder_labels
+from mobilenet.data.class_folder_labels import Classes, composed
 from mobilenet.data.record_folder import SYNSET
 from mobilenet.errors import DataError
 from mobilenet.packing import dataset_layouts, ilsvrc2012
 from mobilenet.packing.dataset_layouts import Layout
 from mobilenet.packing.folder_trees import DiskFolder, File, Folder, file_at, walk
-from mobilenet.packing.im2rec_lists import folder_names, read_list
+from mobilenet.packing.im2rec_lists import LIST_SUFFIX, folder_names, read_list
 from mobilenet.packing.image_order import Image
 
-_LIST_SUFFIX = ".lst"
+_MAX_EXAMPLES = 5
+_MAX_TEXT_BYTES = 1 << 26
 
 _Files = dict[str, list[tuple[str, File]]]  # of each class, with their paths in its folder
 
@@ -36,6 +35,8 @@ class Request:
         root: What paths in a list are relative to, if not to its folder.
         spool: File to unpack a tar.gz to.
         say: Shows a line to the user.
+        is_tolerant: Class folders without images are `empty`, and images outside of class folders
+            `ignored`, instead of refused.
     """
 
     paths: tuple[Path, ...]
@@ -44,6 +45,7 @@ class Request:
     root: Optional[Path]
     spool: Path
     say: Callable[[str], None]
+    is_tolerant: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,23 @@ class Source:
     Attributes:
         layout: One of `layouts.Layout`, or `im2rec-list`.
         ignored: What is in the source but is no image, or not in a split.
+        empty: Names of the classes without images.
     """
 
     layout: str
     splits: dict[str, list[Image]]
     classes: Classes
     ignored: list[str]
+    empty: list[str] = field(default_factory=list)
+
+    @property
+    def left_out(self) -> str:
+        """A sentence about what is in the source but is not used; nothing if all is used."""
+        kinds = {
+            "ignored, for they are no images": self.ignored,
+            "class folders without images": self.empty,
+        }
+        return "; ".join(f"{kind}: {some_of(names)}" for kind, names in kinds.items() if names)
 
     @cached_property
     def odd_counts(self) -> list[str]:
@@ -66,11 +79,10 @@ class Source:
 
         One with some of its classes is meant to be a part, up to half of them.
         """
-        has_its_classes = self.classes.labels.keys() == class_orders.imagenet_words().keys()
         warnings = []
         for split, images in self.splits.items():
             num_classes = len({image.label for image in images})
-            has_most = has_its_classes and num_classes > ilsvrc2012.NUM_CLASSES // 2
+            has_most = self.classes.is_imagenets and num_classes > ilsvrc2012.NUM_CLASSES // 2
             found = (len(images), num_classes)
             expected = (ilsvrc2012.NUM_IMAGES[split], ilsvrc2012.NUM_CLASSES)
             if (has_most or self.layout in ("ilsvrc-tars", "kaggle")) and found != expected:
@@ -87,7 +99,7 @@ def find(request: Request) -> Source:
     Raises:
         DataError: There is nothing to pack, or it is not what its layout says it must be.
     """
-    if all(path.suffix == _LIST_SUFFIX for path in request.paths):
+    if all(path.suffix == LIST_SUFFIX for path in request.paths):
         source = _from_lists(request)
     elif request.root is not None:
         raise DataError(f"a root ({request.root}) goes with .lst files, and the source is none")
@@ -95,31 +107,6 @@ def find(request: Request) -> Source:
         source = _from_folders(request)
     _check_labels(source)
     return source
-
-
-def fingerprint(paths: Iterable[Path], synset: Optional[Path], output: Path) -> str:
-    """A hash of all names and sizes in the paths, and of the content of lists and synset.
-
-    What is in `output` does not count, for this folder may lie within the source.
-
-    Raises:
-        DataError: A path is missing or unreadable, or is the output itself.
-    """
-    digest = hashlib.sha256()
-    for path in paths:
-        own = os.path.relpath(output.resolve(), path.resolve())
-        if own == ".":
-            raise DataError(f"{output}: is the source itself; name another folder for the records")
-        if path.is_dir():
-            for name, file in walk(DiskFolder(str(path))):
-                if not name.startswith(f"{own}/"):
-                    digest.update(f"{name}\t{file.size if file else None}\n".encode())
-        else:
-            digest.update(f"{file_at(path).size}\n".encode())
-    texts = [path for path in paths if path.suffix == _LIST_SUFFIX]
-    for path in [*texts, synset] if synset else texts:
-        digest.update(file_at(path).read())
-    return digest.hexdigest()
 
 
 def _check_labels(source: Source) -> None:
@@ -138,10 +125,11 @@ def _from_folders(request: Request) -> Source:
     layout = dataset_layouts.find(request.paths, request.split, request.spool, request.say)
     ignored = list(layout.unused)
     files = {
-        split: _by_class(split, folder, layout, ignored) for split, folder in layout.splits.items()
+        split: _by_class(split, folder, layout, ignored, request.is_tolerant)
+        for split, folder in layout.splits.items()
     }
     names = {name for by_class in files.values() for name in by_class}
-    classes = _from_synset(request, layout.around, names) or class_orders.from_folders(names)
+    classes = _from_synset(request, layout.around, names) or class_folder_labels.from_folders(names)
     splits = {
         split: [
             Image(f"{name}/{path}", classes.labels[name], file)
@@ -150,25 +138,38 @@ def _from_folders(request: Request) -> Source:
         ]
         for split, by_class in files.items()
     }
-    return Source(layout.name, splits, classes, ignored)
+    empty = sorted(name for name in names if not any(own.get(name) for own in files.values()))
+    return Source(layout.name, splits, classes, ignored, empty)
 
 
-def _by_class(split: str, folder: Folder, layout: Layout, ignored: list[str]) -> _Files:
+def some_of(names: Sequence[str]) -> str:
+    """The first of many names, and how many there are."""
+    more = ", ..." if len(names) > _MAX_EXAMPLES else ""
+    return f"{', '.join(names[:_MAX_EXAMPLES])}{more} ({len(names):,})"
+
+
+def _by_class(
+    split: str, folder: Folder, layout: Layout, ignored: list[str], is_tolerant: bool
+) -> _Files:
     """The images of each class; adds what is no image to `ignored`."""
     others: list[tuple[str, Optional[File]]] = [(name, None) for name in folder.others]
     flat = _images(split, [*folder.files.items(), *others], ignored)
-    if flat and folder.folders:
+    if flat and folder.folders and is_tolerant:
+        ignored += [f"{split}/{name}" for name, _ in flat]
+    elif flat and folder.folders:
         raise DataError(f"{folder.path}: the image {flat[0][0]!r} is outside of the class folders")
-    if flat and split == "val":
+    elif flat and split == "val":
         return _by_solution(folder.path, flat, ilsvrc2012.validation_classes(layout.around))
     if not folder.folders:
         raise DataError(f"{folder.path}: has no class folders")
-    by_class = {
-        name: _images(f"{split}/{name}", walk(inner), ignored)
-        for name, inner in folder.folders.items()
-    }
-    for name in (name for name, images in by_class.items() if not images):
-        raise DataError(f"{folder.folders[name].path}: the class folder holds no images")
+    by_class: _Files = {}
+    for spelling, inner in folder.folders.items():
+        name = composed(spelling)
+        if name in by_class:
+            raise DataError(f"{inner.path}: is there twice, with its accents written in two ways")
+        by_class[name] = _images(f"{split}/{spelling}", walk(inner), ignored)
+        if not by_class[name] and not is_tolerant:
+            raise DataError(f"{inner.path}: the class folder holds no images")
     return by_class
 
 
@@ -200,13 +201,20 @@ def _from_synset(
 ) -> Optional[Classes]:
     """The classes as the given synset file orders them, or as one in the source does."""
     if request.synset is not None:
-        content = file_at(request.synset).read()
-        return class_orders.from_synset(content, str(request.synset), names)
+        content = _text(file_at(request.synset), str(request.synset))
+        return class_folder_labels.from_synset(content, str(request.synset), names)
     for folder in around:
         if SYNSET in folder.files:
             where = f"{folder.path}/{SYNSET}"
-            return class_orders.from_synset(folder.files[SYNSET].read(), where, names)
+            content = _text(folder.files[SYNSET], where)
+            return class_folder_labels.from_synset(content, where, names)
     return None
+
+
+def _text(file: File, where: str) -> bytes:
+    if file.size > _MAX_TEXT_BYTES:
+        raise DataError(f"{where}: has {file.size:,} bytes, which no list of classes has")
+    return file.read()
 
 
 def _from_lists(request: Request) -> Source:
@@ -232,7 +240,7 @@ def _classes_of_lists(
     names = folder_names(images)
     given = _from_synset(request, around, names.values())
     if given is None:
-        return class_orders.from_labels(names, num_labels)
+        return class_folder_labels.from_labels(names, num_labels)
     for label, name in names.items():
         if given.labels[name] != label:
             raise DataError(

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generator, Iterable, Iterator, Optional, Union
+from typing import Any, Generator, Iterable, Optional, Union
 
-from mobilenet import __version__, files
+from mobilenet import files
 from mobilenet.compat import usable_processors
 from mobilenet.data import record_folder
-from mobilenet.data.manifest import Manifest, Split
+from mobilenet.data.image_decoding import ExifOrientation
+from mobilenet.data.manifest import Manifest
 from mobilenet.data.record_folder import MANIFEST, ODDITIES, SYNSET
 from mobilenet.errors import ConfigError, DataError, reason
-from mobilenet.packing import dataset_layouts, ilsvrc2012, image_sources, record_writing
+from mobilenet.packing import (
+    dataset_layouts,
+    ilsvrc2012,
+    image_sources,
+    record_writing,
+    written_summary,
+)
 from mobilenet.packing.image_order import Image, arranged
 from mobilenet.packing.image_sources import Source
 from mobilenet.packing.record_writing import Packed, Tally
+from mobilenet.packing.source_fingerprint import fingerprint
 from mobilenet.packing.stored_image import Conversion
 from mobilenet.progress import say, watched
 
@@ -46,6 +55,8 @@ class PrepareOptions:
         seed: Of the order of the training images and of the choice of those held out.
         skip_bad: Leaves out images that do not decode, instead of ending.
         workers: Number of threads; 0 is one per processor.
+        exif_orientation: `ignore` packs photographs as their pixels are stored, `apply` lets
+            readers turn them; by default the former of ImageNet's classes, the latter of others.
         checksum: Compares the tars of ILSVRC2012 with their published SHA-1 first.
     """
 
@@ -60,6 +71,7 @@ class PrepareOptions:
     seed: int = 0
     skip_bad: bool = False
     workers: int = 0
+    exif_orientation: Optional[ExifOrientation] = None
     checksum: bool = False
 
     def __post_init__(self) -> None:
@@ -98,10 +110,11 @@ def prepare(options: PrepareOptions) -> Manifest:
     try:
         with record_folder.sole_writer(options.output):
             done = record_folder.finished(options.output, identity)
+            has_leftovers = record_folder.remove_leftovers(options.output)
             if done:
                 say(f"{options.output}: already prepared")
                 return done
-            if record_folder.remove_leftovers(options.output):
+            if has_leftovers:
                 say(f"{options.output}: removed what an interrupted run had left; starting anew")
             return _prepare(options, identity)
     except OSError as error:
@@ -115,7 +128,7 @@ def _identity(options: PrepareOptions) -> _Identity:
     return {
         "source": {
             "paths": [str(path.resolve()) for path in options.paths],
-            "fingerprint": image_sources.fingerprint(options.paths, synset, options.output),
+            "fingerprint": fingerprint(options.paths, synset, options.root, options.output),
         },
         "options": {
             "synset": str(synset.resolve()) if synset else None,
@@ -126,6 +139,7 @@ def _identity(options: PrepareOptions) -> _Identity:
             "minival": options.minival,
             "seed": options.seed,
             "skip_bad": options.skip_bad,
+            "exif_orientation": options.exif_orientation,
         },
     }
 
@@ -138,10 +152,14 @@ def _prepare(options: PrepareOptions, identity: _Identity) -> Manifest:
         )
         source = image_sources.find(request)
         say(f"layout: {source.layout}; labels from {source.classes.origin}")
-        _tell_ignored(source.ignored)
+        if source.left_out:
+            say(source.left_out)
         for warning in source.odd_counts:
             say(f"warning: {warning}")
         images = arranged(source.splits, options.seed, options.minival)
+        if options.exif_orientation is None:
+            own: ExifOrientation = "ignore" if source.classes.is_imagenets else "apply"
+            options = dataclasses.replace(options, exif_orientation=own)
         _check_space(images, options)
         if options.checksum:
             _check_sums(options.paths)
@@ -157,12 +175,6 @@ def _check_sums(paths: Iterable[Path]) -> None:
     for tar in tars.values():
         say(f"computing the SHA-1 of {tar}")
         ilsvrc2012.check_sha1(tar)
-
-
-def _tell_ignored(ignored: list[str]) -> None:
-    if ignored:
-        more = ", ..." if len(ignored) > 5 else ""
-        say(f"ignored, for they are no images: {', '.join(ignored[:5])}{more} ({len(ignored):,})")
 
 
 def _check_space(images: dict[str, list[Image]], options: PrepareOptions) -> None:
@@ -190,7 +202,9 @@ def _shrinkage(images: list[Image], options: PrepareOptions) -> float:
 def _converted(
     images: list[Image], options: PrepareOptions, complaints: Counter[str]
 ) -> Generator[Packed, None, None]:
-    conversion = Conversion(options.short_side, options.quality)
+    conversion = Conversion(
+        options.short_side, options.quality, options.exif_orientation or "ignore"
+    )
     num_workers = options.workers or usable_processors()
     return record_writing.convert_all(images, conversion, num_workers, complaints)
 
@@ -200,7 +214,7 @@ def _write(
 ) -> Manifest:
     """Writes all files under temporary names and then names them; the manifest comes last."""
     record_names = [f"{split}{suffix}" for split in images for suffix in (".rec", ".idx")]
-    with contextlib.ExitStack() as stack:
+    with record_folder.all_or_nothing(options.output), contextlib.ExitStack() as stack:
         paths = {
             # Left, and thereby renamed, in the opposite order.
             name: stack.enter_context(files.replaced(options.output / name))
@@ -212,28 +226,15 @@ def _write(
         }
         synset = "".join(f"{line}\n" for line in source.classes.lines)
         paths[SYNSET].write_text(synset, encoding="utf-8")
-        paths[ODDITIES].write_text("".join(_odd_lines(tallies)), encoding="utf-8")
-        manifest = Manifest(
-            package_version=__version__,
+        paths[ODDITIES].write_text("".join(written_summary.odd_lines(tallies)), encoding="utf-8")
+        manifest = dataclasses.replace(
+            written_summary.manifest(source, tallies, paths),
             source={"layout": source.layout, **identity["source"]},
             options=identity["options"],
-            splits={
-                split: _summary(split, tally, paths[f"{split}.rec"], len(source.classes.lines))
-                for split, tally in tallies.items()
-            },
-            classes=source.classes.origin,
-            num_classes=len(source.classes.lines),
-            synset_sha256=files.sha256_of(paths[SYNSET]),
-            oddities=_num_per_oddity(tallies),
-            skipped=[
-                {"split": split, "image": name, "problem": problem}
-                for split, tally in tallies.items()
-                for name, problem in tally.skipped
-            ],
-            ignored=source.ignored,
-            warnings=source.odd_counts,
+            exif_orientation=options.exif_orientation or "ignore",
         )
         paths[MANIFEST].write_bytes(files.encoded(manifest.to_json()))
+        record_folder.mark_unfinished(options.output)
     return manifest
 
 
@@ -253,31 +254,3 @@ def _pack(
     if not tally.num_per_label:
         raise DataError(f"{split}: none of the {len(images)} images decodes")
     return tally
-
-
-def _summary(split: str, tally: Tally, record_path: Path, num_classes: int) -> Split:
-    numbers = [tally.num_per_label[label] for label in range(num_classes)]
-    return Split(
-        record_file=f"{split}.rec",
-        index_file=f"{split}.idx",
-        num_records=sum(numbers),
-        num_classes=sum(number > 0 for number in numbers),
-        min_per_class=min(numbers),
-        max_per_class=max(numbers),
-        bytes=record_path.stat().st_size,
-        sha256=files.sha256_of(record_path),
-    )
-
-
-def _odd_lines(tallies: dict[str, Tally]) -> Iterator[str]:
-    """The table of unusual images: split, key of the record, name of the image, oddities."""
-    for split, tally in tallies.items():
-        for key, name, oddities in tally.oddities:
-            yield f"{split}\t{key}\t{name}\t{', '.join(oddities)}\n"
-
-
-def _num_per_oddity(tallies: dict[str, Tally]) -> dict[str, int]:
-    counts = Counter(
-        oddity for tally in tallies.values() for _, _, those in tally.oddities for oddity in those
-    )
-    return dict(sorted(counts.items()))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from mobilenet.compat import usable_processors
-from mobilenet.data.eval_transforms import decode
+from mobilenet.data.image_decoding import decode
 from mobilenet.data.record import CorruptRecord, Entry, Record, RecordSource
 from mobilenet.data.record_file import read_index, scan
 from mobilenet.errors import DataError
@@ -40,6 +40,7 @@ class Walk:
         ends: (N,) int64, the byte after its last.
         ids: (N,) uint64, from its header.
         labels: (N,) int64, likewise.
+        image_bytes: (N,) int64, size of the encoded image.
         damage: Why the walk ended before the end of the file, if it did.
     """
 
@@ -48,6 +49,7 @@ class Walk:
     ends: _Integers
     ids: npt.NDArray[np.uint64]
     labels: _Integers
+    image_bytes: _Integers
     damage: Optional[CorruptRecord]
 
     def __len__(self) -> int:
@@ -68,7 +70,8 @@ def walk(path: Path) -> Walk:
         damage = corrupt
     columns = np.array(numbers, np.uint64).reshape(-1, len(Entry._fields))
     signed = columns.astype(np.int64)
-    return Walk(path, signed[:, 0], signed[:, 1], columns[:, 2], signed[:, 3], damage)
+    offsets, ends, _, labels, image_bytes = signed.T
+    return Walk(path, offsets, ends, columns[:, 2], labels, image_bytes, damage)
 
 
 def index_keys(found: Walk) -> list[int]:
@@ -128,6 +131,12 @@ def label_faults(found: Walk, num_classes: int) -> list[str]:
         f"{len(outside)} labels are not in 0 .. {num_classes - 1}: "
         f"record {outside[0]} at byte {found.offsets[outside[0]]} has {first}"
     ]
+
+
+def empty_faults(found: Walk) -> list[str]:
+    """Records that hold no image."""
+    (empty,) = np.nonzero(found.image_bytes == 0)
+    return [f"{len(empty)} records have images of 0 bytes: {_some(empty)}"] if len(empty) else []
 
 
 def image_faults(found: Walk) -> tuple[list[str], list[str]]:

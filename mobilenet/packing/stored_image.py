@@ -5,8 +5,11 @@ which knows fewer formats and turns a JPEG as its EXIF orientation says. Therefo
 
 * JPEG and PNG of any kind (grayscale, CMYK, alpha, 16 bits) stay: both decode them to the same RGB;
 * every other format is encoded anew as JPEG;
-* an EXIF orientation is set to upright, in place. The pixels stay as they are stored, which is what
-  ImageNet's published accuracies are from, and no reader turns them.
+* where EXIF orientation is ignored, as on ImageNet, it is set to upright, in place. The pixels stay
+  as they are stored, which is what published accuracies are from, and no reader turns them;
+* where it is applied, as on photos of one's own, it stays in the images that keep their bytes, and
+  readers turn them (`data.exif_orientation: apply`; `ImageRecordIter` does so by itself). Images
+  that are encoded anew are turned before.
 """
 
 from __future__ import annotations
@@ -16,17 +19,13 @@ from pathlib import PurePosixPath
 from typing import NamedTuple, Optional
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
+from mobilenet.data.image_decoding import ExifOrientation, Pixels
 from mobilenet.data.image_header import SUFFIXES, Header, read_header, turned_upright
 from mobilenet.errors import DataError
+from mobilenet.packing.damaged_images import check_decodes, decoded
 
 _KEPT_FORMATS = ("JPEG", "PNG")
-# Reads and decodes every coefficient, and is done in little more than half the time, for an eighth
-# of the size is all that is transformed to pixels (`benchmarks/packing.py`).
-_CHECK_FLAGS = cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION
-_DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _MAX_JPEG_SIDE = 65_500  # of libjpeg
 
 
@@ -45,10 +44,12 @@ class Conversion:
         short_side: Larger images are made smaller, to this many pixels on the short side, as the
             mean of the area; no image is enlarged. None stores the images as they are.
         quality: Of the JPEGs that are encoded anew, 1 to 100.
+        exif_orientation: Whether photographs are to be turned.
     """
 
     short_side: Optional[int] = None
     quality: int = 95
+    exif_orientation: ExifOrientation = "ignore"
 
     def __call__(self, name: str, image: bytes) -> Stored:
         """Decodes the image and converts it.
@@ -59,27 +60,27 @@ class Conversion:
         """
         header = read_header(image)
         if header.format in _KEPT_FORMATS and self._keeps(header.size):
-            _decode(image, header, _CHECK_FLAGS if _is_usual(header) else _DECODE_FLAGS)
-            if header.orientations:
+            check_decodes(image, header)
+            if header.orientations and self.exif_orientation == "ignore":
                 image = turned_upright(image, header.orientations)
         else:
-            image = self._encode(self._smaller(_decode(image, header, _DECODE_FLAGS)))
+            image = self._encode(self._smaller(decoded(image, header, self.exif_orientation)))
         return Stored(image, _oddities(name, header))
 
     def _keeps(self, size: Optional[tuple[int, int]]) -> bool:
         """Whether an image of this size, as far as that is known, is not to be made smaller."""
         return self.short_side is None or (size is not None and min(size) <= self.short_side)
 
-    def _smaller(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def _smaller(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
         if self.short_side is None or self._keeps((width, height)):
             return pixels
         scale = self.short_side / min(width, height)
         size = (round(width * scale), round(height * scale))
-        smaller: npt.NDArray[np.uint8] = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        smaller: Pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         return smaller
 
-    def _encode(self, pixels: npt.NDArray[np.uint8]) -> bytes:
+    def _encode(self, pixels: Pixels) -> bytes:
         height, width = pixels.shape[:2]
         if max(height, width) > _MAX_JPEG_SIDE:
             raise DataError(
@@ -89,30 +90,6 @@ class Conversion:
         _, encoded = cv2.imencode(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, self.quality))
         image: bytes = encoded.tobytes()
         return image
-
-
-def _is_usual(header: Header) -> bool:
-    """Whether the quick check is good for it; all else is decoded as a reader does.
-
-    OpenCV makes the eighth of a few pixels an empty image, which is an error to it.
-    """
-    return not header.oddities and header.size is not None and min(header.size) >= 8
-
-
-def _decode(image: bytes, header: Header, flags: int) -> npt.NDArray[np.uint8]:
-    if not image:
-        raise DataError("is empty")
-    try:
-        pixels: Optional[npt.NDArray[np.uint8]] = cv2.imdecode(
-            np.frombuffer(image, np.uint8), flags
-        )
-    except cv2.error as error:
-        raise DataError(f"does not decode ({error.err})") from None
-    if pixels is None:
-        if header.format is None:
-            raise DataError(f"is no image in a known format (it begins with {image[:8]!r})")
-        raise DataError(f"is a {header.format} that OpenCV does not decode, or damaged or cut off")
-    return pixels
 
 
 def _oddities(name: str, header: Header) -> tuple[str, ...]:

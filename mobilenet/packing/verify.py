@@ -125,6 +125,8 @@ def _verify_file(
         faults, notes = faults + undecodable, notes + complaints
         if split.get("sha256") not in (None, files.sha256_of(path)):
             faults.append("the SHA-256 is not the manifest's: the content has changed")
+    else:
+        faults += record_checks.empty_faults(found)
     return [
         *(Finding(path.name, text, False) for text in notes),
         *_verify_index(path.with_suffix(".idx"), found, fix, is_ours=bool(split)),

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 from mobilenet import __version__, files, settings
+from mobilenet.data.class_folder_labels import class_id
 from mobilenet.data.record_folder import SYNSET
-from mobilenet.data.synset import class_id, read_synset
+from mobilenet.data.synset import read_synset
 from mobilenet.errors import ConfigError, DataError, UserError, VerificationError
 from mobilenet.settings.schema import Config
 

@@ -48,6 +48,9 @@ class DataConfig:
     """Mean of the red, green and blue values, which run from 0 to 1; subtracted."""
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
     """Standard deviation of the red, green and blue values; divided by."""
+    exif_orientation: Literal["ignore", "apply"] = "ignore"
+    """Whether photographs are turned as their EXIF orientation tells viewers: `ignore`, as for all
+    published accuracies on ImageNet, or `apply`, for photos of one's own."""
     num_workers: CountOrZero = 0
     """Threads that decode images; 0 for one per processor."""
     max_bad_records: CountOrZero = 0

@@ -11,7 +11,7 @@ import mxnet as mx
 import numpy as np
 
 from mobilenet.data.batch_reader import Batch
-from mobilenet.data.synset import class_id
+from mobilenet.data.class_folder_labels import class_id
 from mobilenet.network import batchnorm_unfolding, weights
 from mobilenet.network.graph_forms import inference_block_of
 from mobilenet.runs.checkpoint_format import Arrays

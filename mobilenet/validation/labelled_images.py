@@ -9,15 +9,22 @@ from typing import Iterable, Sequence
 import numpy as np
 
 from mobilenet.data import record_folder
-from mobilenet.data.class_labels import imagenet_words
-from mobilenet.data.eval_transforms import Encoded
+from mobilenet.data.class_folder_labels import (
+    are_labels,
+    class_id,
+    imagenet_words,
+    labels_in_model,
+)
+from mobilenet.data.image_decoding import Encoded
 from mobilenet.data.record_file import RecordFile
-from mobilenet.data.synset import class_id, names_of_classes, read_synset
+from mobilenet.data.record_folder import SYNSET
+from mobilenet.data.synset import names_of_classes, read_synset
 from mobilenet.errors import DataError
 from mobilenet.metrics import Integers
 from mobilenet.packing import ilsvrc2012
-from mobilenet.packing.dataset_layouts import is_image
-from mobilenet.packing.folder_trees import DiskFolder, File, walk
+from mobilenet.packing.folder_trees import DiskFolder, File
+from mobilenet.packing.image_sources import Request, find
+from mobilenet.progress import say
 
 _RECORD_FILE = "val.rec"
 _ILSVRC2012_LAYOUTS = ("ilsvrc-tars", "kaggle")
@@ -121,13 +128,15 @@ def open_validation_set(
             not.
     """
     if path.is_dir() and not (path / _RECORD_FILE).exists():
-        return _open_folder(path, _names(model_classes, (), num_classes, path))
+        return _open_folder(path, model_classes, num_classes)
     record_path = path / _RECORD_FILE if path.is_dir() else path
     records = RecordFile(record_path)
     labels = records.labels()
     lines = read_synset(record_path.parent)
     names = _names(model_classes, lines, num_classes, record_path)
-    mapping = _mapping(lines or names, names, record_path)
+    mapping = _mapping(lines or names, names, bool(model_classes) or not lines, record_path)
+    if model_classes and not lines:
+        say(f"warning: {record_path}: has no {SYNSET}; its labels are taken for the model's")
     _check_labels(labels, len(mapping), record_path)
     return ValidationSet(
         record_path,
@@ -191,23 +200,25 @@ def _names(
     return names_of_classes(model_classes, num_classes)
 
 
-def _mapping(lines: Sequence[str], names: Sequence[str], where: Path) -> Integers:
-    """The model's label of each class of the data."""
-    if list(map(class_id, lines)) == list(map(class_id, names)):
-        return np.arange(len(names))  # also where two classes have the same name
-    labels = {class_id(name): label for label, name in enumerate(names)}
-    absent = [line for line in lines if class_id(line) not in labels]
-    if len(absent) == len(lines) != len(names):
-        raise DataError(
-            f"{where}: has {len(lines)} classes, such as '{lines[0]}', but the model has"
-            f" {len(names)} others, such as '{names[0]}'"
-        )
-    if absent:
-        raise DataError(
-            f"{where}: its class '{absent[0]}' is none of the model's {len(names)} classes, such as"
-            f" '{names[0]}'"
-        )
-    return np.array([labels[class_id(line)] for line in lines], np.int64)
+def _mapping(classes: Sequence[str], names: Sequence[str], is_named: bool, where: Path) -> Integers:
+    """The model's label of each class of the data; says so where names do not tell it.
+
+    Args:
+        classes: Class folders, or lines of a `synset.txt`.
+        names: Of the model's classes.
+        is_named: Whether the model has these names itself.
+        where: The data, for messages.
+    """
+    labels = labels_in_model(classes, names, where)
+    assumed = ""
+    if are_labels(classes, names):
+        assumed = "the numbers that its classes are named by are taken for the model's labels"
+    elif not is_named and not {class_id(name) for name in names} <= imagenet_words().keys():
+        assumed = "its classes are taken for the model's, in the same order"
+    if assumed:
+        reason = "" if is_named else " (the model does not name its classes)"
+        say(f"warning: {where}: {assumed}{reason}")
+    return np.array(labels, np.int64)
 
 
 @dataclass(frozen=True)
@@ -234,32 +245,25 @@ class _SomeFiles:
         return self.files.name(int(self.places[position]))
 
 
-def _open_folder(path: Path, names: tuple[str, ...]) -> ValidationSet:
-    folders = DiskFolder(str(path)).folders
-    images = [
-        (f"{name}/{inner}", name, file)
-        for name, folder in sorted(folders.items())
-        for inner, file in sorted(walk(folder))
-        if file is not None and is_image(inner)
-    ]
-    if not images:
+def _open_folder(path: Path, model_classes: Sequence[str], num_classes: int) -> ValidationSet:
+    """The images that `mobilenet prepare --split val` would pack of the folder."""
+    if not DiskFolder(str(path)).folders:
         raise DataError(f"{path}: has neither {_RECORD_FILE} nor a folder of images per class")
-    by_folder = _labels_of_folders(sorted(folders), names, path)
-    keys, classes, files = zip(*images)
-    labels = np.array([by_folder[name] for name in classes], np.int64)
-    num_missing = _num_missing_of(folders, len(images))
-    return ValidationSet(
-        path, _ImageFiles(files, keys), labels, keys, names, np.unique(labels), num_missing
-    )
+    request = Request((path,), None, "val", None, path, say=_silent, is_tolerant=True)
+    source = find(request)
+    if source.left_out:
+        say(f"warning: {path}: {source.left_out}")
+    images = sorted(source.splits["val"], key=lambda image: image.name.split("/"))
+    names = _names(model_classes, source.classes.lines, num_classes, path)
+    of_data = np.array([image.label for image in images])
+    present, places = np.unique(of_data, return_inverse=True)
+    lines = [source.classes.lines[label] for label in present]
+    labels = _mapping(lines, names, bool(model_classes), path)[places]
+    keys = [image.name for image in images]
+    num_missing = _num_missing_of([*map(class_id, lines), *source.empty], len(images))
+    files = _ImageFiles([image.file for image in images], keys)
+    return ValidationSet(path, files, labels, keys, names, np.unique(labels), num_missing)
 
 
-def _labels_of_folders(folders: Sequence[str], names: Sequence[str], where: Path) -> dict[str, int]:
-    """Folders are named like classes, or (ImageNetV2) are numbered by label.
-
-    Numbers that are the names of classes are no labels: sorted, "10" comes before "2".
-    """
-    are_names_numbers = any(name.isdecimal() for name in names)
-    are_numbers = all(folder.isdecimal() and int(folder) < len(names) for folder in folders)
-    if are_numbers and not are_names_numbers:
-        return {folder: int(folder) for folder in folders}
-    return dict(zip(folders, _mapping(folders, names, where).tolist()))
+def _silent(_: str) -> None:
+    """What `prepare` would say of the layout says nothing about a validation."""

@@ -107,7 +107,7 @@ def audit(model: LoadedModel, data: Path | None = None, resolutions: Sequence[in
     outcomes = [
         (t.name, t, collect_predictions(model, model.predict, images, t)) for t in transforms
     ]
-    note = "" if resolutions else _record_iter_obstacle(images)
+    note = "" if resolutions else _record_iter_obstacle(images, own)
     if not resolutions and not note:
         outcomes.append((_RECORD_ITER, own, _record_iter_predictions(model, images)))
     return Audit(model.path, images.path, tuple(_rows(outcomes)), note)
@@ -120,7 +120,7 @@ def _named(own: EvalTransform) -> Iterator[EvalTransform]:
         for short_side in (0, own.resolution) if how.short_side is None else (0,):
             # A fixed short side may be too small for the crop.
             with contextlib.suppress(ConfigError):
-                transform = EvalTransform(name, own.resolution, short_side, own.normalization)
+                transform = dataclasses.replace(own, name=name, short_side=short_side)
                 if (how.resize, transform.short_side) not in seen:
                     seen.add((how.resize, transform.short_side))
                     yield transform
@@ -136,10 +136,10 @@ def _at(resolutions: Sequence[int], own: EvalTransform) -> Iterator[EvalTransfor
         )
 
 
-def _record_iter_obstacle(images: ValidationSet) -> str:
+def _record_iter_obstacle(images: ValidationSet, own: EvalTransform) -> str:
     if not isinstance(images.files, RecordFile):
         return f"without {_RECORD_ITER}, which reads record files alone"
-    problem = obstacle(images.files)
+    problem = obstacle(images.files, own)
     return problem and f"without {_RECORD_ITER}: {problem}"
 
 

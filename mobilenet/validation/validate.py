@@ -16,11 +16,12 @@ import numpy as np
 
 from mobilenet.data.batch_reader import EvalReader
 from mobilenet.data.eval_transforms import EvalTransform
+from mobilenet.data.record_folder import orientation_warning
 from mobilenet.errors import ConfigError
 from mobilenet.evaluation import collect
 from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Counts, Images, Integers, Logits, Predict, Predictions
-from mobilenet.progress import watched
+from mobilenet.progress import say, watched
 from mobilenet.validation import multi_crop
 from mobilenet.validation.accuracy_statistics import calibration, wilson_interval
 from mobilenet.validation.labelled_images import ValidationSet, open_validation_set
@@ -124,6 +125,7 @@ def transform_as_json(transform: EvalTransform) -> dict[str, Any]:
         "short_side": transform.short_side,
         "mean": list(transform.normalization.mean),
         "std": list(transform.normalization.std),
+        "exif_orientation": transform.exif_orientation,
     }
 
 
@@ -134,6 +136,10 @@ def open_data(model: LoadedModel, path: Path | None) -> ValidationSet:
         DataError: There are none, or their classes are not the model's.
     """
     path = path or Path(model.config.data.directory)
+    folder = path if path.is_dir() else path.parent
+    warning = orientation_warning(folder, model.transform.exif_orientation)
+    if warning:
+        say(f"warning: {warning}")
     return open_validation_set(path, model.class_names, model.config.model.classes)
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mobilenet.data.eval_transforms import decode
+from mobilenet.data.image_decoding import decode
 from mobilenet.data.record_file import RecordFile, RecordWriter, scan
 from mobilenet.errors import DataError
 from mobilenet.packing.verify import VerifyReport, verify

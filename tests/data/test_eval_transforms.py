@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import resource
+import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
+from typing import Iterator
 
 import cv2
 import mxnet as mx
@@ -21,9 +26,9 @@ from mobilenet.data.eval_transforms import (
     TENSORFLOW,
     EvalTransform,
     Normalization,
-    decode,
     planes,
 )
+from mobilenet.data.image_decoding import decode
 from mobilenet.errors import ConfigError, DataError
 from mobilenet.settings.schema import Config
 
@@ -109,11 +114,73 @@ class TestNormalization:
         assert TENSORFLOW(ends).tolist() == [[[-1, 1]]] * 3
 
 
-@pytest.mark.parametrize("name", ["center-crop", "center-crop-pil"])
-def test_what_no_memory_holds_is_told(name: str) -> None:
-    line = png(np.zeros((1, 35_000, 3), np.uint8))
-    with pytest.raises(DataError, match="not enough memory to give its 35000 x 1 pixels a short"):
-        EvalTransform(name, 224, 60_000)(line)  # of more bytes than there are addresses
+def test_what_no_memory_holds_is_told() -> None:
+    image = png(photograph(40, 40))
+    with pytest.raises(DataError, match="not enough memory to give its 40 x 40 pixels a short"):
+        EvalTransform("center-crop", 224, 10_000_000)(image)  # more bytes than addresses
+
+
+@contextlib.contextmanager
+def memory_for(num_bytes: int) -> Iterator[None]:
+    """Lets this process take no more than so many bytes besides those that it has."""
+    num_pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limit = num_pages * resource.getpagesize() + num_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+ASPECT_KEEPING = [name for name in PREPROCESSINGS if not name.startswith("squash")]
+
+
+@pytest.mark.parametrize("name", ASPECT_KEEPING)
+@pytest.mark.parametrize("is_high", [False, True])
+def test_of_a_thin_image_only_what_is_shown_is_resized(name: str, is_high: bool) -> None:
+    """A ramp of 1 x 65,500 pixels, which would become 12.9 GB: the crop shows its middle."""
+    ramp = (np.arange(65_500) - 65_500 // 2 + 128).clip(0, 255).astype(np.uint8)
+    pixels = np.broadcast_to(ramp[None, :, None], (1, 65_500, 3))
+    image = png(np.ascontiguousarray(pixels.swapaxes(0, 1) if is_high else pixels))
+    transform = EvalTransform(name)
+    with memory_for(200_000_000):
+        result = transform.pixels(image)
+    assert result.shape == (224, 224, 3)
+    line = (result[:, 100] if is_high else result[100]).astype(int)
+    assert len(np.unique(line)) <= 3
+    assert abs(line - 128).max() <= 1
+
+
+def resized_as_before(name: str, pixels: np.ndarray, short_side: int) -> np.ndarray:
+    """All of the image, as every image was resized before thin ones were cut."""
+    height, width = pixels.shape[:2]
+    size = (width * short_side // min(height, width), height * short_side // min(height, width))
+    if "pil" in name:
+        resampling = "BICUBIC" if "cubic" in name else "BILINEAR"
+        return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling[resampling]))
+    kind = {"center-crop-area": cv2.INTER_AREA, "center-crop-cubic": cv2.INTER_CUBIC}
+    return cv2.resize(pixels, size, interpolation=kind.get(name, cv2.INTER_LINEAR))
+
+
+@pytest.mark.parametrize("name", [name for name in ASPECT_KEEPING if name.startswith("center")])
+@pytest.mark.parametrize("size", [(375, 500), (500, 333), (64, 1024), (2800, 11), (20, 5000)])
+def test_ordinary_images_are_resized_as_a_whole(name: str, size: tuple[int, int]) -> None:
+    """Up to 250 times as wide as high, at the usual short side, no bit is another one."""
+    pixels = photograph(*size)
+    resized = resized_as_before(name, pixels[..., ::-1], 256)
+    top, left = ((side - 224) // 2 for side in resized.shape[:2])
+    expected = resized[top : top + 224, left : left + 224]
+    np.testing.assert_array_equal(EvalTransform(name).pixels(png(pixels)), expected)
+
+
+def test_too_many_pixels_are_refused_from_the_header() -> None:
+    """A PNG of 20,000 x 20,000 pixels, whose header is all that is read."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    image = b"\x89PNG\r\n\x1a\n" + chunk + png(photograph(8, 8))[33:]
+    with pytest.raises(DataError, match="it has more than 134,217,728 pixels; OPENCV_IO_MAX"):
+        EvalTransform()(image)
 
 
 def test_it_is_the_default_of_the_configuration() -> None:
@@ -139,7 +206,7 @@ class TestResizing:
     @pytest.mark.parametrize("short_side", [73, 224, 256, 257])
     def test_keeps_aspect_with_the_long_side_cut(self, short_side: int) -> None:
         generator = np.random.default_rng(short_side)
-        for height, width in generator.integers(1, 900, (40, 2)).tolist():
+        for height, width in generator.integers(4, 900, (40, 2)).tolist():
             resized = PREPROCESSINGS["center-crop"].resize(
                 np.zeros((height, width, 3), np.uint8), short_side
             )

@@ -325,3 +325,28 @@ def test_scan_stops_where_the_file_is_cut(tmp_path: Path) -> None:
         with pytest.raises(CorruptRecord, match="is cut short") as caught:
             next(entries)
         assert caught.value.position == num_whole
+
+
+# What the 29 bits of a part's length leave beside the image header of 24 bytes.
+LARGEST_IMAGE = 2**29 - 1 - 24
+
+
+def test_an_image_of_more_than_512_mib_is_refused(tmp_path: Path) -> None:
+    """Its bytes are zeros that nobody touches, and take no memory."""
+    with RecordWriter(tmp_path / "x.rec", tmp_path / "x.idx") as writer:
+        with pytest.raises(DataError, match="image 7 has 536870888 bytes; a record holds 512 MiB"):
+            writer.write(7, 0, bytes(LARGEST_IMAGE + 1))
+        writer.write(8, 1, b"x")
+    records = RecordFile(tmp_path / "x.rec")
+    assert (records.keys.tolist(), bytes(records.image(0))) == ([8], b"x")
+
+
+@pytest.mark.slow
+def test_an_image_of_512_mib_is_written_and_read(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "x.rec", tmp_path / "x.idx") as writer:
+        writer.write(0, 3, bytes(LARGEST_IMAGE))
+        writer.write(1, 4, b"x")
+    records = RecordFile(tmp_path / "x.rec")
+    assert records.labels().tolist() == [3, 4]
+    label, image = records.labelled_image(0)
+    assert (label, len(image)) == (3, LARGEST_IMAGE)

@@ -133,3 +133,15 @@ def test_formats_say_the_same(tmp_path: Path, images: list[str]) -> None:
     table = list(FORMATS["table"](answers))
     assert len(table) == 18
     assert table[1].endswith('%  a "b", c')
+
+
+def test_what_is_no_image_in_a_folder_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["a.jfif", "b.jpe", "c.heic", "d.avif", "e.HEIF", "f.txt", "g.mp4"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    found = find_images([str(tmp_path)], io.StringIO())
+    assert [Path(path).name for path in found] == names[:5]
+    said = f"warning: {tmp_path}: ignored, for they are no images: f.txt, g.mp4 (2)"
+    assert said in capsys.readouterr().err

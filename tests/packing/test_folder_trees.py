@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,20 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     for tree in (DiskFolder(str(folder)), read_tar(tmp_path / "it.tar")):
         contents = {name: file.read() for name, file in walk(tree) if file is not None}
         assert contents == {r"caf\udce8.jpg": b"\xe8", r"caf\udce9.jpg": b"\xe9"}
+
+
+def test_a_name_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    """Of zeros that the disk does not have, so that the tar takes no room either."""
+    name = tarfile.TarInfo("././@LongLink")
+    name.type, name.size = tarfile.GNUTYPE_LONGNAME, 3_000_000_000
+    with (tmp_path / "bomb.tar").open("wb") as file:
+        file.write(name.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(name.size + 4096)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 1_000_000_000, before[1]))
+    try:
+        with pytest.raises(DataError, match="a header of more than a mebibyte"):
+            read_tar(tmp_path / "bomb.tar")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

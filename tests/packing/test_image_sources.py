@@ -10,7 +10,7 @@ from typing import Any, Optional
 import mini_imagenet as mini
 import pytest
 
-from mobilenet.data.class_labels import imagenet_words
+from mobilenet.data.class_folder_labels import imagenet_words
 from mobilenet.errors import DataError
 from mobilenet.packing.image_sources import Request, Source, find
 
@@ -107,7 +107,8 @@ def test_wordnet_ids_beyond_imagenet_are_sorted_names(tmp_path: Path) -> None:
     [
         ("cat\ndog\n", r"given\.txt: has no line for the class folder 'golden retriever'$"),
         ("bird\n", r"class folder 'cat' \(and for 2 others\)"),
-        ("cat\ndog\ncat again\n", r"names the class 'cat' 2 times"),
+        ("cat\ndog\ncat\n", r"names the class 'cat' 2 times"),
+        ("cat a\ndog\ncat b\n", r"names the class 'cat' 2 times"),
         ("cat\n\ndog\n", r"given\.txt:2: the line is empty"),
         ("", r"given\.txt:1: the line is empty"),
     ],
@@ -315,3 +316,46 @@ def test_lists_that_do_not_do(images: Path) -> None:
         source_of(images / "absent.lst")
     with pytest.raises(DataError, match=r"a root .* goes with \.lst files"):
         source_of(images, root=images)
+
+
+def test_folders_named_by_numbers_are_in_the_order_of_the_numbers(tmp_path: Path) -> None:
+    source, _ = source_of(tree(tmp_path, *(f"train/{n}/1.jpg" for n in (10, 0, 100, 2, 1))))
+    assert source.classes.lines == ("0", "1", "2", "10", "100")
+    assert labels_of(source, "train")["10/1.jpg"] == 3
+    assert source.classes.origin == "the numbers that the class folders are named by"
+    # Not of the same number, or beside other names, they are names like all others.
+    source, _ = source_of(tree(tmp_path, "train/01/1.jpg"))
+    assert source.classes.lines == ("0", "01", "1", "10", "100", "2")
+
+
+def test_a_synset_of_several_words_and_a_split_without_some_of_its_classes(tmp_path: Path) -> None:
+    synset = "polar bear\npolar fox\nred fox\nfox\nfox terrier\n"
+    source, _ = source_of(tree(tmp_path, "val/red fox/1.jpg", "val/fox/1.jpg"), synset=synset)
+    assert labels_of(source, "val") == {"red fox/1.jpg": 2, "fox/1.jpg": 3}
+    assert source.classes.lines == tuple(synset.splitlines())
+
+
+def test_accents_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    folder = tree(tmp_path, f"train/{composed}/1.jpg", f"val/{decomposed}/2.jpg")
+    for synset in (None, f"{decomposed}\ntea\n", f"{composed}\ntea\n"):
+        source, _ = source_of(folder, synset=synset)
+        assert labels_of(source, "train") == {f"{composed}/1.jpg": 0}
+        assert labels_of(source, "val") == {f"{composed}/2.jpg": 0}
+        assert source.classes.lines[0] == composed
+    tree(tmp_path, f"train/{decomposed}/1.jpg")
+    with pytest.raises(DataError, match="is there twice, with its accents written in two ways"):
+        source_of(folder)
+
+
+def test_a_solution_with_a_byte_order_mark(tmp_path: Path) -> None:
+    folder = mini.kaggle(tmp_path / "kaggle")
+    solution = folder / "LOC_val_solution.csv"
+    solution.write_bytes(b"\xef\xbb\xbf" + solution.read_bytes())
+    source, _ = source_of(folder)
+    assert len(source.splits["val"]) == 5
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    source, _ = source_of(tree(tmp_path, "train/1.jpg", "car/1.jpg", "bus/1.jpg"))
+    assert source.classes.lines == ("bus", "car", "train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any, Callable
@@ -11,11 +12,13 @@ import cv2
 import mini_imagenet as mini
 import numpy as np
 import pytest
+from PIL import Image
 from preparing import contents, records, run
 
-from mobilenet.data.class_labels import imagenet_words
+from mobilenet.data.class_folder_labels import imagenet_words
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.record_file import RecordFile
+from mobilenet.data.record_folder import orientation_warning
 from mobilenet.errors import ConfigError, DataError
 from mobilenet.packing import ilsvrc2012
 from mobilenet.packing.prepare import PrepareOptions
@@ -307,3 +310,46 @@ def test_imagenet_sample(shared: Path, tmp_path: Path) -> None:
     for (_, label, image), file in zip(found, files):
         assert lines[label].startswith(file.parent.name)
         assert image == file.read_bytes()
+
+
+def rotated(orientation: int = 6) -> bytes:
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(buffer, "JPEG", exif=exif)
+    return buffer.getvalue()
+
+
+def test_orientation_is_kept_of_all_but_imagenets_classes(tmp_path: Path) -> None:
+    for name, chosen, expected in (
+        ("dog", None, "apply"),
+        ("dog", "ignore", "ignore"),
+        ("n01440764", None, "ignore"),
+        ("n01440764", "apply", "apply"),
+    ):
+        folder = tmp_path / f"{name} {chosen}"
+        source = mini.write_files(folder / "source", {f"{name}/1.jpg": rotated()})
+        manifest = run(source, folder / "output", exif_orientation=chosen)
+        assert manifest.exif_orientation == expected
+        ((_, _, stored),) = records(folder / "output" / "train.rec")
+        assert (stored == rotated()) == (expected == "apply")
+        warnings = {w: orientation_warning(folder / "output", w) for w in ("ignore", "apply")}
+        assert warnings[expected] == ""
+        said = "turned only" if expected == "apply" else "took their EXIF orientation away"
+        assert said in warnings["apply" if expected == "ignore" else "ignore"]
+
+
+@pytest.mark.parametrize("field", ["num_classes", "splits", "oddities", "source"])
+def test_a_manifest_of_other_types_is_none(field: str, tmp_path: Path) -> None:
+    run(mini.split_folders(tmp_path / "source"), tmp_path / "output")
+    path = tmp_path / "output" / "manifest.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, field: "12"}))
+    with pytest.raises(DataError, match="is not a manifest that prepare wrote"):
+        Manifest.read(path)
+    content["splits"]["val"]["bytes"] = "12"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"is not a manifest that prepare wrote \(bytes is '12'\)"):
+        Manifest.read(path)
+    path.write_text("[" * 200_000)
+    with pytest.raises(DataError, match="is not a manifest that prepare wrote"):
+        Manifest.read(path)

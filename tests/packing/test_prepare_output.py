@@ -233,3 +233,24 @@ def test_interrupted_in_the_midst(large_source: Path, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert b"Traceback" not in said
     assert contents(tmp_path / "output") == {}
+
+
+def test_killed_twice_at_any_operation_on_a_file(tmp_path: Path) -> None:
+    source = mini.write_files(tmp_path / "source", {f"{c}/1.jpg": mini.jpeg(1) for c in "ab"})
+    script = Path(__file__).parent.parent / "helpers" / "killed_prepare.py"
+    done = subprocess.run(
+        [sys.executable, script, source, tmp_path / "output"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 30
+
+
+def test_what_was_unpacked_is_removed_after_a_kill_at_the_very_end(tmp_path: Path) -> None:
+    source, output = mini.split_folders(tmp_path / "source"), tmp_path / "output"
+    run(source, output)
+    before = contents(output)
+    (output / ".source.tar").write_bytes(b"150 GB")
+    (output / ".unfinished").write_bytes(b"")
+    run(source, output)
+    assert contents(output) == before

@@ -253,3 +253,21 @@ def test_complaints_are_counted_and_all_else_is_shown(capfd: pytest.CaptureFixtu
     assert capfd.readouterr().err == "shown, and 20\nshown, and 30\nshown, and 30\n"
     cv2.imdecode(np.frombuffer(image[:-2] + b"x" * 30 + image[-2:], np.uint8), 1)
     assert "extraneous bytes" in capfd.readouterr().err  # as always again
+
+
+def test_an_orientation_that_is_applied_stays_or_is_carried_out(tmp_path: Path) -> None:
+    image = saved(PICTURE, "JPEG", exif=exif(6), quality=95)
+    conversion = Conversion(exif_orientation="apply")
+    stored = conversion("c/x.jpg", image)
+    assert stored == (image, ("EXIF rotation",))
+    smaller = Conversion(HEIGHT // 2, exif_orientation="apply")("c/x.jpg", image).image
+    assert not read_header(smaller).orientations
+    assert read_by_opencv(smaller).shape == (WIDTH // 2, HEIGHT // 2, 3)
+    stored_as_it_is = Conversion(HEIGHT // 2)("c/x.jpg", image).image
+    assert read_by_opencv(stored_as_it_is).shape == (HEIGHT // 2, WIDTH // 2, 3)
+
+
+def test_avif_becomes_jpeg(tmp_path: Path) -> None:
+    stored = Conversion()("c/x.avif", saved(PICTURE, "AVIF", quality=95))
+    assert stored.oddities == ("AVIF encoded anew as JPEG",)
+    assert np.abs(read_by_opencv(stored.image).astype(int) - PIXELS).mean() < 6

@@ -332,7 +332,7 @@ def test_subset_of_ilsvrc2012_is_a_note(tmp_path: Path) -> None:
 
 def test_all_of_ilsvrc2012_validation(tmp_path: Path) -> None:
     write_ilsvrc2012_synset(tmp_path)
-    path = write_records(tmp_path / "val.rec", [(i, i // 50, b"") for i in range(50_000)])
+    path = write_records(tmp_path / "val.rec", [(i, i // 50, b"image") for i in range(50_000)])
     report = verify(path)
     assert report.sound
     assert report.lines[1] == "val.rec: all 50,000 val images of ILSVRC2012"
@@ -384,3 +384,12 @@ def test_ids_that_are_no_keys(tmp_path: Path) -> None:
         path.with_suffix(".idx").unlink()
         assert verify(path, fix=True).sound
         assert read_index(path.with_suffix(".idx"))[0].tolist() == [0, 1, 2]
+
+
+def test_images_without_bytes(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "x.rec", tmp_path / "x.idx") as writer:
+        for key in range(8):
+            writer.write(key, 0, b"" if key in (1, 2, 5) else b"image")
+    report = verify(tmp_path / "x.rec")
+    assert not report.sound
+    assert "x.rec: FAULT: 3 records have images of 0 bytes: 1, 2, 5" in report.lines

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from mobilenet import settings
+from mobilenet.data import record_folder
 from mobilenet.data.manifest import Manifest, Split
+from mobilenet.data.record_file import RecordWriter
 from mobilenet.data.record_folder import record_digests
 from mobilenet.errors import ConfigError, DataError, UserError, VerificationError
 from mobilenet.runs import run_folder
@@ -210,4 +212,31 @@ def test_the_description_reads_back(tmp_path: Path) -> None:
     config = changed("data.directory", str(data))
     run_folder.describe(tmp_path / "run", config)
     assert settings.load(Config, tmp_path / "run" / run_folder.CONFIG) == config
-    assert (tmp_path / "run" / "synset.txt").read_text() == "n01 fish\n"
+    assert (tmp_path / "run" / run_folder.SYNSET).read_text() == "n01 fish\n"
+
+
+@pytest.mark.parametrize("is_small", [True, False])
+def test_labels_and_images_of_the_same_size_are_told_apart(
+    is_small: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a large file a part of the records is looked at."""
+    if not is_small:
+        monkeypatch.setattr(record_folder, "_SMALL_FILE_BYTES", 0)
+        monkeypatch.setattr(record_folder, "_NUM_SAMPLES", 10)
+    rec, found = tmp_path / "train.rec", []
+    records = [(label, b"image%3d" % label) for label in range(100)]
+    other_labels = [(3, image) for _, image in records]
+    other_images = [(label, image[::-1]) for label, image in records]
+    for content in (records, other_labels, other_images, records):
+        with RecordWriter(rec, rec.with_suffix(".idx")) as writer:
+            for key, (label, image) in enumerate(content):
+                writer.write(key, label, image)
+        found.append(record_digests(rec))
+    assert len({digests["index"] for digests in found}) == 1
+    first, labels, images, again = found
+    run_folder.check_data({"train": first}, {"train": again})
+    for digests in (labels, images):
+        with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
+            run_folder.check_data({"train": first}, {"train": digests})
+    del first["records"]  # a run that began before there was this digest goes on
+    run_folder.check_data({"train": first}, {"train": labels})

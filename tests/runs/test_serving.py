@@ -163,3 +163,29 @@ def test_the_server_is_told_the_kind_of_each_answer(source: Path, tmp_path: Path
     assert answers is not None
     assert [list(answer) for answer in answers] == [["guesses"], ["error"]]
     assert kinds == {0: "application/json", 1: "application/json"}
+
+
+def test_images_of_much_memory_are_answered_or_refused(source: Path, tmp_path: Path) -> None:
+    """A line of pixels, and a header that claims more pixels than may be."""
+    line = cv2.imencode(".jpg", np.zeros((1, 65_500, 3), np.uint8))[1].tobytes()
+    large = bytearray(cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    size = large.index(b"\xff\xc0") + 5  # of the frame: height and width
+    large[size : size + 4] = b"\xff\x00" * 2
+    write_service(source, tmp_path / "net.mar")
+    with zipfile.ZipFile(tmp_path / "net.mar") as archive:
+        archive.extractall(tmp_path / "service")
+    paths = [tmp_path / "line.jpg", tmp_path / "large.jpg"]
+    for path, image in zip(paths, (line, bytes(large))):
+        path.write_bytes(image)
+    limited = (
+        "import resource\nresource.setrlimit(resource.RLIMIT_AS, (4_000_000_000,) * 2)\n" + PROGRAM
+    )
+    arguments = [text for path in paths for text in ("body", str(path))]
+    done = subprocess.run(
+        [sys.executable, "-c", limited, str(tmp_path / "service"), *arguments],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert len(found["answers"][0]["guesses"]) == 5
+    assert "it has more than 134,217,728 pixels" in found["answers"][1]["error"]
+    assert found["status"]["1"] == 400

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from mobilenet import cli
-from mobilenet.data.class_labels import imagenet_words
+from mobilenet.data.class_folder_labels import imagenet_words
 from mobilenet.data.record_file import RecordWriter
 from mobilenet.network.architecture import MobileNetV2
 

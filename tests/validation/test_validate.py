@@ -4,18 +4,22 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Iterable
 
 import cv2
 import numpy as np
 import pytest
+from colours import COLOURS as COLOURS_OF
 from colours import NAMES, colour_model, painted, write_records
 
-from mobilenet.data.class_labels import imagenet_words
+from mobilenet.data.class_folder_labels import imagenet_words
 from mobilenet.data.eval_transforms import PREPROCESSINGS
+from mobilenet.data.image_decoding import decode
 from mobilenet.data.manifest import Manifest, Split
 from mobilenet.data.record_file import RecordWriter, read_index, write_index
 from mobilenet.data.synset import spoken_names
 from mobilenet.errors import ConfigError, DataError, VerificationError
+from mobilenet.packing.prepare import PrepareOptions, prepare
 from mobilenet.validation import accuracy_statistics
 from mobilenet.validation.accuracy_gate import published_expectation
 from mobilenet.validation.labelled_images import open_validation_set
@@ -157,6 +161,7 @@ def test_numbered_folders_are_classes_where_classes_are_called_by_numbers(tmp_pa
         (tmp_path / names[label] / "a.png").write_bytes(painted(label))
     assert validate(colour_model(tmp_path, names), tmp_path).counts[:2] == (2, 2)
     (tmp_path / "07").mkdir()
+    (tmp_path / "07" / "a.png").write_bytes(painted(7))
     with pytest.raises(DataError, match="its class '07' is none of the model's 8 classes"):
         open_validation_set(tmp_path, names, 8)
 
@@ -411,3 +416,67 @@ def test_audit_of_resolutions_keeps_the_part_of_the_image(folder: Path) -> None:
     rows = audit(colour_model(folder), resolutions=[64, 96]).rows
     sizes = [(row.transform.short_side, row.transform.resolution) for row in rows]
     assert sizes == [(40, 32), (80, 64), (120, 96)]
+
+
+def write_folders(folder: Path, labels_by_name: dict[str, int]) -> None:
+    for name, label in labels_by_name.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "a.png").write_bytes(painted(label))
+
+
+UNNAMED = "(the model does not name its classes)"
+
+
+@pytest.mark.parametrize("numbers", [range(12), (3, 10, 2)])
+def test_numbered_folders_and_their_records_have_the_same_labels(
+    numbers: Iterable[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As ImageNetV2's 0 to 999, or a few of them, for a model that knows no names."""
+    source = tmp_path / "source"
+    write_folders(source, {str(number): number % 8 for number in numbers})
+    prepare(PrepareOptions(source, tmp_path / "records", split="val"))
+    for data in (source, tmp_path / "records"):
+        capsys.readouterr()
+        found = open_validation_set(data, (), 12)
+        assert sorted(found.labels.tolist()) == sorted(numbers)
+        for position, label in enumerate(found.labels.tolist()):
+            assert decode(found.image(position))[0, 0].tolist() == COLOURS_OF[label % 8].tolist()
+        assert UNNAMED in capsys.readouterr().err
+
+
+def test_folders_of_a_model_without_names_are_taken_in_their_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folders(tmp_path, {name: label for label, name in enumerate(sorted(NAMES))})
+    assert open_validation_set(tmp_path, (), 8).labels.tolist() == list(range(8))
+    said = f"{tmp_path}: its classes are taken for the model's, in the same order {UNNAMED}"
+    assert said in capsys.readouterr().err
+
+
+def test_records_without_names_for_a_model_with_names(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened(folder)
+    said = "val.rec: has no synset.txt; its labels are taken for the model's"
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_with_splits_is_validated_by_its_val(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folders(tmp_path / "data" / "train", {"red": 1, "blue": 1})
+    write_folders(tmp_path / "data" / "val", {"red": 0, "blue": 2})
+    (tmp_path / "data" / "val" / "green").mkdir()
+    (tmp_path / "data" / "val" / "red" / "notes.txt").write_text("no image")
+    capsys.readouterr()
+    found = open_validation_set(tmp_path, NAMES, 8)
+    assert found.keys == ["blue/a.png", "red/a.png"]
+    assert found.labels.tolist() == [2, 0]
+    said = "ignored, for they are no images: val/red/notes.txt (1); class folders without images:"
+    assert f"{said} green (1)" in capsys.readouterr().err
+
+
+def test_accents_of_folders_and_of_names_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    write_folders(tmp_path, {"cafe\u0301": 0})
+    names = ("caf\u00e9", *NAMES[1:])
+    assert open_validation_set(tmp_path, names, 8).labels.tolist() == [0]

@@ -37,6 +37,7 @@ def _facts(validation: Validation) -> Iterator[tuple[str, str]]:
     yield "data", str(data.path)
     sizes = f"short side {transform.short_side}, crop {transform.resolution} px"
     yield "preprocessing", f"{transform.name}, {sizes}"
+    yield "EXIF orientation", {"ignore": "ignored", "apply": "applied"}[transform.exif_orientation]
     yield "views", validation.options.views
     if model.calibrated_on is not None:
         yield "precision", f"8-bit integers, calibrated on {model.calibrated_on}"

@@ -6,7 +6,7 @@ import base64
 
 import cv2
 
-from mobilenet.data.eval_transforms import decode
+from mobilenet.data.image_decoding import decode
 from mobilenet.validation.report.html_elements import Markup, element
 from mobilenet.validation.report.report_data import Report
 
@@ -15,7 +15,7 @@ _SIZE = 160
 
 def thumbnail_url(image: bytes | memoryview) -> str:
     """A `data:` address of the central square of an encoded image, as a JPEG of 160 pixels."""
-    pixels = decode(image)
+    pixels = decode(image, "apply")  # for people, whatever the network saw
     side = min(pixels.shape[:2])
     top, left = ((length - side) // 2 for length in pixels.shape[:2])
     square = pixels[top : top + side, left : left + side, ::-1]

@@ -1,0 +1,104 @@
+"""Decodes an encoded image into pixels: JPEG, PNG and others by OpenCV, HEIC and AVIF by Pillow."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+from typing import Literal, Optional, Union
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mobilenet.data.image_header import read_header
+from mobilenet.errors import DataError
+
+Encoded = Union[bytes, memoryview]
+Pixels = npt.NDArray[np.uint8]
+ExifOrientation = Literal["ignore", "apply"]
+"""What is done about the EXIF orientation of a photograph, which tells viewers how to turn it.
+
+`ignore` takes the pixels as they are stored, which ImageNet's labels and all published accuracies
+are of; `apply` turns them upright, as the photos of telephones need it. HEIC and AVIF files are
+always upright: how they are turned is part of the format.
+"""
+
+_FLAGS = {
+    "ignore": cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
+    "apply": cv2.IMREAD_COLOR,
+}
+# What Pillow needs besides itself, and how it is asked for.
+_PACKAGES = {"HEIC": "pillow-heif", "AVIF": "pillow>=11.3"}
+_HEADER_BYTES = 64  # enough to tell the format
+_MAX_PIXELS = "OPENCV_IO_MAX_IMAGE_PIXELS"  # read by OpenCV when it is loaded
+
+
+def decode(image: Encoded, exif_orientation: ExifOrientation = "ignore") -> Pixels:
+    """Decodes an image of whatever format and colour space into RGB, (H, W, 3) from 0 to 255.
+
+    Raises:
+        DataError: The bytes are no image, a damaged one, or one of more pixels than are admitted.
+    """
+    pixels = decode_bgr(image, exif_orientation)
+    rgb: Pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+    return rgb
+
+
+def decode_bgr(image: Encoded, exif_orientation: ExifOrientation = "ignore") -> Pixels:
+    """As `decode`, but in OpenCV's own order blue, green, red, which saves a pass over the image.
+
+    Raises:
+        DataError: As `decode`.
+    """
+    if not len(image):
+        raise DataError("the image cannot be decoded: it is empty")
+    form = read_header(bytes(image[:_HEADER_BYTES])).format
+    if form in _PACKAGES:
+        return _by_pillow(image, form)
+    try:
+        pixels: Optional[Pixels] = cv2.imdecode(
+            np.frombuffer(image, np.uint8), _FLAGS[exif_orientation]
+        )
+    except cv2.error as error:
+        raise DataError(f"the image cannot be decoded: {reason(error)}") from None
+    if pixels is None:
+        raise DataError("the image cannot be decoded: it is damaged, or is no image")
+    return pixels
+
+
+def reason(error: cv2.error) -> str:
+    """Why OpenCV refuses an image, in words if it is for its size."""
+    return _too_large() if "CV_IO_MAX_IMAGE_PIXELS" in error.err else str(error.err)
+
+
+def _too_large() -> str:
+    return f"it has more than {_limit():,} pixels; {_MAX_PIXELS} in the environment sets this limit"
+
+
+def _limit() -> int:
+    return int(os.environ.get(_MAX_PIXELS, f"{1 << 30}"))  # by default OpenCV's own
+
+
+def _by_pillow(image: Encoded, form: str) -> Pixels:
+    try:
+        from PIL import Image, ImageOps, features  # noqa: PLC0415 - for these formats alone
+
+        if form == "HEIC":
+            importlib.import_module("pillow_heif").register_heif_opener()
+        elif not features.check("avif"):
+            raise ImportError("this Pillow has no AVIF")
+    except ImportError:
+        raise DataError(
+            f"the image cannot be decoded: it is {form}, which needs a package:"
+            f" pip install '{_PACKAGES[form]}'"
+        ) from None
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            if opened.width * opened.height > _limit():
+                raise DataError(_too_large())
+            rgb = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+    except Exception as error:  # there is no end to what damaged bytes raise
+        raise DataError(f"the image cannot be decoded: {error}") from None
+    pixels: Pixels = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return pixels

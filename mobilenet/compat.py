@@ -183,9 +183,14 @@ def prepare_for_inference(devices: Path = Path("/dev")) -> None:
         _take_back(_PARALLEL_SIZE)
 
 
+# Modules as they run, and as they are compiled, when their file stands for their name.
+_OF_OTHERS = r"(.*/)?(mxnet|gluoncv)([./]|$)"
+
+
 def silence_mxnet_import() -> None:
-    """Hides the warnings that only MXNet's own source can cause."""
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"mxnet(\.|$)")
+    """Hides the warnings that only MXNet's and GluonCV's own source can cause."""
+    for category in (DeprecationWarning, SyntaxWarning):
+        warnings.filterwarnings("ignore", category=category, module=_OF_OTHERS)
 
 
 def prepare_for_mxnet() -> None:

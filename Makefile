@@ -37,7 +37,7 @@ $(READY): requirements.lock setup.py
 	@case "$$(uname -sm)" in "Linux x86_64" | "Linux aarch64") ;; *) \
 	  echo "MXNet 1.9.1 is published for Linux on x86_64 and aarch64, and this is $$(uname -sm)" >&2; exit 2; esac
 	@"$(PYTHON)" mobilenet/native_libraries.py || exit 2
-	@echo "setting up $(VENV): some minutes" >&2
+	@echo "setting up $(VENV): some minutes"
 	@"$(PYTHON)" -m venv "$(VENV)" || { echo "no environment can be made in $(VENV)" >&2; exit 2; }
 	@$(call pip,install --no-deps -r requirements.lock)
 	@$(call pip,install --no-deps --no-build-isolation --editable .)
@@ -74,8 +74,10 @@ setup-horovod: $(READY)
 setup-gpu: $(VENV)/.gpu
 
 $(VENV)/.gpu: $(READY) requirements-gpu.lock
-	$(BIN)/python -m pip uninstall --quiet --yes mxnet mxnet-cu112
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-gpu.lock
+	@$(BIN)/python -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' 2>/dev/null || { echo "MXNet's build for GPUs cannot be imported without NVIDIA's driver (libcuda.so.1), and there is none here: install it first" >&2; exit 2; }
+	@echo "exchanging MXNet: 2.1 GB to download" >&2
+	@$(call pip,uninstall --yes mxnet mxnet-cu112)
+	@$(call pip,install --no-deps -r requirements-gpu.lock)
 	@touch $@
 	@$(BIN)/python -m mobilenet info --machine
 

@@ -19,9 +19,9 @@ def version() -> str:
     return str(ast.literal_eval(next(values)))
 
 
-# MXNet asks for NumPy below 2, though it runs with any that `mobilenet.compat` has repaired, and pip
-# finds no such NumPy for Python 3.13 and later. There MXNet is installed by itself, as
-# `mobilenet.__main__` says, and what else it needs comes from here.
+# MXNet asks for NumPy below 2, which pip does not find for Python 3.13 and later. With later ones
+# it runs as well (`mobilenet.removed_numpy_names`), so it is installed by itself there, by the
+# command that `mobilenet.__main__` tells; what else it needs comes from here.
 MXNET = [
     "mxnet==1.9.1; python_version < '3.13'",
     "requests>=2.20,<3; python_version >= '3.13'",
@@ -59,6 +59,7 @@ EXTRAS = {
         "hypothesis>=6.100",
         "ipykernel>=6.29",
         "mkdocs>=1.6",
+        "mkdocstrings[python]>=0.26",
         "multi-model-server>=1.1.11",
         "nbclient>=0.10",
         "types-PyYAML",

@@ -30,7 +30,7 @@ from mobilenet.bench import Work, random_batch, take_step
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.network.complexity import complexity
 from mobilenet.network.graph_forms import symbol_of
-from mobilenet.training.learner import Learner
+from mobilenet.training.build import learner as new_learner
 
 MATRIX = 3072
 COPIED_BYTES = 1 << 30
@@ -101,7 +101,7 @@ def main() -> None:
     print(
         f"matrix product: {arithmetic / 1e9:.0f} G multiply-adds/s; copy: {memory / 1e9:.1f} GB/s"
     )
-    learner, batch = Learner(work.config()), random_batch(work)
+    learner, batch = new_learner(work.config()), random_batch(work)
     seconds = best_seconds(lambda: take_step(learner, batch, 0))
     cost = complexity(symbol_of(MobileNetV2()), work.resolution)
     # Backward computes the gradients of inputs and of weights, each as costly as forward.

@@ -61,10 +61,10 @@ Step = Callable[[], object]  # waits until it is done
 def ours_train(job: Job) -> Step:
     """This package's training step."""
     from mobilenet.bench import Work, random_batch, take_step
-    from mobilenet.training.learner import Learner
+    from mobilenet.training.build import learner as new_learner
 
     work = Work(job.batch, job.size)
-    learner, batch = Learner(work.config()), random_batch(work)
+    learner, batch = new_learner(work.config()), random_batch(work)
     return lambda: take_step(learner, batch, 0)
 
 

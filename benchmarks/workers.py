@@ -26,7 +26,7 @@ from mobilenet import build, settings
 from mobilenet.data.batch_reader import Batch
 from mobilenet.distributed.group import Group
 from mobilenet.settings.schema import Config
-from mobilenet.training.learner import Learner
+from mobilenet.training.build import learner as new_learner
 
 GLOBAL_BATCH, RESOLUTION, NUM_STEPS = 64, 64, 10
 
@@ -57,7 +57,7 @@ def main(engine: str) -> None:
     """Measures in every process; the first one speaks."""
     config = settings.loads(Config, "", "benchmark", [f"distributed.engine={engine}"])
     with build.group(config) as group:
-        learner, size = Learner(config, group), GLOBAL_BATCH // group.size
+        learner, size = new_learner(config, group), GLOBAL_BATCH // group.size
         random = np.random.default_rng(group.rank)
         images = random.standard_normal((size, 3, RESOLUTION, RESOLUTION)).astype(np.float32)
         labels = random.integers(0, 1000, size).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Makes configuration.md, recipes.md and the picture of the layers from the code.
+"""Makes what the documents take from the code: pages, the tables of design.md and its picture.
 
 `make docs` runs it on this folder; a test holds the pages in the repository against it.
 """
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Iterator, Sequence
 
-import layers
+import rooms
 
 from mobilenet import build, files, settings
 from mobilenet.network.complexity import complexity
@@ -123,6 +123,15 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
+def _design() -> str:
+    """The page about the design, with the tables of the rooms made anew."""
+    text = (Path(__file__).parent / "design.md").read_text(encoding="utf-8")
+    before, begin, rest = text.partition("<!-- made from the code -->\n")
+    _, end, after = rest.partition("<!-- end -->\n")
+    assert end, "design.md has lost the lines between which the tables are"
+    return f"{before}{begin}\n{rooms.tables()}\n\n{end}{after}"
+
+
 def _flat(text: str) -> str:
     return " ".join(text.split())
 
@@ -131,7 +140,9 @@ def main(folder: Path) -> None:
     """Writes the pages into `folder`."""
     files.write_text(folder / "configuration.md", configuration())
     files.write_text(folder / "recipes.md", recipes())
-    files.write_text(folder / "pictures" / "layers.svg", layers.picture())
+    files.write_text(folder / "api.md", rooms.api())
+    files.write_text(folder / "design.md", _design())
+    files.write_text(folder / "pictures" / "rooms.svg", rooms.picture())
 
 
 if __name__ == "__main__":

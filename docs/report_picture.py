@@ -19,7 +19,8 @@ from PIL import Image
 
 from mobilenet import files
 from mobilenet.inference.open_model import open_model
-from mobilenet.validation.validate import validate, write_report
+from mobilenet.validation.report.report_files import write_report
+from mobilenet.validation.validate import validate
 
 PICTURE = Path(__file__).parent / "pictures" / "report.png"
 _SIZE = (1280, 1500)

@@ -1,6 +1,6 @@
-"""The one door: `python -m mobilenet`, the `mobilenet` command and the three scripts enter here.
+"""Entry point of `python -m mobilenet`, the `mobilenet` command and the three scripts.
 
-What would keep the command line itself from loading is told here, in one sentence.
+Reports in one sentence what keeps the command line itself from loading.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from mobilenet.native_libraries import MissingLibraries
 
 _SET_UP = "run `make setup` and use .venv/bin/python, or `pip install .` with this Python"
 _MXNET_ALONE = (
-    "run `{python} -m pip install --no-deps mxnet==1.9.1`: pip does not install it by itself, because"
-    " it asks for NumPy below 2, which Python 3.13 and later do not have"
+    "run `{python} -m pip install --no-deps mxnet==1.9.1`: pip leaves it out, because it asks for"
+    " NumPy below 2, which there is none of for Python 3.13 and later"
 )
 
 
@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as error:
         if ".so" not in str(error):
             raise
-        return _refuse(f"a library cannot be loaded ({error}); install the package that has it")
+        return _refuse(
+            f"a library cannot be loaded ({error}); install the package that has this library"
+        )
 
 
 def _remedy(package: str | None) -> str:
@@ -47,14 +49,14 @@ def _remedy(package: str | None) -> str:
 
 
 def _open_standard_streams() -> None:
-    """Opens those that are closed: the next file would get their number, and messages in it."""
+    """Opens closed ones, or the next file would get their number, and messages would go into it."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
-    # Names in any script, and names that are no text.
+    # File names in any script, and file names that are not valid text.
     for stream, errors in ((sys.stdout, "backslashreplace"), (sys.stdin, "surrogateescape")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)

@@ -1,7 +1,7 @@
-"""How fast this machine trains, infers and reads, and which of it limits.
+"""Benchmarks: images per second of training, inference and reading, and what limits training.
 
-Images and labels are random: with constant ones the gradients become denormal numbers, with which
-processors are several times slower.
+Images and labels are random. Constant ones would make the gradients denormal numbers, which slow
+processors down several times.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.packing.drawn_sample import CLASSES, write_sample
 from mobilenet.runs.throughput import Meter
 from mobilenet.settings.schema import Config, DataConfig, ModelConfig, TrainingConfig
+from mobilenet.training import build as training_build
 from mobilenet.training.learner import Learner
 
 _NUM_WARM_UP = 2
@@ -33,12 +34,12 @@ _LEARNING_RATE = 0.01
 # The drawn images are about as large as ImageNet's.
 _SAMPLE_PIXELS = 400
 _NUM_DRAWN_PER_CLASS = 10
-# Those that readers have in hand at the end, and those of the warm-up.
+# For the warm-up, and for what the reader has prefetched when the measurement ends.
 _NUM_SPARE_BATCHES = 8
 
 
 class Work(NamedTuple):
-    """What is measured: the size of the network and of its batches, and how often."""
+    """What is measured: the sizes of the network and of its batches, and the number of repeats."""
 
     batch_size: int = 32
     resolution: int = 224
@@ -59,19 +60,19 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True)
 class Speed:
-    """Images per second in each repeat of something."""
+    """Images per second in each repeat of a measurement."""
 
     what: str
     rates: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """Images per second."""
+        """Median of the repeats, in images per second."""
         return statistics.median(self.rates)
 
     @property
     def spread(self) -> tuple[float, float]:
-        """Between these the middle half of the rates is: first and third quartile."""
+        """First and third quartile of the rates: half of them lie between."""
         first, third = np.percentile(self.rates, (25, 75)).tolist()
         return first, third
 
@@ -84,7 +85,7 @@ class Speed:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines.
+        """The same as plain JSON.
 
         `median` is `images_per_second` again, `spread` its first and third quartile;
         `peak_memory_bytes` is that of the whole process so far.
@@ -102,29 +103,29 @@ class Speed:
 
 @dataclass(frozen=True)
 class EndToEnd:
-    """The speed of the data alone, of the model alone, and of both as in training."""
+    """The speeds of reading alone, of training steps alone, and of both together."""
 
     data: Speed
     model: Speed
     together: Speed
     data_wait: float
-    """Fraction of the time of both in which the model waited for data."""
+    """Fraction of the time of both together in which training waited for data."""
 
     @property
     def limit(self) -> str:
-        """What is slower alone: `data` or `model`."""
+        """Which of the two is slower alone: `data` or `model`."""
         return "data" if self.data.median < self.model.median else "model"
 
     @property
     def sentence(self) -> str:
-        """What limits."""
+        """The two speeds, and which of them limits."""
         return (
             f"data: {self.data.median:.0f} images/s, model: {self.model.median:.0f} images/s: "
             f"the {self.limit} limits"
         )
 
     def summary(self) -> str:
-        """What limits, in two lines."""
+        """Two lines: what limits, and the speed of both together."""
         return (
             f"{self.sentence}\n"
             f"together: {self.together.median:.0f} images/s, "
@@ -132,7 +133,7 @@ class EndToEnd:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The same as plain JSON."""
         parts = {"data": self.data, "model": self.model}
         return {
             **self.together.as_json(),
@@ -148,20 +149,20 @@ Result = Union[Speed, EndToEnd]
 
 def train(work: Work) -> Speed:
     """Whole training steps of NAG on random images: forward, backward, update, metrics."""
-    learner = Learner(work.config())
+    learner = training_build.learner(work.config())
     batch = random_batch(work)
     return _timed(f"train, {work}", lambda step: take_step(learner, batch, step), work)
 
 
 def infer(work: Work) -> Speed:
-    """Inference as validation and prediction do it, from images in memory to logits in memory."""
+    """Inference as `validate` and `predict` do it, from images in memory to logits in memory."""
     predict = untrained_predictor(work)
     images = random_batch(work).data
     return _timed(f"infer, {work}", lambda _: predict(images), work)
 
 
 def untrained_predictor(work: Work) -> Predict:
-    """What gives the logits of a network with random weights."""
+    """A predictor of a network with random weights."""
     config = work.config()
     network = build.network(config)
     initialize(network, build.contexts(config), config.training.seed)
@@ -169,7 +170,7 @@ def untrained_predictor(work: Work) -> Predict:
 
 
 def onnx(path: Path, work: Work) -> Speed:
-    """Inference of an ONNX file by ONNX Runtime; a size that the file fixes is taken from it."""
+    """Inference of an ONNX file by ONNX Runtime; sizes that it fixes replace those of `work`."""
     model = OnnxModel(path)
     height, width = model.resolution or (work.resolution, work.resolution)
     size = model.batch_size or work.batch_size
@@ -180,7 +181,7 @@ def onnx(path: Path, work: Work) -> Speed:
 
 
 def reader(directory: Path | None, work: Work) -> Speed:
-    """Reading, decoding and augmenting the training records; drawn ones if none are given.
+    """Reading, decoding and augmenting training records; without `directory`, of drawn images.
 
     Raises:
         UserError: The records cannot be used.
@@ -196,7 +197,7 @@ def reader(directory: Path | None, work: Work) -> Speed:
 
 
 def end_to_end(directory: Path | None, work: Work) -> EndToEnd:
-    """Training from records, and its two parts alone.
+    """Training from records, and each of its two parts alone.
 
     Raises:
         UserError: The records cannot be used.
@@ -204,7 +205,7 @@ def end_to_end(directory: Path | None, work: Work) -> EndToEnd:
     with _records(directory, work) as folder:
         config = work.config(folder)
         data, model = reader(folder, work._replace(repeats=3)), train(work)
-        learner, meter = Learner(config), Meter()
+        learner, meter = training_build.learner(config), Meter()
         batches = meter.timed(_epochs(config))
         rates, waits = [], []
         for step, batch in zip(range(work.repeats + _NUM_WARM_UP), batches):
@@ -214,7 +215,7 @@ def end_to_end(directory: Path | None, work: Work) -> EndToEnd:
             rates.append(speed.images_per_second)
             waits.append(speed.data_wait / speed.images_per_second)
         batches.close()
-    # A step's share of waiting weighs as much as the step takes.
+    # Each step's fraction of waiting is weighted by the time of the step.
     seconds = sum(1 / rate for rate in rates[_NUM_WARM_UP:])
     together = Speed(f"train from records, {work}", tuple(rates[_NUM_WARM_UP:]))
     return EndToEnd(data, model, together, sum(waits[_NUM_WARM_UP:]) / seconds)
@@ -229,12 +230,12 @@ def _epochs(config: Config) -> Iterator[Batch]:
 
 
 def take_step(learner: Learner, batch: Batch, step: int) -> None:
-    """Takes a training step and waits for it."""
+    """Takes a training step and waits until it is done."""
     learner.step(batch, step, _LEARNING_RATE).read()
 
 
 def random_batch(work: Work) -> Batch:
-    """Normal images with labels among 1000."""
+    """Images of normal noise `(N, 3, H, W)` with random labels."""
     random = np.random.default_rng(0)
     shape = (work.batch_size, 3, work.resolution, work.resolution)
     labels = random.integers(0, work.config().model.classes, work.batch_size)
@@ -256,7 +257,7 @@ def _timed(what: str, run: Callable[[int], object], work: Work) -> Speed:
 
 @contextlib.contextmanager
 def _records(directory: Path | None, work: Work) -> Iterator[Path]:
-    """The folder of records that was given, or one with drawn images, enough for all repeats."""
+    """The given folder of records, or a temporary one with drawn images for all repeats."""
     if directory is not None:
         yield directory
         return
@@ -266,7 +267,7 @@ def _records(directory: Path | None, work: Work) -> Iterator[Path]:
 
 
 def _write_records(folder: Path, num_records: int) -> None:
-    """Writes train.rec with drawn images, each of them again and again."""
+    """Writes train.rec with drawn images, which repeat."""
     write_sample(folder / "drawn", _NUM_DRAWN_PER_CLASS, 1, _SAMPLE_PIXELS, seed=0)
     images = [
         (label, path.read_bytes())

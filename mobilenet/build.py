@@ -23,12 +23,8 @@ from mobilenet.distributed.kvstore import KVStoreGroup
 from mobilenet.errors import ConfigError, DataError
 from mobilenet.gpus import Gpu, driver
 from mobilenet.metrics import Images, Predict
-from mobilenet.network.architecture import DIALECTS, MobileNetV2
-from mobilenet.network.graph_forms import (
-    inference_block,
-    inference_block_of,
-    symbol_of,
-)
+from mobilenet.network.architecture import DIALECTS, Dialect, MobileNetV2
+from mobilenet.network.graph_forms import inference_block, inference_block_of
 from mobilenet.settings.schema import Config
 
 
@@ -52,10 +48,14 @@ def group(config: Config) -> Group:
 def network(config: Config) -> MobileNetV2:
     """The network, its parameters not yet initialised."""
     model = config.model
-    dialect = DIALECTS[model.dialect]
-    if model.activation is not None:
-        dialect = dataclasses.replace(dialect, activation=model.activation)
-    return MobileNetV2(model.width_multiplier, model.classes, dialect, model.dropout)
+    return MobileNetV2(model.width_multiplier, model.classes, dialect(config), model.dropout)
+
+
+def dialect(config: Config) -> Dialect:
+    """The form of the network, with the activation that the configuration may name instead."""
+    model = config.model
+    named = DIALECTS[model.dialect]
+    return dataclasses.replace(named, activation=model.activation or named.activation)
 
 
 def contexts(config: Config) -> list[mx.Context]:
@@ -122,8 +122,9 @@ def train_transform(config: Config) -> TrainTransform:
 def train_records(config: Config) -> RecordFile:
     """The training records in the configured directory.
 
-    Their labels are not read, which of 140 GB would take minutes and end at any damaged record,
-    however many may be replaced: the manifest tells of too many classes, and else the first batch.
+    Their labels are not read here: that would take minutes for 140 GB, and it would stop at the
+    first damaged record even if `data.max_bad_records` allows some. The manifest tells the number
+    of classes; without one, the first batch with a label out of range ends the run.
 
     Raises:
         DataError: The file or its index is missing, or there are more classes than the model has.
@@ -208,10 +209,12 @@ def predictor(network: MobileNetV2, contexts: Sequence[mx.Context]) -> Predict:
     return _predict_by([inference_block(network, context) for context in contexts], contexts)
 
 
-def predictor_of(config: Config, arrays: Mapping[str, mx.nd.NDArray]) -> Predict:
-    """Like `predictor`, with `arrays` as the parameters of the configured network."""
-    devices, symbol = contexts(config), symbol_of(network(config))
-    return _predict_by([inference_block_of(symbol, arrays, device) for device in devices], devices)
+def predictor_of(
+    symbol: mx.sym.Symbol, arrays: Mapping[str, mx.nd.NDArray], contexts: Sequence[mx.Context]
+) -> Predict:
+    """Like `predictor`, of a plain graph with `arrays` as its parameters."""
+    blocks = [inference_block_of(symbol, arrays, context) for context in contexts]
+    return _predict_by(blocks, contexts)
 
 
 def _predict_by(blocks: Sequence[gluon.HybridBlock], contexts: Sequence[mx.Context]) -> Predict:

@@ -1,4 +1,4 @@
-"""The command line: parsing, messages and exit codes; every command is a use case elsewhere.
+"""The command line: parsing, messages and exit codes. The commands are in `commands/`.
 
 Exit codes: 0 done; 1 the work ran and the answer is no; 2 the user's mistake; 130 interrupted
 by Ctrl-C, 143 by SIGTERM.
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _flush_or_drop(stream: TextIO) -> None:
-    """Drops output that nobody takes: the interpreter would try again at its end, and complain."""
+    """Drops output without a reader; else the interpreter would try again at exit, and complain."""
     try:
         stream.flush()
     except OSError:
@@ -95,24 +95,24 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _complete(parser: argparse.ArgumentParser) -> None:
-    """Answers a shell that asks how its line may go on, and ends the process."""
+    """Answers the shell's request for completions, and ends the process."""
     try:
         import argcomplete  # noqa: PLC0415 - an extra
     except ImportError:
-        sys.exit(1)  # the line is unfinished: it must not be run
+        sys.exit(1)  # the line is unfinished and must not be run
     argcomplete.autocomplete(parser)
 
 
 def _fail(command: str, message: object, code: int) -> int:
     _flush_or_drop(sys.stdout)
-    with contextlib.suppress(OSError):  # nobody takes it
+    with contextlib.suppress(OSError):  # nobody reads it
         print(f"mobilenet {command}: {message}", file=sys.stderr)
     _flush_or_drop(sys.stderr)
     return code
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, and where the whole usage is."""
+    """Reports a mistake in one line that points to `--help`."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")

@@ -1,4 +1,4 @@
-"""The exceptions that end a command with one sentence; ``cli`` alone catches them."""
+"""The exceptions that end a command with one sentence; `cli` alone catches them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REMEDIES = {
 
 
 def reason(error: OSError) -> str:
-    """What the system says, and what helps against it."""
+    """What the system says, and its remedy."""
     remedies = [_REMEDIES[error.errno]] if error.errno in _REMEDIES else []
     if error.errno == errno.ENOENT and "\\" in str(error.filename):
         remedies.append("folders are separated by / here")
@@ -58,21 +58,21 @@ def _remedy_for_library(message: str) -> str:
         )
     if message.startswith(_OF_CUDA):
         return "run `make setup-gpu`, or see docs/gpus.md"
-    return "install the package of this library, such as libgomp1 in Debian"
+    return "install the package that has this library"
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend: says what, where and what would be right."""
+    """A mistake that the user can correct: says what, where and what would be right."""
 
     exit_code = 2
 
 
 class ConfigError(UserError):
-    """A setting that is unknown, repeated, mistyped, out of range or without effect."""
+    """A setting or option that is unknown, repeated, mistyped, out of range or without effect."""
 
 
 class DataError(UserError):
-    """A source, record file or image that cannot be used as it is."""
+    """A source, record file or image that cannot be used."""
 
 
 class WeightsError(UserError):
@@ -86,7 +86,7 @@ class VerificationError(RuntimeError):
 
 
 class RunStopped(Exception):  # noqa: N818 - not an error: it was asked for
-    """A signal asked a run to stop, and it has saved itself."""
+    """A signal asked a run to stop, and the run has saved its state."""
 
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)

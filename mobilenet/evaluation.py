@@ -1,4 +1,4 @@
-"""Runs a model over batches, whatever computes the logits."""
+"""Runs a predictor over batches: its counts over all processes, or its prediction of each image."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from mobilenet.metrics import Counts, NotFiniteError, Predict, Predictions, join
 
 
 def evaluate(predict: Predict, batches: Iterable[Batch], group: Group = ALONE) -> Counts:
-    """The counts over all `batches` of all ranks of `group`.
+    """The counts over the `batches` of all ranks of `group`.
 
     Raises:
-        NotFiniteError: A logit is not finite, of whatever rank: all of them raise it.
+        NotFiniteError: A logit of any rank is not finite; all ranks raise it.
     """
     total = Counts()
     for batch in batches:
-        if not len(batch.labels):  # of the last batch there may be nothing left for this process
+        if not len(batch.labels):  # this process may have no share of the last batch
             continue
         try:
             counts = score(predict(batch.data), batch.labels).counts()
-        except NotFiniteError:  # the other ranks still want this one for their batches
+        except NotFiniteError:  # the other ranks still wait for this one
             counts = Counts(len(batch.labels), loss_sum=math.nan)
         total = total.plus(counts)
     num_images, num_top1, num_top5, loss_sum = group.total(total)
@@ -33,7 +33,7 @@ def evaluate(predict: Predict, batches: Iterable[Batch], group: Group = ALONE) -
 
 
 def collect(predict: Predict, batches: Iterable[Batch]) -> Predictions:
-    """The answer to every image of `batches`, in their order.
+    """The predictions of all images of `batches`, in order.
 
     Raises:
         NotFiniteError: A logit is not finite.

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all.
+"""Writes files so that they appear whole or not at all, and computes their SHA-256.
 
 A file is written under a temporary name in its own folder, flushed to the disk and renamed.
 Whatever kills the process, the final name holds the complete new content or what it held before.
@@ -57,9 +57,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def encoded(text: str) -> bytes:
-    r"""The text as UTF-8; bytes that are none, which names of files may have, as `\udce9`.
+    r"""The text as UTF-8; bytes of file names that are not UTF-8 become escapes such as `\udce9`.
 
-    This is also how JSON has them.
+    JSON writes them in the same way.
     """
     return text.encode(errors="backslashreplace")
 

@@ -1,4 +1,4 @@
-"""What a model answered, image by image and as sums, which add up whatever the batches are."""
+"""Predictions of each image, and accuracy as counts, which do not depend on the batches."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NUM_KEPT = 5
 
 
 class NotFiniteError(VerificationError):
-    """A logit is infinite or not a number, so that no answer could be trusted."""
+    """A logit is infinite or not a number, so that no prediction can be trusted."""
 
     def __init__(self) -> None:
         super().__init__("the network's output is not finite: its weights have diverged")
 
 
 class Counts(NamedTuple):
-    """Sums over images; fractions and means are taken from them at the very end."""
+    """Sums over images; accuracies and the mean loss are computed from them at the end."""
 
     num_images: int = 0
     num_top1: int = 0
@@ -62,12 +62,12 @@ class Counts(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """The answers to N images: labels with their places, and the K = 5 most probable classes."""
+    """The predictions for N images, each with its label; the K = 5 most probable classes."""
 
     labels: Integers
     """`(N,)`"""
     ranks: Integers
-    """`(N,)`: the place of the label among the classes, from 0."""
+    """`(N,)`: the rank of the label among the classes by falling probability, from 0."""
     losses: Floats
     """`(N,)`: the cross-entropy of each image in nats."""
     classes: Integers
@@ -82,7 +82,7 @@ class Predictions(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """A class that an image may show."""
+    """One of the most probable classes of an image."""
 
     label: int
     name: str
@@ -90,19 +90,19 @@ class Guess(NamedTuple):
 
 
 def guesses(predictions: Predictions, place: int, names: Sequence[str]) -> tuple[Guess, ...]:
-    """The most probable classes of the image at `place`, best first, by the `names` of all."""
+    """The most probable classes of the image at `place`, best first; `names` are of all classes."""
     labels = predictions.classes[place].tolist()
     probabilities = predictions.probabilities[place].tolist()
     return tuple(Guess(k, names[k], p) for k, p in zip(labels, probabilities))
 
 
 def joined(parts: Sequence[Predictions]) -> Predictions:
-    """The answers of all `parts`, of which there is at least one, in order."""
+    """The predictions of all `parts` in order; there is at least one part."""
     return Predictions(*(np.concatenate(arrays) for arrays in zip(*parts)))
 
 
 def score(logits: Logits, labels: Labels) -> Predictions:
-    """The answers that the logits `(N, classes)` are; among equal logits the lower class is first.
+    """The predictions by logits `(N, classes)`; of equal logits the lower class comes first.
 
     Raises:
         NotFiniteError: A logit is not finite.
@@ -138,7 +138,7 @@ def _ranks(logits: Logits, columns: Integers) -> Integers:
 
 
 def log_softmax(logits: Logits) -> Floats:
-    """The logarithms of the probabilities that the logits `(N, classes)` stand for."""
+    """The logarithms of the softmax probabilities of logits `(N, classes)`, in float64."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     normalised: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return normalised

@@ -49,18 +49,19 @@ def require(machine: str = platform.machine()) -> None:
     Raises:
         MissingLibraries: Some are missing; the message tells which, and what installs them.
     """
-    needed = _OF_MXNET.get(machine, ()) + (_OF_OPENCV if _opencv_has_windows() else ())
+    builds = _opencv_builds()
+    has_windows = bool(builds) and not any("headless" in build for build in builds)
+    needed = (*_OF_MXNET.get(machine, ()), *(_OF_OPENCV if has_windows else ()))
     if missing := [library for library in needed if not _can_be_loaded(library.name)]:
         raise MissingLibraries(_sentence(missing))
 
 
-def _opencv_has_windows() -> bool:
-    """Whether the installed OpenCV is a build with windows: the headless ones need nothing."""
+def _opencv_builds() -> list[str]:
+    """What PyPI's builds of OpenCV bring their libraries in, beside the package itself."""
     spec = PathFinder.find_spec("cv2")
     if spec is None or spec.origin is None:
-        return False
-    builds = [path.name for path in Path(spec.origin).parents[1].glob("opencv_*.libs")]
-    return bool(builds) and not any("headless" in name for name in builds)
+        return []
+    return [path.name for path in Path(spec.origin).parents[1].glob("opencv_*.libs")]
 
 
 def _can_be_loaded(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The networks of every width and resolution: what they cost and how good others found them."""
+"""A table of networks by width and resolution: parameters, multiply-adds, published accuracies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Size(NamedTuple):
     accuracies: tuple[Published, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The same as plain JSON."""
         accuracies = [
             {"top1": one.top1, "top5": one.top5, **one.recipe._asdict()} for one in self.accuracies
         ]
@@ -35,7 +35,7 @@ def sizes(
     widths: Sequence[float] = WIDTHS,
     resolutions: Sequence[int] = RESOLUTIONS,
 ) -> list[Size]:
-    """The networks of a dialect, the widest and largest last."""
+    """The networks of a dialect by rising width and resolution."""
     rows = []
     for width in widths:
         symbol = symbol_of(MobileNetV2(width, dialect=DIALECTS[dialect]))

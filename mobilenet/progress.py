@@ -1,4 +1,4 @@
-"""How far a long piece of work is: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, a line every half minute elsewhere."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def _one(_: object) -> int:
 def watched(
     items: Iterable[_T], title: str, total: int, num_images: Callable[[_T], int] = _one
 ) -> Generator[_T, None, None]:
-    """The items; shows how many images of `total` have gone by, how fast, and what is left.
+    """The items; shows how many of `total` images are done, how fast, and the time left.
 
-    An item stands for `num_images(item)` images.
+    Each item counts as `num_images(item)` images.
     """
     if sys.stderr.isatty():
         with tqdm(total=total, desc=title, unit=" images", smoothing=0.02) as bar:

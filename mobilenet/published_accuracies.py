@@ -1,4 +1,4 @@
-"""What others report for MobileNet v2 on the 50,000 validation images of ILSVRC2012."""
+"""Published accuracies of MobileNet v2 on the 50,000 validation images of ILSVRC2012."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mobilenet.errors import ConfigError
 
 
 class Recipe(NamedTuple):
-    """Who trained a network, how, and where the accuracy is written."""
+    """Who trained a network, how, and where the accuracy is published."""
 
     name: str
     source: str
@@ -51,8 +51,8 @@ _ZOO = Recipe(
     "mobilenetv2-7.onnx", "onnx/models validated/vision/classification/mobilenet/README.md"
 )
 
-# Per dialect and size the first row is the one to be measured against: the authors' own where they
-# published one, else the lineage from which the dialect has its name.
+# The first row of each dialect and size is the usual target: the authors' own figure where they
+# published one, else that of the code base that the dialect is named after.
 _PERCENT = (
     ("paper", 1.4, 224, 75.0, 92.5, _TENSORFLOW),
     ("paper", 1.3, 224, 74.4, 92.1, _TENSORFLOW),
@@ -118,16 +118,16 @@ PUBLISHED = tuple(
 
 
 def published(dialect: str, width_multiplier: float, resolution: int) -> tuple[Published, ...]:
-    """What is published for a network; the first is the one to be measured against.
+    """The published accuracies of a network, the usual target first; empty if there are none.
 
-    Empty where nothing is: an accuracy of one dialect says nothing about another.
+    An accuracy of one dialect says nothing about another.
     """
     size = (dialect, width_multiplier, resolution)
     return tuple(row for row in PUBLISHED if row[:3] == size)
 
 
 def target(dialect: str, width_multiplier: float, resolution: int) -> Published:
-    """The published accuracy that a network is measured against.
+    """The usual target: the published accuracy that a network is compared with.
 
     Raises:
         ConfigError: Nothing is published for it.

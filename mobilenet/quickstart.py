@@ -1,4 +1,4 @@
-"""The whole main job on the embedded sample data, with nothing but this package."""
+"""Prepares, trains, validates and exports on the embedded sample, without any other data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TARGET_TOP1 = 0.95
 
 @dataclass(frozen=True)
 class Outcome:
-    """What quickstart made, and how good it is."""
+    """What quickstart made, and how accurate it is."""
 
     num_train_images: int
     gluon: Validation
@@ -52,24 +52,22 @@ class Outcome:
         return "\n".join(f"{name:20}{value}" for name, value in rows.items())
 
     def check(self) -> None:
-        """Holds the accuracy against what this data allows.
+        """Checks the accuracy.
 
         Raises:
-            VerificationError: The network is worse.
+            VerificationError: It is lower than this data allows.
         """
         top1 = self.gluon.counts.top1
         if top1 < _TARGET_TOP1:
             raise VerificationError(
-                f"the network reached {top1:.1%} top-1, and {_TARGET_TOP1:.0%} is expected of it"
-                " here"
+                f"the network reached {top1:.1%} top-1; at least {_TARGET_TOP1:.0%} is expected"
             )
 
 
 def quickstart(output: Path) -> Outcome:
     """Draws a data set, prepares, trains, validates and exports, all in the folder `output`.
 
-    What an earlier call has finished there is not done again; a training that was interrupted goes
-    on where it was.
+    Steps that an earlier call has finished are not repeated; an interrupted training continues.
 
     Raises:
         DataError: The folder holds other pictures than these.
@@ -100,10 +98,10 @@ def sample_images(
     num_train_per_class: int = _NUM_TRAIN_PER_CLASS,
     num_val_per_class: int = _NUM_VAL_PER_CLASS,
 ) -> Path:
-    """The embedded sample of 64 x 64 px in `folder`, drawn unless it is there; gives `folder`.
+    """Draws the embedded sample of 64 x 64 px into `folder`, unless it is there; gives `folder`.
 
     Raises:
-        DataError: The folder holds other pictures; what they are is in a text beside it.
+        DataError: The folder holds other images, according to the text file beside it.
     """
     note = folder.with_name(f"{folder.name}.txt")
     drawn = (
@@ -115,8 +113,8 @@ def sample_images(
         write_sample(folder, num_train_per_class, num_val_per_class, size=_SIZE, seed=_SEED)
     elif not note.is_file() or note.read_text(encoding="utf-8") != drawn:
         raise DataError(
-            f"{folder}: holds other pictures than {drawn.strip()}; remove it with the records and"
-            " the run that were made of it, or choose another folder"
+            f"{folder}: holds other images than {drawn.strip()}; remove it with the records and"
+            " the run that were made from it, or choose another folder"
         )
     return folder
 

@@ -6,16 +6,43 @@ constants and functions. `tests/test_removed_numpy_names.py` looks for what MXNe
 
 from __future__ import annotations
 
+import functools
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Callable
+
+# Functions that are there under another name.
+_RENAMED = {
+    "alltrue": "all",
+    "product": "prod",
+    "round_": "round",
+    "sometrue": "any",
+    "trapz": "trapezoid",
+}
+# Removed by NumPy 1.20 already; they have to be there, not to work.
+_FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
 
 
-def _replacements(numpy: Any) -> dict[str, object]:
-    """What each name stood for.
+def repair_numpy() -> None:
+    """Puts back what the NumPy of this process has no longer."""
+    try:
+        import numpy  # noqa: PLC0415 - it takes most of the time of `--help`
+    except ModuleNotFoundError:
+        return  # then MXNet is missing as well, and `mobilenet.__main__` says so
+    for name, value in _others(numpy).items():
+        _put_back(numpy, name, value)
+    for name in _FINANCIAL:
+        _put_back(numpy, name, _financial)
+    for name in _RENAMED.keys() - vars(numpy).keys():
+        _put_back(numpy, name, _a_function_of_its_own(getattr(numpy, _RENAMED[name])))
 
-    The functions are none of NumPy's own: MXNet registers an operator for the old name and one for
-    the new, which would be a single key.
-    """
+
+def _put_back(numpy: ModuleType, name: str, value: object) -> None:
+    if name not in vars(numpy):
+        setattr(numpy, name, value)
+
+
+def _others(numpy: Any) -> dict[str, object]:
+    """Built-in types, constants, and two functions with no other name."""
     return {
         "bool": bool,
         "int": int,
@@ -27,31 +54,20 @@ def _replacements(numpy: Any) -> dict[str, object]:
         "PZERO": 0.0,
         "NZERO": -0.0,
         "compat": SimpleNamespace(basestring=str),
-        "alltrue": lambda *args, **kwargs: numpy.all(*args, **kwargs),
-        "sometrue": lambda *args, **kwargs: numpy.any(*args, **kwargs),
-        "product": lambda *args, **kwargs: numpy.prod(*args, **kwargs),
-        "round_": lambda *args, **kwargs: numpy.round(*args, **kwargs),
-        "trapz": lambda *args, **kwargs: numpy.trapezoid(*args, **kwargs),
-        "msort": lambda array: numpy.sort(array, axis=0),
         "in1d": lambda first, *args, **kwargs: numpy.isin(numpy.ravel(first), *args, **kwargs),
-        **dict.fromkeys(("mirr", "npv", "pmt", "ppmt", "pv", "rate"), _financial),
+        "msort": lambda array: numpy.sort(array, axis=0),
     }
+
+
+def _a_function_of_its_own(function: Callable[..., object]) -> Callable[..., object]:
+    """Does the same as another object: for each, MXNet keeps one operator, the last it saw."""
+
+    @functools.wraps(function)
+    def call(*args: object, **kwargs: object) -> object:
+        return function(*args, **kwargs)
+
+    return call
 
 
 def _financial(*_: object, **__: object) -> None:
     raise RuntimeError("NumPy has had no financial functions since 1.20; see numpy-financial")
-
-
-def repair_numpy() -> None:
-    """Puts back what the NumPy of this process has no longer."""
-    try:
-        import numpy  # noqa: PLC0415 - it takes most of the time of `--help`
-    except ModuleNotFoundError:
-        return  # then MXNet is missing as well, and `mobilenet.__main__` says so
-    _put_back(numpy)
-
-
-def _put_back(numpy: ModuleType) -> None:
-    for name, value in _replacements(numpy).items():
-        if name not in vars(numpy):
-            setattr(numpy, name, value)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 # OpenMP's waiting threads spin by default, which multiplies the time of a test on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# A job that a script starts in the background ignores Ctrl-C, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import mobilenet  # noqa: E402, F401  repairs NumPy before any test imports mxnet
 

@@ -102,17 +102,23 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 
 
 FAMILY = "export c.yaml --untrained --output f"
+_WIDTH = "expected a number, above 0 and at most 10, not"
+_PIXELS = "expected an integer, at least 32 and at most 2048, not"
 SIZES = {
-    f"{FAMILY} --widths nan": "--widths: nan is not above 0 and at most 10",
-    f"{FAMILY} --widths 0.5,100": "--widths: 100 is not above 0 and at most 10",
-    f"{FAMILY} --resolutions 31,64": "--resolutions: 31 is not from 32 to 2048 pixels",
-    f"{FAMILY} --resolution 16": "--resolution: 16 is not from 32 to 2048 pixels",
-    "info --widths inf": "--widths: inf is not above 0 and at most 10",
-    "info --widths=-1": "--widths: -1 is not above 0 and at most 10",
-    "info --resolutions 4096": "--resolutions: 4096 is not from 32 to 2048 pixels",
-    "audit run --resolutions 1": "--resolutions: 1 is not from 32 to 2048 pixels",
-    "bench train --width 0": "--width: 0 is not above 0 and at most 10",
-    "bench infer --size 16": "--size: 16 is not from 32 to 2048 pixels",
+    f"{FAMILY} --widths nan": f"--widths: {_WIDTH} 'nan'",
+    f"{FAMILY} --widths 0.5,100": f"--widths: {_WIDTH} '100'",
+    f"{FAMILY} --resolutions 31,64": f"--resolutions: {_PIXELS} '31'",
+    f"{FAMILY} --resolution 16": f"--resolution: {_PIXELS} '16'",
+    "info --widths inf": f"--widths: {_WIDTH} 'inf'",
+    "info --widths=-1": f"--widths: {_WIDTH} '-1'",
+    "info --resolutions 4096": f"--resolutions: {_PIXELS} '4096'",
+    "audit run --resolutions x": f"--resolutions: {_PIXELS} 'x'",
+    "bench train --width 0": f"--width: {_WIDTH} '0'",
+    "bench infer --size 16": f"--size: {_PIXELS} '16'",
+    "launch --local 2 --port 70000 -- train.py": (
+        "--port: expected an integer, at least 1 and at most 65535, not '70000'"
+    ),
+    "bench infer --repeats 0": "--repeats: expected an integer, at least 1, not '0'",
 }
 
 
@@ -143,6 +149,7 @@ def test_json_replaces_json_alone(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["validate", "m", "--json", "folder"], "folder: is a folder; name a file"),
         (["validate", "m", "--report", "file"], "file: is a file; name a folder"),
         (["history", "r", "--output", "folder"], "folder: is a folder; name a file"),
+        (["average", "r", "--output", "folder"], "folder: is a folder; name a file"),
         (["compare", "r", "--curves", "folder"], "folder: is a folder; name a file"),
         (["export", "m", "--package", "file"], "file: is a file; name a folder"),
         (["export", "m", "--mar", "folder"], "folder: is a folder; name a file"),

@@ -103,6 +103,30 @@ def test_instructions_are_those_that_suit_the_processor(
 
 
 @pytest.mark.parametrize(
+    ("of_user", "count", "is_ours"),
+    [
+        ({}, "10000", True),
+        ({"GOMP_SPINCOUNT": "7"}, "7", False),
+        ({"OMP_WAIT_POLICY": "active"}, "None", False),
+    ],
+)
+def test_waiting_threads_sleep_soon(of_user: dict[str, str], count: str, is_ours: bool) -> None:
+    code = (
+        "import os, mobilenet.compat as compat;"
+        "print(os.environ.get('GOMP_SPINCOUNT'), list(compat.set_by_package().items()), sep=';');"
+        "compat.unset_environment(); print(os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    environment = {n: v for n, v in os.environ.items() if n not in names} | of_user
+    call = [sys.executable, "-c", code]
+    done = subprocess.run(call, check=True, capture_output=True, text=True, env=environment)
+    first, left = done.stdout.splitlines()
+    shown, _, origins = first.partition(";")
+    assert (shown, left) == (count, of_user.get("GOMP_SPINCOUNT", "None"))
+    assert ("('GOMP_SPINCOUNT', True)" in origins) == is_ours
+
+
+@pytest.mark.parametrize(
     ("files", "of_user", "engine"),
     [
         ([], {}, "NaiveEngine"),

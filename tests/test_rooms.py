@@ -1,9 +1,11 @@
 """Which room may import which: a room imports only from lower floors, and inside it no circles.
 
-A room is a folder of the package, or a file beside the folders. Files and functions stay short.
+A room is a folder of the package, or a file beside the folders. The docstring of a folder says what
+happens there, its door and what it must not know. Files and functions stay short.
 """
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -15,25 +17,27 @@ FLOORS = (
     "native_libraries removed_numpy_names cuda_libraries",
     "arm_libraries",
     "compat errors files progress",
-    "settings data distributed metrics published_accuracies gpus",
-    "evaluation network packing imagenet_scripts",
+    "bad_items settings data distributed metrics published_accuracies gpus",
+    "evaluation network packing",
     "onnx runs build machine network_table",
     "training inference foreign",
     "validation bench",
     "export",
-    "pictures quickstart",
+    "notebook_figures quickstart",
     "commands",
     "cli",
     "__main__",
 )
 # What a room must not know, besides everything on its own floor and above.
 FORBIDDEN = {
-    "mxnet": "cuda_libraries compat errors files progress settings packing metrics"
-    " published_accuracies",
+    "mxnet": "native_libraries removed_numpy_names cuda_libraries arm_libraries compat errors files"
+    " progress bad_items settings packing metrics published_accuracies",
     "mobilenet.settings": "data distributed metrics evaluation network packing onnx",
     "mobilenet.training": "inference foreign validation",
     "mobilenet.data": "network",
 }
+# The modules of training/ that know the configuration; all others take what these make of it.
+CONFIGURED = ("training.build", "training.training_run")
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.split()}
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
@@ -75,8 +79,32 @@ def test_imports_only_from_lower_floors(module: str) -> None:
         assert not (known and room in rooms.split()), f"{module} imports {unknown}"
 
 
+def test_the_configuration_of_a_run_ends_where_its_parts_are_built() -> None:
+    for module in MODULES:
+        if room_of(module) == "training" and module not in CONFIGURED:
+            known = [name for name in imports(module) if name.startswith("mobilenet.settings")]
+            assert not known, (
+                f"{module} imports {known[0]}: give it finished parts, or plain values"
+            )
+
+
 def test_no_circle_in_a_room() -> None:
     TopologicalSorter({module: own_imports(module) - {module} for module in MODULES}).prepare()
+
+
+@pytest.mark.parametrize("room", sorted(room for room in FLOOR if (PACKAGE / room).is_dir()))
+def test_a_room_says_what_happens_there_and_has_the_doors_it_names(room: str) -> None:
+    text = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text("utf-8"))) or ""
+    said = re.fullmatch(r".{20,}\. Door: (.*)\. Must not know .{7,}\.", " ".join(text.split()))
+    assert said, (
+        f"write mobilenet/{room}/__init__.py: What. Door: `file.name`, ... Must not know ..."
+    )
+    for door in re.findall(r"`([\w.]+)`", said[1]):
+        file, _, name = f"{room}.{door}".rpartition(".")
+        tree = ast.parse(MODULES.get(file, PACKAGE / room / "__init__.py").read_text("utf-8"))
+        defined = {getattr(node, "name", "") for node in tree.body}
+        defined |= {alias.name for node in tree.body for alias in getattr(node, "names", ())}
+        assert name in defined, f"mobilenet/{file} has no {name}"
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

@@ -1,4 +1,4 @@
-"""What several commands take and print."""
+"""Arguments that several commands share: models, data, settings, sizes, output files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import argparse
 import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Annotated, Any, Callable
 
 import mobilenet
 from mobilenet import settings
+from mobilenet.errors import ConfigError
 from mobilenet.files import write_json
-from mobilenet.settings.schema import Config
+from mobilenet.settings.field_types import Count, Range
+from mobilenet.settings.schema import Config, DataConfig, ModelConfig
 
 Adder = Any  # argparse's type of subparsers has no public name
 MODEL = "a run folder, a checkpoint, a .params file (with --config) or an .onnx file"
@@ -28,14 +30,14 @@ def add_command(adder: Adder, name: str, run: Callable[[Namespace], int]) -> Arg
 
 
 def add_model(parser: ArgumentParser) -> None:
-    """A model, with its configuration and the settings that replace some of it."""
+    """MODEL, the settings that replace some of its configuration, and `--config`."""
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     add_settings(parser)
     add_config(parser)
 
 
 def add_settings(parser: ArgumentParser) -> None:
-    """Settings that replace those of the configuration."""
+    """`key.sub=value` ..., which replace settings of the configuration."""
     argument: Any = parser.add_argument(
         "settings", nargs="*", metavar="key.sub=value", help=_SETTINGS
     )
@@ -43,53 +45,52 @@ def add_settings(parser: ArgumentParser) -> None:
 
 
 def _setting_names(**_: object) -> list[str]:
-    """What a shell may complete a setting to; called by argcomplete."""
+    """The completions of a setting in a shell; argcomplete calls this."""
     entries = settings.documentation(Config)
     return [f"{entry.key}=" for entry in entries if "." in entry.key]
 
 
 def add_config(parser: ArgumentParser) -> None:
-    """The configuration of a model that has none of its own."""
+    """`--config`, for a model that has no configuration of its own."""
     parser.add_argument("--config", type=shipped, help="YAML configuration of a .params file")
 
 
 def add_data(parser: ArgumentParser) -> None:
-    """The labelled images that a model is asked for."""
+    """`--data`, the labelled images to validate on."""
     parser.add_argument(
         "--data",
         type=Path,
-        help="record file, or folder of records or of classes (the model's own)",
+        help="record file, folder of records, or folder with a folder of images per class"
+        " (default: the validation records of its configuration)",
     )
 
 
 def add_int8(parser: ArgumentParser) -> None:
-    """Integers instead of single precision, with the images that set their ranges."""
-    parser.add_argument(
-        "--int8", action="store_true", help="compute in 8-bit integers, on the CPU by oneDNN"
-    )
+    """`--int8`, and `--calibration` for it."""
+    parser.add_argument("--int8", action="store_true", help="compute in 8-bit integers, on the CPU")
     add_calibration(parser)
 
 
 def add_calibration(parser: ArgumentParser) -> None:
-    """The images that set the ranges of integers."""
+    """`--calibration`, the images that set the ranges of 8-bit integers."""
     parser.add_argument(
         "--calibration",
         type=Path,
         metavar="DATA",
-        help="images that set the ranges of --int8: record file, or folder of records or of images"
-        " (those of the data; the training images, if it has them)",
+        help="images to calibrate --int8 with: record file, folder of records, or folder of images"
+        " (default: the training images beside the data, else the data)",
     )
 
 
 def add_json(parser: ArgumentParser) -> None:
-    """A file for machines."""
+    """`--json FILE`, the result for machines."""
     parser.add_argument(
-        "--json", type=json_to_write, metavar="FILE", help="also write the result to FILE"
+        "--json", type=json_to_write, metavar="FILE", help="also write the result to FILE as JSON"
     )
 
 
 def to_write(text: str) -> Path:
-    """The path of something to be written; that it cannot be is told before the work, not after."""
+    """The path of an output; one that cannot be written is refused before the work begins."""
     path = Path(text)
     nearest = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
     folder = nearest.parent if nearest == path.absolute() and nearest.is_file() else nearest
@@ -115,7 +116,7 @@ def folder_to_write(text: str) -> Path:
 
 
 def json_to_write(text: str) -> Path:
-    """As `file_to_write`, of JSON; another file that is there, as a model, is not replaced."""
+    """As `file_to_write`, of JSON; refuses an existing file that is no JSON, such as a model."""
     path = file_to_write(text)
     if path.is_file():
         with path.open("rb") as file:
@@ -131,16 +132,16 @@ def write_result(path: Path | None, content: object) -> None:
 
 
 def shipped(text: str) -> Path:
-    """The path of a configuration; where there is nothing, of the package's own of that name.
+    """The path of a configuration file, if there is none the one of that name in the package.
 
-    So that `configs/quickstart.yaml` is found from every folder, also without the repository.
+    So `configs/quickstart.yaml` is found from every folder, and without the repository.
     """
     path, own = Path(text), _PACKAGE / text
     return own if not path.exists() and own.is_file() else path
 
 
 def load_config(path: Path, overrides: list[str]) -> Config:
-    """The configuration in the YAML file `path`, or in the package's own of that name.
+    """The configuration in the YAML file that `shipped` finds for `path`.
 
     Raises:
         ConfigError: It cannot be read, or a setting is wrong.
@@ -149,42 +150,50 @@ def load_config(path: Path, overrides: list[str]) -> Config:
 
 
 def given(arguments: Namespace, *names: str) -> dict[str, Any]:
-    """The arguments that were given; the others keep the defaults of what takes them."""
+    """The arguments among `names` that were given; for the others the callee has defaults."""
     values = {name: getattr(arguments, name, None) for name in names}
-    return {
-        name: value for name, value in values.items() if value is not None and value is not False
-    }
+    return {name: value for name, value in values.items() if _is_given(value)}
 
 
-def count(text: str) -> int:
-    """A whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
-    return number
+def _is_given(value: object) -> bool:
+    # 0 and 0.0 are values that somebody has given.
+    return not (value is None or value is False or value in ((), []))
 
 
-def resolution(text: str) -> int:
-    """Height and width of an input in pixels, within the range of `data.resolution`."""
-    pixels = int(text)
-    if not 32 <= pixels <= 2048:
-        raise argparse.ArgumentTypeError(f"{pixels} is not from 32 to 2048 pixels")
-    return pixels
+def refuse(arguments: Namespace, circumstance: str, *names: str) -> None:
+    """Refuses options that would have no effect.
+
+    Raises:
+        ConfigError: One of the options `names` was given.
+    """
+    for name in given(arguments, *names):
+        raise ConfigError(f"--{name} has no effect {circumstance}")
 
 
-def resolutions(text: str) -> tuple[int, ...]:
-    """Resolutions between commas, each once."""
-    return tuple(dict.fromkeys(resolution(part) for part in text.split(",")))
+def _read_as(kind: Any) -> Callable[[str], Any]:
+    """A type for argparse: the text is read, and limited, as a setting of type `kind`."""
+
+    def read(text: str) -> Any:
+        try:
+            return settings.value(kind, text)
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
 
 
-def width(text: str) -> float:
-    """A width multiplier, within the range of `model.width_multiplier`."""
-    multiplier = float(text)
-    if not 0 < multiplier <= 10:
-        raise argparse.ArgumentTypeError(f"{multiplier:g} is not above 0 and at most 10")
-    return multiplier
+def _several(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
+    """A type for argparse: values with commas between them, each kept once."""
+    return lambda text: tuple(dict.fromkeys(map(read, text.split(","))))
 
 
-def widths(text: str) -> tuple[float, ...]:
-    """Width multipliers between commas, each once."""
-    return tuple(dict.fromkeys(width(part) for part in text.split(",")))
+count = _read_as(Count)
+"""A whole number of at least 1."""
+port = _read_as(Annotated[int, Range(at_least=1, at_most=65535)])
+"""A port of TCP."""
+resolution = _read_as(settings.type_of(DataConfig, "resolution"))
+"""Height and width of the network's input in pixels."""
+resolutions = _several(resolution)
+width = _read_as(settings.type_of(ModelConfig, "width_multiplier"))
+"""A width multiplier."""
+widths = _several(width)

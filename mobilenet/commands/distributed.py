@@ -7,7 +7,7 @@ import shutil
 from argparse import REMAINDER, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from mobilenet.commands.arguments import Adder, add_command, count
+from mobilenet.commands.arguments import Adder, add_command, count, port
 
 
 def add_launch(adder: Adder) -> None:
@@ -19,7 +19,7 @@ def add_launch(adder: Adder) -> None:
         "--hosts", type=Path, metavar="FILE", help="hosts, a line each: HOST, HOST:N, HOST slots=N"
     )
     parser.add_argument("--servers", type=count, metavar="N", help="servers (one for each host)")
-    parser.add_argument("--port", type=count, help="port of the scheduler (a free one)")
+    parser.add_argument("--port", type=port, help="port of the scheduler (a free one)")
     parser.add_argument(
         "--ssh", type=_words, metavar="COMMAND",
         default="ssh -o BatchMode=yes -o ServerAliveInterval=10",

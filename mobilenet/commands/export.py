@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, Iterator, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from mobilenet.commands.arguments import (
     Adder,
@@ -19,12 +18,14 @@ from mobilenet.commands.arguments import (
     file_to_write,
     folder_to_write,
     load_config,
+    refuse,
     resolution,
     resolutions,
     to_write,
     widths,
     write_result,
 )
+from mobilenet.commands.export_family import export_family
 from mobilenet.errors import ConfigError, UserError
 
 _GRAPH = ("form", "batch", "resolution", "pixels", "softmax", "half_weights", "opset")
@@ -99,7 +100,7 @@ def export(arguments: Namespace) -> int:
     paths, overrides = _split(arguments.models)
     _check(arguments, paths)
     if _is_family(arguments, paths):
-        return _export_family(arguments, paths, overrides)
+        return export_family(arguments, paths, overrides, _chosen(arguments))
     is_made = paths[0].suffix == ".onnx" and _is_packed(arguments)
     if is_made:
         file, images = _made(arguments, paths[0], overrides), arguments.data
@@ -133,22 +134,22 @@ def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
     """Refuses what would have no effect."""
     is_family = _is_family(arguments, paths)
     if arguments.untrained:
-        _refuse(arguments, "with --untrained", "config", "data", "int8")
+        refuse(arguments, "with --untrained", "config", "data", "int8")
         if len(paths) > 1:
             raise UserError("--untrained takes one YAML file, not several")
     else:
-        _refuse(arguments, "without --untrained", "widths")
+        refuse(arguments, "without --untrained", "widths")
     if is_family:
-        _refuse(arguments, "on a family", "package", "mar", "int8")
+        refuse(arguments, "on a family", "package", "mar", "int8")
         if "resolution" in arguments:
             raise UserError("--resolution has no effect on a family, which has --resolutions")
         if arguments.output is None:
             raise UserError("a family needs --output: the folder for its files")
     _check_names(arguments, paths)
     if arguments.package is None:
-        _refuse(arguments, "without --package", "examples")
+        refuse(arguments, "without --package", "examples")
     if not arguments.int8:
-        _refuse(arguments, "without --int8", "calibration")
+        refuse(arguments, "without --int8", "calibration")
 
 
 def _check_names(arguments: Namespace, paths: Sequence[Path]) -> None:
@@ -176,12 +177,6 @@ def _check_output(arguments: Namespace, paths: Sequence[Path]) -> None:
         raise UserError(f"--output {output} has to end in .onnx for --package and --mar")
 
 
-def _refuse(arguments: Namespace, circumstance: str, *names: str) -> None:
-    for name in names:
-        if getattr(arguments, name):
-            raise ConfigError(f"--{name} has no effect {circumstance}")
-
-
 def _chosen(arguments: Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in _GRAPH if name in arguments}
 
@@ -189,9 +184,9 @@ def _chosen(arguments: Namespace) -> dict[str, Any]:
 def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Path:
     """An .onnx file that is packed as it is, so that nothing may ask for another one."""
     names = ("output", "int8", "untrained", "config", "json")
-    _refuse(arguments, "on an .onnx file, which is packed as it is", *names)
+    refuse(arguments, "on an .onnx file, which is packed as it is", *names)
     if arguments.package is None:
-        _refuse(arguments, "on an .onnx file without --package", "data")
+        refuse(arguments, "on an .onnx file without --package", "data")
     if _chosen(arguments) or overrides:
         raise ConfigError(f"{path} is packed as it is: settings and graph options have no effect")
     return path
@@ -239,32 +234,6 @@ def _export_model(arguments: Namespace, model: Any) -> Any:
         return export(model, arguments.output, options, arguments.data)
     options = options_for(model.config, **{"opset": OPSET, **_chosen(arguments)})
     return export_int8(model, arguments.output, options, arguments.data, arguments.calibration)
-
-
-def _export_family(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) -> int:
-    from mobilenet.export.width_family import table
-
-    members = list(_members(arguments, paths, overrides))
-    print(table(members))
-    write_result(arguments.json, [member.as_json() for member in members])
-    return 0
-
-
-def _members(arguments: Namespace, paths: Sequence[Path], overrides: list[str]) -> Iterator[Any]:
-    from mobilenet.export.width_family import export_family, export_untrained_family
-    from mobilenet.inference.open_model import open_model
-    from mobilenet.onnx.graph import GraphOptions
-
-    options = GraphOptions(**_chosen(arguments))
-    if not arguments.untrained:
-        models = [open_model(path, arguments.config, overrides) for path in paths]
-        output, images = arguments.output, arguments.data
-        return export_family(models, arguments.resolutions, output, options, images)
-    config = load_config(paths[0], overrides)
-    widths = arguments.widths or (config.model.width_multiplier,)
-    resolutions = arguments.resolutions or (config.data.resolution,)
-    sizes = list(itertools.product(widths, resolutions))
-    return export_untrained_family(config, sizes, arguments.output, options)
 
 
 def _package(file: Path, arguments: Namespace, images: Optional[Path]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from argparse import Namespace
 from pathlib import Path
 
+from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import (
     Adder,
     add_command,
@@ -34,7 +36,7 @@ def add_average(adder: Adder) -> None:
     parser.add_argument(
         "--last", type=count, default=5, metavar="N", help="how many checkpoints (5)"
     )
-    parser.add_argument("--output", type=Path, metavar="FILE.params", required=True)
+    parser.add_argument("--output", type=file_to_write, metavar="FILE.params", required=True)
 
 
 def add_compare(adder: Adder) -> None:
@@ -72,7 +74,7 @@ def train(arguments: Namespace) -> int:
 
 def average(arguments: Namespace) -> int:
     """Average the weights of a run's newest checkpoints, each of which ends an epoch."""
-    from mobilenet.runs.averaging import average_run
+    from mobilenet.runs.checkpoint_averaging import average_run
     from mobilenet.runs.run_folder import CONFIG
 
     for path in average_run(arguments.folder, arguments.last, arguments.output):
@@ -83,11 +85,17 @@ def average(arguments: Namespace) -> int:
 
 def compare(arguments: Namespace) -> int:
     """Tabulate and plot what several runs have reached, and in which settings they differ."""
-    from mobilenet.runs.comparison import compare_runs
+    from mobilenet.runs.run_table import compare_runs
 
-    print(compare_runs(arguments.runs, arguments.curves))
+    bad = BadItems("runs", len(arguments.runs))
+    print(compare_runs(arguments.runs, arguments.curves, bad, _warn))
     print(f"\ncurves: {arguments.curves}")
+    bad.check()
     return 0
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
 
 
 def quickstart(arguments: Namespace) -> int:

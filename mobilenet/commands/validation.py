@@ -1,4 +1,4 @@
-"""`validate`, `audit`, `history` and `predict`: what a model answers."""
+"""`validate`, `audit`, `history` and `predict`: a model's accuracy and its predictions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
+from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import (
     MODEL,
     Adder,
@@ -19,6 +20,8 @@ from mobilenet.commands.arguments import (
     add_settings,
     file_to_write,
     folder_to_write,
+    given,
+    refuse,
     resolutions,
     write_result,
 )
@@ -37,23 +40,43 @@ def add_validate(adder: Adder) -> None:
     add_json(parser)
     add = parser.add_argument
     add_int8(parser)
-    add("--report", type=folder_to_write, help="folder for a page, a table and the figures")
-    add("--views", choices=("one", "flip", "ten-crop"), default="one", help="views to average over")
-    add("--restrict", action="store_true", help="answer only classes of the data")
-    add("--classes", type=Path, metavar="FILE", help="only these classes, an id per line")
-    add("--labels", type=Path, help="JSON file with all right classes of each image")
-    add("--against", type=Path, metavar="MODEL", help="another model for the same images")
-    add("--engine", choices=("onnxruntime", "mxnet"), help="what computes an .onnx file")
+    add(
+        "--report",
+        type=folder_to_write,
+        metavar="DIR",
+        help="folder for report.html, predictions.csv and metrics.json",
+    )
+    add(
+        "--views",
+        choices=("one", "flip", "ten-crop"),
+        default="one",
+        help="average the probabilities of several views of each image (%(default)s)",
+    )
+    add("--restrict", action="store_true", help="predict only classes that the data have")
+    add(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="validate only the images of these classes, one id per line",
+    )
+    add(
+        "--labels", type=Path, metavar="FILE", help="JSON file with all right classes of each image"
+    )
+    add("--against", type=Path, metavar="MODEL", help="compare with this model on the same images")
+    add("--engine", choices=("onnxruntime", "mxnet"), help="what runs an .onnx file (onnxruntime)")
     _add_expectation(parser)
 
 
 def _add_expectation(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--expect", action="append", default=[], metavar="top1=FRACTION|top5=FRACTION|published",
-        help="exit with code 1 if the accuracy is lower",
+        help="exit with code 1 if the accuracy is lower; published: than that in docs/recipes.md",
     )  # fmt: skip
     parser.add_argument(
-        "--tolerance", type=float, help="fraction that may be missing (0; published: 0.01)"
+        "--tolerance",
+        type=float,
+        metavar="FRACTION",
+        help="how much lower the accuracy may be (0; published: 0.01)",
     )
 
 
@@ -64,7 +87,11 @@ def add_audit(adder: Adder) -> None:
     add_data(parser)
     add_json(parser)
     parser.add_argument(
-        "--resolutions", type=resolutions, default=(), metavar="PX,PX", help="e.g. 128,160,192"
+        "--resolutions",
+        type=resolutions,
+        default=(),
+        metavar="PX,PX",
+        help="audit these resolutions, e.g. 128,160,192",
     )
 
 
@@ -76,7 +103,7 @@ def add_history(adder: Adder) -> None:
     add_data(parser)
     add_json(parser)
     parser.add_argument(
-        "--output", type=file_to_write, metavar="FILE.html", help="page with the curve"
+        "--output", type=file_to_write, metavar="FILE.html", help="page with the accuracy curve"
     )
 
 
@@ -85,27 +112,38 @@ def add_predict(adder: Adder) -> None:
     parser = add_command(adder, "predict", predict)
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="files, folders, patterns, or - for a list"
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="files, folders, patterns such as '*.jpg', or - for a list on standard input",
     )
     add_config(parser)
     add_int8(parser)
     parser.add_argument(
-        "--set", action="append", default=[], metavar="key.sub=value", help="settings to replace"
+        "--set",
+        action="append",
+        default=[],
+        metavar="key.sub=value",
+        help="replace a setting of the configuration; may be repeated",
     )
     formats = parser.add_mutually_exclusive_group()
-    for name, text in (("json", "a line of JSON per image"), ("csv", "a row per guess")):
+    for name, text in (
+        ("json", "print a line of JSON per image"),
+        ("csv", "print a row per class"),
+    ):
         formats.add_argument(
             f"--{name}", dest="format", action="store_const", const=name, default="table", help=text
         )
 
 
 def validate(arguments: Namespace) -> int:
-    """Count the top-1 and top-5 hits of a model over every image; exit code 1 if too few."""
+    """Measure top-1 and top-5 accuracy over every image; exit code 1 if less than expected."""
     _check_expectation(arguments)
     _prepare(arguments)
     from mobilenet.data.synset import read_lines
     from mobilenet.inference.open_model import open_model
     from mobilenet.validation import accuracy_gate, validate
+    from mobilenet.validation.report.report_files import write_report
 
     if arguments.against is not None:
         return _compare(arguments)
@@ -119,7 +157,7 @@ def validate(arguments: Namespace) -> int:
         raise DataError(f"{images.path}: {images.gap}; without --expect they can be validated")
     if _PUBLISHED in arguments.expect:
         missing = accuracy_gate.TOLERANCE if tolerance is None else tolerance
-        expected.append(validate.published_expectation(model, images, missing))
+        expected.append(accuracy_gate.published_expectation(model, images, missing))
     if arguments.classes is not None:
         images = images.of_classes(read_lines(arguments.classes), arguments.classes)
     restricted = arguments.restrict or arguments.classes is not None
@@ -127,7 +165,7 @@ def validate(arguments: Namespace) -> int:
     result = validate.validate(model, images, options)
     print(result.summary())
     if arguments.report is not None:
-        validate.write_report(result, arguments.report)
+        write_report(result, arguments.report)
         print(f"report: {arguments.report / 'report.html'}")
     write_result(arguments.json, result.as_json())
     for one in expected:
@@ -136,11 +174,10 @@ def validate(arguments: Namespace) -> int:
 
 
 def _check_expectation(arguments: Namespace) -> None:
-    """What can be told without the model."""
-    if arguments.tolerance is not None and not arguments.expect:
-        raise UserError("--tolerance has no effect without --expect")
-    unlike = [name for name in ("restrict", "classes") if getattr(arguments, name)]
-    unlike += ["views"] if arguments.views != "one" else []
+    """Refuses contradictory options before the model is opened."""
+    if not arguments.expect:
+        refuse(arguments, "without --expect", "tolerance")
+    unlike = [*given(arguments, "restrict", "classes"), *_views(arguments)]
     if _PUBLISHED in arguments.expect and unlike:
         raise UserError(
             f"published accuracies are of one centre crop and all classes: leave out --{unlike[0]},"
@@ -150,17 +187,21 @@ def _check_expectation(arguments: Namespace) -> None:
         raise UserError("--labels is about all records, so that --classes cannot drop some of them")
 
 
+def _views(arguments: Namespace) -> list[str]:
+    return ["views"] if arguments.views != "one" else []
+
+
 def _prepare(arguments: Namespace) -> None:
-    """Loads MXNet as the call needs it."""
+    """Loads MXNet with the instructions and the engine that the call needs."""
     if arguments.int8:
         allow_all_instructions()
-    elif arguments.calibration is not None:
-        raise UserError("--calibration has no effect without --int8")
+    else:
+        refuse(arguments, "without --int8", "calibration")
     load_for_inference()
 
 
 def _asked(arguments: Namespace, model: Any, data: Path | None = None) -> Any:
-    """The model, in 8-bit integers if they are asked for; `data` calibrates them by default."""
+    """The model, in 8-bit integers if `--int8` was given; by default `data` calibrates it."""
     if not arguments.int8:
         return model
     from mobilenet.inference.int8_model import in_int8
@@ -172,11 +213,9 @@ def _compare(arguments: Namespace) -> int:
     from mobilenet.inference.open_model import open_model, takes_config
     from mobilenet.validation.model_comparison import compare
 
-    for name in ("report", "restrict", "classes", "labels", "expect"):
-        if getattr(arguments, name):
-            raise UserError(f"--{name} has no effect with --against; validate each model by itself")
-    if arguments.views != "one":
-        raise UserError("--views has no effect with --against; validate each model by itself")
+    circumstance = "with --against; validate each model by itself"
+    names = ("report", "restrict", "classes", "labels", "expect", *_views(arguments))
+    refuse(arguments, circumstance, *names)
     paths = (arguments.model, arguments.against)
     # The configuration is for those that lack one; where none does, the first one refuses it.
     lacking = [path for path in paths if takes_config(path)] or paths[:1]
@@ -204,26 +243,31 @@ def audit(arguments: Namespace) -> int:
 
 
 def history(arguments: Namespace) -> int:
-    """Validate every checkpoint of a run, as a table and a curve."""
+    """Validate every checkpoint of a run: a table, and a page with the curve."""
     load_for_inference()
+    from mobilenet.runs.checkpoint import checkpoint_paths
     from mobilenet.validation.checkpoint_history import history, write_curve
 
-    result = history(arguments.run_folder, arguments.data, arguments.settings)
+    bad = BadItems("checkpoints", len(checkpoint_paths(arguments.run_folder)))
+    result = history(arguments.run_folder, arguments.data, arguments.settings, bad)
     print(result.summary())
     if arguments.output is not None:
         write_curve(result, arguments.output)
     write_result(arguments.json, result.as_json())
+    bad.check()
     return 0
 
 
 def predict(arguments: Namespace) -> int:
-    """Name the five most probable classes of each image."""
+    """Predict the five most probable classes of each image."""
     _prepare(arguments)
     from mobilenet.inference.open_model import open_model
     from mobilenet.inference.predict import FORMATS, find_images, predict
 
     images = find_images(arguments.images, sys.stdin)
     model = _asked(arguments, open_model(arguments.model, arguments.config, arguments.set))
-    for line in FORMATS[arguments.format](predict(model, images)):
+    bad = BadItems("images", len(images))
+    for line in FORMATS[arguments.format](predict(model, images, bad)):
         print(line, flush=True)
+    bad.check()
     return 0

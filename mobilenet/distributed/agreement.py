@@ -13,7 +13,7 @@ from mobilenet.errors import ConfigError
 
 _DIGEST_BYTES = 6  # what a float64 holds exactly
 _VERSION = "mobilenet version"
-# By which a process can tell that it was started as one of several.
+# Environment variables in which launchers give the number of processes.
 _LAUNCHED = (
     "DMLC_NUM_WORKER",
     "HOROVOD_SIZE",
@@ -29,8 +29,8 @@ def check_agreement(group: Group, facts: Mapping[str, object]) -> None:
     Raises:
         ConfigError: A rank has another fact, or facts of other names; every rank says so.
     """
-    # First as many on every rank: another version may have other settings, and arrays of different
-    # shapes end MXNet's servers and are waited for in vain by Horovod.
+    # The names first: another version may have other settings, and the ranks would exchange arrays
+    # of different sizes, at which MXNet's servers crash and Horovod waits for ever.
     _compare(group, {_VERSION: facts.get(_VERSION), "list of settings and records": sorted(facts)})
     _compare(group, {name: facts[name] for name in sorted(facts)})
 

@@ -13,7 +13,7 @@ from typing import Collection, Mapping, Sequence
 
 from mobilenet.errors import ConfigError, UserError
 
-# What is said to be worth a thought in such names goes along to other hosts.
+# Environment variables with these prefixes are handed on to other hosts.
 _PASSED_ON = ("MXNET_", "OMP_", "DNNL_", "PS_")
 _LOOPBACK = "127.0.0.1"
 

@@ -49,8 +49,8 @@ class Group:
 
     def _sum(self, flat: mx.nd.NDArray) -> mx.nd.NDArray:
         """Queues the sum over the ranks of an array of one dimension."""
-        # By one array for each size, whose next sum then waits for its last one: the engines take
-        # two sums under way by one name for the same.
+        # The engines know a sum by its name and would confuse two of one name that are under way at
+        # once. So each size has one name and one array, which makes its next sum wait.
         key = str(flat.size)
         if key not in self._buffers:
             self._buffers[key] = mx.nd.zeros_like(flat)

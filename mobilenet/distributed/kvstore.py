@@ -10,7 +10,7 @@ import mxnet as mx
 from mobilenet.distributed.group import Group
 from mobilenet.errors import ConfigError
 
-_STORE = "dist_sync"  # MXNet makes a store of one process of any name that it does not know
+_STORE = "dist_sync"  # a misspelt name would silently give a store of one process
 _ENVIRONMENT = ("DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER")
 _kept: list[mx.kv.KVStoreBase] = []
 

@@ -158,14 +158,21 @@ def _end_all(processes: Iterable[_Process]) -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and the first Ctrl-C; a second one raises KeyboardInterrupt."""
+    """Collects SIGTERM and the first Ctrl-C; a second one raises KeyboardInterrupt.
+
+    Where Ctrl-C is ignored, as in a job that a script starts in the background, it stays ignored.
+    """
     collected: list[int] = []
+    numbers = {signal.SIGTERM}
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        numbers.add(signal.SIGINT)
 
     def note(number: int, _frame: FrameType | None) -> None:
         collected.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.SIGINT in numbers:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield collected
     finally:

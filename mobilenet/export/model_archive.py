@@ -16,7 +16,7 @@ from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.errors import UserError, WeightsError
 from mobilenet.export.request_handler import FACTS_FILE, MODEL_FILE
 from mobilenet.inference.open_model import LoadedModel, open_model
-from mobilenet.validation.validate import described
+from mobilenet.validation.validate import transform_as_json
 
 SUFFIX = ".mar"
 # `mobilenet.export.request_handler` and all that it imports of this package.
@@ -84,7 +84,7 @@ def _manifest(name: str) -> dict[str, object]:
 
 def _facts(model: LoadedModel) -> dict[str, object]:
     names = names_of_classes(model.class_names, model.config.model.classes)
-    return {**described(model.transform), "class_names": list(spoken_names(names))}
+    return {**transform_as_json(model.transform), "class_names": list(spoken_names(names))}
 
 
 def _modules() -> dict[str, bytes]:

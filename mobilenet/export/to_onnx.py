@@ -20,7 +20,8 @@ from mobilenet.onnx.exporter import ExportResult, export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import UNTRAINED, Metadata
 from mobilenet.onnx.proof import BATCH_SIZES, network_input, random_images
-from mobilenet.runs.checkpoint import best, read_checkpoint
+from mobilenet.runs.checkpoint import best
+from mobilenet.runs.checkpoint_format import read_checkpoint
 from mobilenet.runs.run_folder import CONFIG
 from mobilenet.settings.schema import Config
 

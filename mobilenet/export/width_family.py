@@ -7,7 +7,7 @@ import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Optional, Sequence
+from typing import Any, Iterator, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -111,16 +111,47 @@ def export_family(
         UserError: Two models have the same name, or one cannot be written with these options.
         VerificationError: A proof failed; the files before it stay.
     """
+    for planned in plan_family(models, resolutions, folder):
+        yield export_member(planned, options, images)
+
+
+class Planned(NamedTuple):
+    """A member that is to be exported."""
+
+    model: LoadedModel
+    resolution: int
+    path: Path
+
+
+def plan_family(
+    models: Sequence[LoadedModel], resolutions: Sequence[int], folder: Path
+) -> list[Planned]:
+    """The members that `export_family` exports.
+
+    Raises:
+        UserError: Two models have the same name.
+    """
     names = [_name(model.path.resolve()) for model in models]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"two of the models would become {folder / name}.onnx; rename one")
-    for model, name in zip(models, names):
-        for resolution in resolutions or (model.config.data.resolution,):
-            output = folder / (f"{name}-{resolution}.onnx" if resolutions else f"{name}.onnx")
-            fitted = dataclasses.replace(_fitted(options, model.config), resolution=resolution)
-            config = _resized(model.config, model.config.model.width_multiplier, resolution)
-            yield _member(export(model, output, fitted, images), config)
+    return [
+        Planned(
+            model,
+            resolution,
+            folder / (f"{name}-{resolution}.onnx" if resolutions else f"{name}.onnx"),
+        )
+        for model, name in zip(models, names)
+        for resolution in resolutions or (model.config.data.resolution,)
+    ]
+
+
+def export_member(planned: Planned, options: GraphOptions, images: Optional[Path]) -> Member:
+    """Exports one member of a family; see `export_family`."""
+    model, resolution, path = planned
+    fitted = dataclasses.replace(_fitted(options, model.config), resolution=resolution)
+    config = _resized(model.config, model.config.model.width_multiplier, resolution)
+    return _member(export(model, path, fitted, images), config)
 
 
 def _name(path: Path) -> str:

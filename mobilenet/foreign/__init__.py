@@ -1,1 +1,4 @@
-"""Weights of other programs: read without unpickling, recognised, renamed."""
+"""Weights of other programs: read without unpickling, recognised and renamed.
+
+Door: `import_weights.import_weights`. Must not know training.
+"""

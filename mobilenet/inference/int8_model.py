@@ -1,4 +1,4 @@
-"""Models in 8-bit integers: which images set the ranges of their activations, and how they run."""
+"""Runs models in 8-bit integers, and picks the images that calibrate them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from mobilenet.network.graph_forms import symbol_of
 from mobilenet.network.mxnet_int8 import int8_block
 from mobilenet.onnx.example_images import example_images
 
-# More change no range by much: with 32, 100 and other 100 images, MobileNet v2 1.0 answers alike.
+# More images barely change the ranges: MobileNet v2 1.0 predicts alike with 32, 100 or other 100.
 _NUM_IMAGES = 100
 _LEAST_IMAGES = 10
-# Those that no model is judged by come first.
+# Training images come first: no model is judged by them.
 _RECORD_FILES = ("train.rec", "minival.rec", "val.rec")
 
 
 class Calibration(NamedTuple):
-    """The images that ranges are taken from."""
+    """The images that the ranges of the activations are taken from."""
 
     path: Path
     """The record file, or the folder of images."""
@@ -36,14 +36,14 @@ class Calibration(NamedTuple):
 
     @property
     def description(self) -> str:
-        """How many there are and where they are from."""
+        """Number and source of the images."""
         return f"{len(self.pixels)} images of {self.path.name}"
 
 
 def calibration_images(path: Path, transform: EvalTransform) -> Calibration:
     """Up to 100 images, spread evenly over a record file or a folder of records or of images.
 
-    Of a folder of records it is the training images.
+    A folder of records gives its training images if it has them.
 
     Raises:
         DataError: There are fewer than 10, or one cannot be decoded.
@@ -61,11 +61,11 @@ def calibration_images(path: Path, transform: EvalTransform) -> Calibration:
 
 
 def in_int8(model: LoadedModel, images: Optional[Path] = None) -> LoadedModel:
-    """The model computing in 8-bit integers by oneDNN.
+    """The model, computing in 8-bit integers by oneDNN.
 
     Args:
-        model: One with a network.
-        images: See `calibration_images`; by default the model's own data.
+        model: Any but an ONNX file.
+        images: To calibrate on, as for `calibration_images`; by default the model's own data.
 
     Raises:
         WeightsError: The model is an ONNX file.
@@ -95,6 +95,6 @@ def needed_network(model: LoadedModel) -> mx.gluon.HybridBlock:
     """
     if model.network is None:
         raise WeightsError(
-            f"{model.path} is an ONNX file; int8 is made from the run or .params file that it is of"
+            f"{model.path} is an ONNX file; int8 needs the run or .params file behind it"
         )
     return model.network

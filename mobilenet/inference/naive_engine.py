@@ -1,4 +1,4 @@
-"""MXNet as a process loads it that only infers."""
+"""Loads MXNet for a process that only infers, with its NaiveEngine."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mobilenet.compat import prepare_for_inference
 
 
 def load_for_inference() -> None:
-    """Loads MXNet with what inference is fastest with; does nothing where MXNet is loaded already.
+    """Loads MXNet with the fastest settings for inference, unless it is loaded already.
 
-    MXNet writes on standard error that it does not take its usual engine; that is no news here.
+    MXNet's own message about its engine on standard error is suppressed.
     """
     if "mxnet" in sys.modules:
         return
@@ -21,12 +21,12 @@ def load_for_inference() -> None:
     with _silent_standard_error():
         import mxnet as mx  # noqa: PLC0415  after the environment is set
 
-        mx.nd.waitall()  # which makes the engine
+        mx.nd.waitall()  # creates the engine
 
 
 @contextlib.contextmanager
 def _silent_standard_error() -> Iterator[None]:
-    """Within the block nothing is shown of what C++ code writes to file descriptor 2."""
+    """Suppresses what C++ code writes to file descriptor 2 inside the block."""
     shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

@@ -1,4 +1,4 @@
-"""Opens a model, whatever form it has: a run, a checkpoint, a file of parameters, or ONNX."""
+"""Opens a model of any form: a run, a checkpoint, a .params file or an ONNX file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mobilenet.network import weights
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.onnx.mxnet_importer import ImportedModel
 from mobilenet.onnx.runtime import OnnxModel
-from mobilenet.runs.checkpoint import best_weights, weights_file
+from mobilenet.runs.described_weights import best_weights, weights_file
 from mobilenet.runs.run_folder import CONFIG
 from mobilenet.settings.schema import Config
 
@@ -31,23 +31,23 @@ class LoadedModel:
 
     path: Path
     config: Config
-    """Where the model is an ONNX file: the defaults with what the file itself says."""
+    """Of an ONNX file: the defaults, replaced by what the file itself says."""
     class_names: tuple[str, ...]
-    """One line per class of the synset, in label order; empty if unknown."""
+    """The lines of the synset, one per class in label order; empty if unknown."""
     predict: Predict
-    """From normalised images `(N, 3, H, W)` to logits."""
+    """From normalised images `(N, 3, H, W)` to logits `(N, classes)`."""
     network: MobileNetV2 | None
     """The Gluon network; None for an ONNX file."""
     calibrated_on: str | None = None
-    """The images that the ranges of its 8-bit integers are from; None in floating point."""
+    """The images that an int8 model was calibrated on; None in floating point."""
     is_described: bool = True
-    """Whether anybody has said its dialect and width; else they are the defaults."""
+    """Whether dialect and width are known; if not, `config` has the defaults."""
     engine: Engine | None = None
-    """What computes an ONNX file; None for other models."""
+    """What runs an ONNX file; None for other models."""
 
     @property
     def title(self) -> str:
-        """What to call the model where there are several."""
+        """The name of the model in summaries and reports."""
         int8 = "" if self.calibrated_on is None else " (int8)"
         return f"{self.path}{int8}{' (by MXNet)' if self.engine == 'mxnet' else ''}"
 
@@ -63,15 +63,20 @@ def open_model(
     overrides: Sequence[str] = (),
     engine: Engine | None = None,
 ) -> LoadedModel:
-    """Opens the model at `path`: a run folder, a checkpoint, a `.params` or an `.onnx` file.
+    """Opens a model for inference.
 
-    `engine` is for ONNX files, by default ONNX Runtime.
+    Args:
+        path: A run folder (its best checkpoint), a checkpoint, a `.params` or an `.onnx` file.
+        config_path: YAML configuration of a `.params` file, or of an ONNX file that does not say
+            its preprocessing.
+        overrides: Settings `key.sub=value` that replace those of the configuration.
+        engine: What runs an ONNX file, by default ONNX Runtime.
 
     Raises:
-        WeightsError: There is no model at `path`, or it is damaged, or does not fit its network.
-        ConfigError: A `.params` file without a configuration, a configuration for a model that has
-            its own, or a wrong setting.
-        DataError: There are names of more or fewer classes than the model has.
+        WeightsError: There is no model at `path`, it is damaged, or it does not fit its network.
+        ConfigError: A `.params` file has no configuration, a model that has its own was given
+            another, or a setting is wrong.
+        DataError: The number of class names is not the number of classes.
     """
     if not path.exists():
         raise WeightsError(f"{path}: no such file or folder")
@@ -89,7 +94,7 @@ def open_model(
 
 
 def takes_config(path: Path) -> bool:
-    """Whether the model at `path` needs a configuration that does not come with it.
+    """Whether the model at `path` has no configuration of its own.
 
     Raises:
         WeightsError: It is an ONNX file that cannot be read.
@@ -122,11 +127,11 @@ def _with_network(path: Path, parameters: Path, config: Config, synset: Path) ->
 
 
 def _fitting(class_names: tuple[str, ...], config: Config, where: Path) -> tuple[str, ...]:
-    """The names that `where` has, which are of no class or of all."""
+    """The class names from `where`: none, or one for each class."""
     if class_names and len(class_names) != config.model.classes:
         raise DataError(
             f"{where}: has names of {len(class_names)} classes, but the model has"
-            f" {config.model.classes} classes; a name for each would be right"
+            f" {config.model.classes} classes; give one name for each class"
         )
     return class_names
 
@@ -134,12 +139,12 @@ def _fitting(class_names: tuple[str, ...], config: Config, where: Path) -> tuple
 def _open_onnx(
     path: Path, config_path: Path | None, overrides: Sequence[str], engine: Engine
 ) -> LoadedModel:
-    """Opens an ONNX file; what it says of its preprocessing comes before the defaults."""
+    """Opens an ONNX file; its own metadata take precedence over the defaults."""
     model = ImportedModel(path) if engine == "mxnet" else OnnxModel(path)
     if config_path is not None:
         if model.metadata.knows_preprocessing:
             raise ConfigError(
-                f"{path}: says its own preprocessing, which --config would replace; leave it out,"
+                f"{path}: has its own preprocessing, which --config would replace; leave it out,"
                 " or replace single settings by key.sub=value"
             )
         config = settings.load(Config, config_path, overrides)

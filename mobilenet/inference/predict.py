@@ -1,4 +1,4 @@
-"""Names what images show: the five most probable classes of each."""
+"""Predicts the five most probable classes of image files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from typing import Iterable, Iterator, Sequence, TextIO
 
 import numpy as np
 
-from mobilenet.data.eval_transforms import (
-    EvalTransform,
-    Floats,
-)
+from mobilenet.bad_items import NONE_LEFT_OUT, BadItems
+from mobilenet.data.eval_transforms import EvalTransform, Floats
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.errors import DataError, reason
 from mobilenet.inference.open_model import LoadedModel
@@ -27,47 +25,60 @@ from mobilenet.packing.folder_trees import DiskFolder, walk
 
 _STANDARD_INPUT = "-"
 
+_Batch = list[tuple[str, "Future[Floats]"]]
+
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of an image: up to five guesses, the most probable first."""
+    """The prediction for one image file: up to five classes, the most probable first."""
 
     image: str
     guesses: tuple[Guess, ...]
 
 
-def predict(model: LoadedModel, images: Iterable[str]) -> Iterator[Answer]:
-    """The answer of `model` to each image, in order; `images` are paths.
+def predict(
+    model: LoadedModel, images: Iterable[str], bad: BadItems = NONE_LEFT_OUT
+) -> Iterator[Answer]:
+    """The predictions of `model` for image files, in order, as they are made.
+
+    Args:
+        model: From `open_model`.
+        images: Paths of files that OpenCV decodes.
+        bad: Takes the files that cannot be read or decoded; by default the first one raises.
 
     Raises:
-        DataError: A file cannot be read or is no image.
+        DataError: A file cannot be read or decoded, and `bad` does not take it.
+        NotFiniteError: The network's output is not finite.
     """
     names = spoken_names(names_of_classes(model.class_names, model.config.model.classes))
     size = model.config.validation.batch_size
-    for paths, batch in _batches(list(images), model.transform, size):
-        predictions = score(model.predict(batch), np.zeros(len(batch), np.int32))
-        yield from (Answer(path, guesses(predictions, i, names)) for i, path in enumerate(paths))
+    for pending in _batches(list(images), model.transform, size):
+        good = list(_decoded(pending, bad))
+        if not good:
+            continue
+        logits = model.predict(np.stack([data for _, data in good]))
+        predictions = score(logits, np.zeros(len(good), np.int32))
+        for place, (path, _) in enumerate(good):
+            yield Answer(path, guesses(predictions, place, names))
 
 
-def _batches(
-    paths: Sequence[str], transform: EvalTransform, size: int
-) -> Iterator[tuple[Sequence[str], Floats]]:
+def _batches(paths: Sequence[str], transform: EvalTransform, size: int) -> Iterator[_Batch]:
     """The inputs of the network; threads prepare the next batch while one is computed."""
-    pending: deque[tuple[Sequence[str], list[Future[Floats]]]] = deque()
+    pending: deque[_Batch] = deque()
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(paths), size):
             group = paths[start : start + size]
-            pending.append((group, [pool.submit(_input, path, transform) for path in group]))
+            pending.append([(path, pool.submit(_input, path, transform)) for path in group])
             if len(pending) > 1:
-                yield _finished(*pending.popleft())
-        while pending:
-            yield _finished(*pending.popleft())
+                yield pending.popleft()
+        yield from pending
 
 
-def _finished(
-    paths: Sequence[str], inputs: Sequence[Future[Floats]]
-) -> tuple[Sequence[str], Floats]:
-    return paths, np.stack([one.result() for one in inputs])
+def _decoded(batch: _Batch, bad: BadItems) -> Iterator[tuple[str, Floats]]:
+    """The paths and inputs of a batch, without the files that are left out."""
+    for path, future in batch:
+        with bad.leaving_out(path):
+            yield path, future.result()
 
 
 def _input(path: str, transform: EvalTransform) -> Floats:

@@ -1,1 +1,5 @@
-"""ONNX files: written at opset 7 from the network's graph, proven, and run."""
+"""ONNX files: written from the graph at opset 7, proven against MXNet, and run.
+
+Door: `exporter.export_network`, `graph.GraphOptions`, `runtime.OnnxModel`, `metadata.Metadata`.
+Must not know the configuration or training.
+"""

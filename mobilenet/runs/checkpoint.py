@@ -1,79 +1,73 @@
-"""Checkpoints: a folder each, that appears whole or not at all and proves itself when it is read.
+"""Writes a run's checkpoints, and decides which are due, which is the best, and which are kept.
 
-RUN/checkpoints/step-00012345/ (-epoch-0012 where an epoch ends) holds arrays as NDArray files, one
-per group, and `state.json`, which names the SHA-256 of every file and of itself. The folder is
-filled under a temporary name, flushed to the disk and renamed: whatever kills the process, a folder
-of the final name is complete. What a disk damages later is found by its digest when the checkpoint
-is read. Nothing is ever unpickled.
+A checkpoint is a folder that is filled under a temporary name, flushed to the disk and renamed:
+whatever kills the process, a folder of the final name is complete. What a disk damages later is
+found by its digest when the checkpoint is read; it is set aside, never deleted.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
+import itertools
 import re
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping
+from typing import Callable, Iterable, Mapping
 
-import mxnet as mx
-
-from mobilenet import __version__, files
+from mobilenet import files
 from mobilenet.errors import WeightsError
-from mobilenet.network import weights
-from mobilenet.network.params_file import write_arrays
-from mobilenet.runs.run_state import EpochRecord, Progress
+from mobilenet.runs.checkpoint_format import (
+    Arrays,
+    Checkpoint,
+    DamagedError,
+    State,
+    fill,
+    read_checkpoint,
+    read_state,
+)
+from mobilenet.runs.epoch_record import EpochRecord, Progress
 
 _FOLDER = "checkpoints"
-_STATE = "state.json"
 _PREFIX = "step-"
-_NAME = re.compile(rf"{_PREFIX}\d{{8,}}(-epoch-\d{{4,}})?")
+_NAME = re.compile(rf"{_PREFIX}\d{{8,}}(?:-epoch-(\d{{4,}}))?")
 _TEMPORARY = ".temporary-"
-_SHA256 = "sha256"
-
-Arrays = Mapping[str, mx.nd.NDArray]
+_ASIDE = "damaged-"
 
 
 @dataclass(frozen=True)
-class State:
-    """What a checkpoint knows besides its arrays.
+class Retention:
+    """How often checkpoints are written, and which of them are kept; the best one always is.
 
     Attributes:
-        progress: How far the run is.
-        config: The run's configuration as YAML.
-        data: Digests of the record files by split and kind.
-        weights: The group of arrays that is validated and exported.
-        package_version: That wrote the checkpoint.
-        arithmetic: What else the last bits of the arrays depend on, by name.
+        every_epochs: Epochs from one checkpoint to the next.
+        every_steps: Steps from one checkpoint to the next, if there are some inside epochs.
+        keep_last: Number of the newest ones that are kept.
+        keep_every_epochs: Those of every n-th epoch are kept for good.
     """
 
-    progress: Progress
-    config: str
-    data: dict[str, dict[str, str]]
-    weights: str
-    package_version: str = __version__
-    arithmetic: dict[str, str] = field(default_factory=dict)
+    every_epochs: int = 1
+    every_steps: int | None = None
+    keep_last: int = 2
+    keep_every_epochs: int | None = None
 
-    @property
-    def record(self) -> EpochRecord | None:
-        """The epoch at whose end the checkpoint was written; None inside an epoch."""
-        history = self.progress.history
-        return history[-1] if history and history[-1].step == self.progress.step else None
+    def is_step_due(self, step: int) -> bool:
+        """Whether there is to be a checkpoint after so many steps."""
+        return self.every_steps is not None and step % self.every_steps == 0
+
+    def is_epoch_due(self, progress: Progress) -> bool:
+        """Whether there is to be a checkpoint of the epoch that has just been validated."""
+        record = progress.history[-1]
+        return (
+            record.epoch % self.every_epochs == 0
+            or record is best_epoch(progress.history)
+            or self.is_step_due(record.step)
+        )
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """The checkpoint in the folder `path`."""
-
-    path: Path
-    state: State
-
-    def arrays(self, group: str) -> dict[str, mx.nd.NDArray]:
-        """The arrays of a group by name, on the CPU."""
-        return weights.read_arrays(self.path / _file_name(group))
+def best_epoch(history: Iterable[EpochRecord]) -> EpochRecord:
+    """The epoch with the highest top-1 accuracy, the earliest of equals; there is at least one."""
+    return max(history, key=lambda record: (record.top1, -record.epoch))
 
 
 def save(run: Path, state: State, groups: Mapping[str, Arrays]) -> Path:
@@ -92,13 +86,7 @@ def save(run: Path, state: State, groups: Mapping[str, Arrays]) -> Path:
     temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=final.parent))
     try:
         temporary.chmod(final.parent.stat().st_mode)  # mkdtemp's folders are private
-        digests = {}
-        for group, arrays in groups.items():
-            path = temporary / _file_name(group)
-            with files.open_replaced(path) as file:
-                write_arrays(file, arrays)
-            digests[path.name] = files.sha256_of(path)
-        files.write_json(temporary / _STATE, _sealed({**asdict(state), "files": digests}))
+        fill(temporary, state, groups)
         temporary.rename(final)
         files.flush_to_disk(final.parent)
     finally:
@@ -113,56 +101,16 @@ def path_of(run: Path, state: State) -> Path:
     return run / _FOLDER / f"{_PREFIX}{state.progress.step:08d}{epoch}"
 
 
-def _file_name(group: str) -> str:
-    return f"{group}.params"
-
-
-def _sealed(content: dict[str, Any]) -> dict[str, Any]:
-    text = json.dumps(content, sort_keys=True)
-    return {**content, _SHA256: hashlib.sha256(text.encode()).hexdigest()}
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint in the folder `path`, all of whose files are as they were written.
-
-    Raises:
-        WeightsError: It is incomplete or damaged.
-    """
-    state, digests = _read_state(path)
-    for name, digest in digests.items():
-        with _complaints(path):
-            if files.sha256_of(path / name) != digest:
-                raise ValueError(f"{name} is not as it was written")
-    return Checkpoint(path, state)
-
-
-def _read_state(path: Path) -> tuple[State, dict[str, str]]:
-    with _complaints(path):
-        content = json.loads((path / _STATE).read_text(encoding="utf-8"))
-        seal = content.pop(_SHA256)
-        if _sealed(content)[_SHA256] != seal:
-            raise ValueError(f"{_STATE} is not as it was written")
-        digests = content.pop("files")
-        progress = Progress.from_json(content.pop("progress"))
-        return State(progress, **content), digests
-
-
-@contextlib.contextmanager
-def _complaints(path: Path) -> Iterator[None]:
-    """Whatever is wrong with the files of a checkpoint becomes one sentence."""
-    try:
-        yield
-    except OSError as error:
-        name = Path(error.filename or path).name
-        raise WeightsError(f"{path}: no complete checkpoint: {name}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path}: damaged checkpoint: {error}") from error
-
-
 def checkpoint_paths(run: Path) -> list[Path]:
     """The folders of a run's checkpoints, oldest first; what people put beside them is none."""
     beginning = (run / _FOLDER).glob(f"{_PREFIX}*")
     return sorted(path for path in beginning if _NAME.fullmatch(path.name))
+
+
+def epoch_ends(run: Path) -> dict[Path, int]:
+    """The checkpoints that end an epoch, oldest first, with the number of that epoch, from 1."""
+    matches = ((path, _NAME.fullmatch(path.name)) for path in checkpoint_paths(run))
+    return {path: int(match[1]) for path, match in matches if match and match[1]}
 
 
 def newest_checkpoint(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
@@ -173,11 +121,12 @@ def newest_checkpoint(run: Path, warn: Callable[[str], None]) -> Checkpoint | No
         warn: Is told of each newer one that is damaged.
 
     Raises:
-        WeightsError: All checkpoints are damaged.
+        WeightsError: All checkpoints are damaged, or the newest cannot be read although it may be
+            intact.
     """
     paths = checkpoint_paths(run)
     for path in reversed(paths):
-        checkpoint = _intact(path, warn)
+        checkpoint = _undamaged(path, warn)
         if checkpoint is not None:
             return checkpoint
     if paths:
@@ -185,10 +134,10 @@ def newest_checkpoint(run: Path, warn: Callable[[str], None]) -> Checkpoint | No
     return None
 
 
-def _intact(path: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+def _undamaged(path: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     try:
         return read_checkpoint(path)
-    except WeightsError as error:
+    except DamagedError as error:
         warn(f"{error}; taking the one before it")
         return None
 
@@ -196,92 +145,73 @@ def _intact(path: Path, warn: Callable[[str], None]) -> Checkpoint | None:
 def best(run: Path) -> tuple[Path, EpochRecord]:
     """The checkpoint with the highest top-1 accuracy, the earliest of equals, and its epoch.
 
+    Each checkpoint tells of all epochs before it, so that a damaged one may be known as the best.
+
     Raises:
-        WeightsError: The run has none that was validated.
+        WeightsError: The run has none that was validated, or there is one that cannot be read and
+            whose accuracy no other one tells.
     """
-    records = _validated(run)
-    if not records:
+    states, errors = _states(run)
+    known = {r.epoch: r for state in states.values() for r in state.progress.history}
+    of_epoch = {epoch: path for path, epoch in epoch_ends(run).items()}
+    if not of_epoch:
         raise WeightsError(f"{run}: has no checkpoint that was validated yet")
-    return max(records.items(), key=lambda item: (item[1].top1, -item[1].step))
+    for epoch, path in of_epoch.items():
+        if epoch not in known:
+            raise WeightsError(f"{errors[path]}; it may be the run's best: name the one to take")
+    record = best_epoch(known[epoch] for epoch in of_epoch)
+    return of_epoch[record.epoch], record
 
 
-def best_checkpoint(run: Path) -> Path:
-    """The path alone of `best`."""
-    return best(run)[0]
-
-
-def _validated(run: Path) -> dict[Path, EpochRecord]:
-    """The validated checkpoints of a run; ones that cannot be read are left out."""
-    records = {}
+def _states(run: Path) -> tuple[dict[Path, State], dict[Path, WeightsError]]:
+    """The states of a run's checkpoints, oldest first, and why others cannot be read."""
+    states: dict[Path, State] = {}
+    errors: dict[Path, WeightsError] = {}
     for path in checkpoint_paths(run):
-        with contextlib.suppress(WeightsError):
-            record = _read_state(path)[0].record
-            if record is not None:
-                records[path] = record
-    return records
-
-
-def weights_file(path: Path) -> Path:
-    """The file of parameters that is validated and exported, of the checkpoint at `path`.
-
-    Raises:
-        WeightsError: The checkpoint is incomplete or damaged.
-    """
-    return path / _file_name(read_checkpoint(path).state.weights)
-
-
-def best_weights(run: Path) -> Path:
-    """The file of parameters of a run's best checkpoint.
-
-    Raises:
-        WeightsError: The run has none that was validated, or it is damaged; names another one.
-    """
-    path = best_checkpoint(run)
-    try:
-        return weights_file(path)
-    except WeightsError as error:
-        others = [other for other in checkpoint_paths(run) if other != path]
-        advice = f"; the run's best is lost, but there is {others[-1]}" if others else ""
-        raise WeightsError(f"{error}{advice}") from error
-
-
-def parameters_at(path: Path) -> Path:
-    """The file of parameters that `path` stands for: that file, a checkpoint, or a run's best one.
-
-    Raises:
-        WeightsError: The folder is neither a checkpoint nor a run with one that was validated.
-    """
-    if not path.is_dir():
-        return path
-    return weights_file(path) if (path / _STATE).is_file() else best_weights(path)
+        try:
+            states[path] = read_state(path)
+        except WeightsError as error:  # noqa: PERF203 - each by itself
+            errors[path] = error
+    return states, errors
 
 
 def prune(run: Path, keep_last: int, keep_every_epochs: int | None) -> None:
     """Deletes all checkpoints but some.
 
-    Kept are the newest `keep_last`, the best, and those of every `keep_every_epochs`-th epoch.
+    Kept are the newest `keep_last`, the best, those of every `keep_every_epochs`-th epoch, and all
+    whose state cannot be read, for whatever reason.
     """
-    records = _validated(run)
-    kept = set(checkpoint_paths(run)[-keep_last:])
-    if records:
-        kept.add(best(run)[0])
+    states, unreadable = _states(run)
+    paths = {state.record: path for path, state in states.items() if state.record is not None}
+    kept = {*checkpoint_paths(run)[-keep_last:], *unreadable}
+    if paths:
+        kept.add(paths[best_epoch(paths)])
     if keep_every_epochs is not None:
-        kept.update(p for p, record in records.items() if record.epoch % keep_every_epochs == 0)
-    for path in checkpoint_paths(run):
+        kept.update(path for r, path in paths.items() if r.epoch % keep_every_epochs == 0)
+    for path in states:
         if path not in kept:
             _delete(path)
 
 
-def clear_after(run: Path, newest: Checkpoint | None) -> None:
-    """Deletes what was left unfinished, and the damaged checkpoints that are newer than `newest`.
+def clear_after(run: Path, newest: Checkpoint | None, warn: Callable[[str], None]) -> None:
+    """Makes way for the steps after `newest`, to which the run will come again.
 
-    The run will come to their steps again.
+    Deletes what was left unfinished. Newer checkpoints, which are damaged, are given another name
+    and are no longer part of the run; `warn` is told of each.
     """
     for unfinished in (run / _FOLDER).glob(f"{_TEMPORARY}*"):
         shutil.rmtree(unfinished)
     for path in checkpoint_paths(run):
         if newest is None or path > newest.path:
-            _delete(path)
+            aside = _free_name(path.with_name(f"{_ASIDE}{path.name}"))
+            path.rename(aside)
+            warn(f"{path}: set aside as {aside.name}")
+
+
+def _free_name(path: Path) -> Path:
+    """The path, or if there is something, the first with a number that is free."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(free for free in itertools.chain([path], numbered) if not free.exists())
 
 
 def _delete(folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Mapping, Sequence
 
 from mobilenet import files
-from mobilenet.runs.run_state import EpochRecord
+from mobilenet.runs.epoch_record import EpochRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,8 @@ def draw_curves(histories: Mapping[str, Sequence[EpochRecord]], path: Path) -> N
 def _draw_panel(
     axes: Axes, curves: Mapping[str, _Value], histories: Mapping[str, Sequence[EpochRecord]]
 ) -> None:
-    for number, (run, history) in enumerate(histories.items()):
+    for number, (name_, history) in enumerate(histories.items()):
+        run = files.encoded(name_).decode()  # matplotlib writes nothing that is no text
         epochs = [record.epoch for record in history]
         for name, value in curves.items():
             axes.plot(

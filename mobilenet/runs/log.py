@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from mobilenet import files
 from mobilenet.errors import UserError
 
 # Without tqdm's own speed and time left, which `progress` tells better, a terminal has room for it;
@@ -53,7 +54,7 @@ class RunLog:
     def write(self, event: str, line: str, **values: Any) -> None:
         """Records an event; people see `line`."""
         self.record(event, **values)
-        tqdm.write(line, file=self._stream)
+        _show(line, self._stream)
 
     def warn(self, text: str) -> None:
         """Records a `warning`."""
@@ -65,12 +66,12 @@ class RunLog:
         if self._bar is not None and not self._bar.disable:
             self._bar.set_postfix_str(short)
         else:
-            tqdm.write(f"{self._label}: {line}", file=self._stream)
+            _show(f"{self._label}: {line}", self._stream)
 
     def record(self, event: str, **values: Any) -> None:
         """Records an event that people need not see."""
         record = {"event": event, "time": round(time.time(), 3), **values}
-        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        self._file.write(files.encoded(json.dumps(record, ensure_ascii=False)) + b"\n")
         if self._board is not None and "step" in values:
             for name, value in values.items():
                 if isinstance(value, float):
@@ -119,7 +120,12 @@ class OtherRankLog(RunLog):
 
     def warn(self, text: str) -> None:
         """People see the warning."""
-        tqdm.write(f"warning: rank {self._rank}: {text}", file=sys.stderr)
+        _show(f"warning: rank {self._rank}: {text}", sys.stderr)
+
+
+def _show(line: str, stream: TextIO) -> None:
+    """Writes a line around a bar, if there is one."""
+    tqdm.write(files.encoded(line).decode(), file=stream)  # names of files may be no text
 
 
 def tensorboard_writer() -> Any:

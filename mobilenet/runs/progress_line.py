@@ -8,8 +8,8 @@ from typing import Generator, Iterator, Mapping, NamedTuple, TypeVar
 
 from tqdm import tqdm
 
+from mobilenet.runs.epoch_record import EpochRecord, Metrics
 from mobilenet.runs.log import RunLog
-from mobilenet.runs.run_state import EpochRecord, Metrics
 from mobilenet.runs.throughput import Meter
 
 T = TypeVar("T")
@@ -111,17 +111,19 @@ class Reporter:
         return epoch_left, run_left + (num_epochs - epoch + 1) * self._validation_seconds
 
     def stop_steps(self) -> None:
-        """Ends the steps of an epoch, or of the process; a validation may follow."""
+        """Stops the clock when the steps of an epoch are done, or the process stops."""
         self._log.stop_bar()
         self._speed = self._epoch_meter.read()
         self._validation_start = time.monotonic()
 
     def epoch_done(self, record: EpochRecord, num_bad_records: int = 0) -> None:
-        """Tells of an epoch that was trained, partly by an earlier process perhaps, and validated.
+        """Reports an epoch that was trained and validated.
 
-        Its speed is that of the steps of this process, and `num_bad_records` are the training
-        records that were replaced since this process and those with it were started.
+        Args:
+            record: What the epoch reached.
+            num_bad_records: Training records replaced since this start, over all processes.
         """
+        # The speed covers the steps of this process alone: an earlier one may have begun the epoch.
         self._validation_seconds = time.monotonic() - self._validation_start
         speed = self._speed
         self._log.write(

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 from mobilenet import __version__, files, settings
+from mobilenet.data.record_folder import SYNSET
+from mobilenet.data.synset import class_id, read_synset
 from mobilenet.errors import ConfigError, DataError, UserError, VerificationError
 from mobilenet.settings.schema import Config
 
@@ -19,12 +21,11 @@ CONFIG = "config.yaml"
 LOG = "log.jsonl"
 CURVES = "curves.png"
 REPORT = "report.md"
-SYNSET = "synset.txt"
 TENSORBOARD = "tensorboard"
 _LOCK = ".lock"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# Settings that a resumed run may have changed: they do not alter what is computed ...
+# Settings that may change when a run is resumed. These do not alter what is computed;
 _FREE = (
     "checkpoint.",
     "log.",
@@ -34,11 +35,11 @@ _FREE = (
     "validation.batch_size",
     "training.rollbacks",
 )
-# ... or only how the same batch is computed, as when a device is lost: BatchNorm then sees other
-# parts of it, so that the run goes on, but no longer bit for bit.
+# These alter how a batch is divided, as when a device is lost: BatchNorm sees other parts of it.
+# The run goes on, but no longer bit for bit.
 _FREE_WITH_EFFECT = ("training.devices", "training.accumulation", "distributed.")
-# Whether the length of the run is of the former or of the latter depends on the schedule: these end
-# with the run, so that they would have been different all along.
+# More epochs change nothing so far, except with these schedules: they fall until the end of the
+# run, so a longer run would have had other learning rates from the beginning.
 _ENDS_WITH_RUN = ("cosine", "polynomial")
 
 
@@ -168,15 +169,36 @@ def check_data(
 ) -> None:
     """Compares the digests of the record files that a run began with, by split, to the present.
 
-    Of each split there are several by kind; those that were and are known count.
+    Each split has several digests, by kind; only kinds that both have are compared.
 
     Raises:
         DataError: They are others.
     """
     for split in sorted({*began, *given}):
         before, now = began.get(split), given.get(split)
-        if not before or not now or any(before[kind] != now[kind] for kind in {*before} & {*now}):
-            raise DataError(
-                f"data.directory: {split}.rec is not the file that the run began with; give back"
-                " the old records, or start another run"
-            )
+        if before is None:
+            problem = "was not there when the run began"
+        elif now is None:
+            problem = "is no longer there"
+        elif any(before[kind] != now[kind] for kind in {*before} & {*now}):
+            problem = "is not the file that the run began with"
+        else:
+            continue
+        raise DataError(
+            f"data.directory: {split}.rec {problem}; give back the old records, or start another"
+            " run"
+        )
+
+
+def check_classes(run: Path, data: Path) -> None:
+    """Compares the class names of a run to those of the records in the folder `data`.
+
+    Raises:
+        DataError: They are other classes, or in another order.
+    """
+    began, given = read_synset(run), read_synset(data)
+    if began and given and list(map(class_id, began)) != list(map(class_id, given)):
+        raise DataError(
+            f"{data / SYNSET}: names other classes than {run / SYNSET}, with which the run began;"
+            " give back the old file, or start another run"
+        )

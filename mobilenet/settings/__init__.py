@@ -1,10 +1,27 @@
 """The settings of a run: YAML text into frozen, typed dataclasses, and back to text.
 
-Door: `load`, `loads` and `dump`; `schema.Config` is every setting. Must not know MXNet or another
-room.
+Door: `load`, `loads`, `dump`, `value` for a single setting, `schema.Config` for all of them. Must
+not know MXNet or another room.
 """
 
 from mobilenet.settings.field_types import SettingError
-from mobilenet.settings.reading import SettingDoc, documentation, dump, load, loads
+from mobilenet.settings.reading import (
+    SettingDoc,
+    documentation,
+    dump,
+    load,
+    loads,
+    type_of,
+    value,
+)
 
-__all__ = ["SettingDoc", "SettingError", "documentation", "dump", "load", "loads"]
+__all__ = [
+    "SettingDoc",
+    "SettingError",
+    "documentation",
+    "dump",
+    "load",
+    "loads",
+    "type_of",
+    "value",
+]

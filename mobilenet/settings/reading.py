@@ -88,6 +88,20 @@ def loads(schema: type[T], text: str, source: str = "<text>", overrides: Sequenc
     return settings
 
 
+def type_of(section: type, name: str) -> Any:
+    """The type of the setting `name` of a section, with its range."""
+    return settings_of(section)[name][1]
+
+
+def value(kind: Any, text: str) -> Any:
+    """The value that `text` means for a single setting of type `kind`, as `type_of` gives it.
+
+    Raises:
+        ConfigError: It is not of that type or out of range; says what is expected.
+    """
+    return decode(Given("", text), kind)
+
+
 def dump(config: Any) -> str:
     """The complete YAML text of a settings dataclass, from which `loads` makes an equal one."""
     return _yaml(dataclasses.asdict(config))

@@ -132,7 +132,7 @@ class TrainingConfig:
     """Part of the target that is spread evenly over all classes."""
     ema_decay: Optional[Annotated[float, Range(above=0, below=1)]] = None
     """Decay of the averaged copy of the weights that is validated and exported; none by default."""
-    seed: CountOrZero = 0
+    seed: Annotated[int, Range(at_least=0, at_most=2**64 - 1)] = 0
     """Seed of everything random: initial weights, order, augmentation, mixing, dropout."""
     devices: tuple[str, ...] = ("cpu",)
     """Devices that share each batch: `cpu`, `gpu(0)`, `gpu(1)` ..."""

@@ -1,14 +1,29 @@
-"""From the configuration to the parts of a training run, which never see a Config."""
+"""From the configuration to the parts of a training run, each made once."""
 
 from __future__ import annotations
 
+import functools
+import os
+from pathlib import Path
 from typing import Callable
 
-from mobilenet import build
+import mxnet as mx
+
+from mobilenet import build, settings
+from mobilenet.data.record_folder import record_digests
+from mobilenet.data.synset import read_synset
 from mobilenet.distributed.group import ALONE, Group
+from mobilenet.network import frozen_stages, initialization
 from mobilenet.network.architecture import MobileNetV2
-from mobilenet.network.graph_forms import training_block
+from mobilenet.network.complexity import complexity
+from mobilenet.network.graph_forms import symbol_of, training_block, training_form
+from mobilenet.runs import run_folder
+from mobilenet.runs.checkpoint import Retention
+from mobilenet.runs.described_weights import described_weights
 from mobilenet.settings.schema import Config
+from mobilenet.training.batchnorm_recalibration import Recalibration
+from mobilenet.training.initial_weights import InitialWeights
+from mobilenet.training.learner import Learner
 from mobilenet.training.learning_rate_schedule import (
     Schedule,
     Shape,
@@ -20,58 +35,113 @@ from mobilenet.training.learning_rate_schedule import (
     scaled_rate,
     steps,
 )
+from mobilenet.training.memory import check_memory
 from mobilenet.training.optimizer import Momentum, Optimizer, RMSProp, Rule, WeightDecay
+from mobilenet.training.parts import Course, Parts
 from mobilenet.training.step import Objective, TrainingStep
 
 
-def schedule(config: Config, steps_per_epoch: int) -> Schedule:
-    """The learning rate at every step of the run."""
-    settings, training = config.schedule, config.training
-    num_warmup_steps = round(settings.warmup_epochs * steps_per_epoch)
-    span = Span(num_warmup_steps, training.epochs * steps_per_epoch)
-    final = settings.final_learning_rate / settings.learning_rate
-    shapes: dict[str, Callable[[], Shape]] = {
-        "cosine": lambda: cosine(span, final),
-        "polynomial": lambda: polynomial(span, final, settings.power or 1.0),
-        "step": lambda: steps(
-            tuple(round(epoch * steps_per_epoch) for epoch in settings.milestones),
-            settings.factor or 0.1,
-        ),
-        "exponential": lambda: exponential(
-            (settings.every_epochs or 1.0) * steps_per_epoch, settings.factor or 0.98
-        ),
-        "constant": constant,
-    }
-    initial, peak = (
-        scaled_rate(rate, training.batch_size, settings.reference_batch_size)
-        for rate in (settings.initial_learning_rate, settings.learning_rate)
+def parts(config: Config, group: Group = ALONE) -> Parts:
+    """All that a run is made of.
+
+    Raises:
+        ConfigError: There is no such device, or the ranks cannot share a batch evenly.
+        DataError: The records cannot be used.
+    """
+    contexts = build.contexts(config)
+    _check_memory(config, group)
+    reader = build.train_reader(config, group)
+    split = build.eval_split(config)
+    eval_reader = build.eval_reader(config, split, group)
+    form = training_form(contexts)
+    symbol = symbol_of(build.network(config))
+    return Parts(
+        group=group,
+        reader=reader,
+        split=split,
+        eval_reader=eval_reader,
+        schedule=schedule(config, reader.steps_per_epoch),
+        make_learner=functools.partial(_learner, config, contexts, group),
+        initial_weights=functools.partial(initial_weights, config, contexts),
+        predictor=functools.partial(build.predictor_of, symbol, contexts=contexts),
+        recalibration=_recalibration(config, contexts, group),
+        form=form,
+        data_digests={
+            name: record_digests(opened.records.path)
+            for name, opened in (("train", reader), (split, eval_reader))
+        },
+        arithmetic={
+            "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"],
+            "training graph": form.name,
+            "channels in blocks of": f"{form.block_size}",
+        },
     )
-    return Schedule(peak, shapes[settings.name](), num_warmup_steps, initial)
+
+
+def _check_memory(config: Config, group: Group) -> None:
+    training, gpus = config.training, build.gpus(config)
+    if not gpus or training.frozen_stages:  # frozen stages keep nothing: such networks all pass
+        return
+    num_images = training.batch_size // (group.size * _num_parts(config))
+    cost = complexity(symbol_of(build.network(config)), config.data.resolution)
+    check_memory(num_images, cost.activations, training.precision, gpus)
+
+
+def course(config: Config) -> Course:
+    """How long a run is and what it keeps of its way."""
+    keep = config.checkpoint
+    return Course(
+        num_epochs=config.training.epochs,
+        max_rollbacks=config.training.rollbacks,
+        log_every_steps=config.log.every_steps,
+        retention=Retention(
+            keep.every_epochs, keep.every_steps, keep.keep_last, keep.keep_every_epochs
+        ),
+        config=settings.dump(config),
+    )
+
+
+def learner(config: Config, group: Group = ALONE) -> Learner:
+    """The network at random weights, with all that trains it."""
+    return _learner(config, build.contexts(config), group)
+
+
+def _learner(config: Config, contexts: list[mx.Context], group: Group) -> Learner:
+    training = config.training
+    network = build.network(config)
+    initialization.initialize(network, contexts, training.seed, training.initializer)
+    frozen_stages.freeze(network, training.frozen_stages)
+    if training.precision != "float32":
+        network.cast(training.precision)
+    updates = optimizer(config, network, group)
+    step = TrainingStep(
+        training_block(network, contexts),
+        contexts,
+        _objective(config, group),
+        updates,
+        training.accumulation,
+    )
+    return Learner(network, updates, step, training.ema_decay, group)
 
 
 def optimizer(config: Config, network: MobileNetV2, group: Group = ALONE) -> Optimizer:
     """The optimizer of the parameters of an initialized network."""
-    settings = config.optimizer
+    chosen = config.optimizer
     rule: Rule
-    if settings.name == "rmsprop":
-        rule = RMSProp(
-            settings.momentum, settings.rmsprop_decay or 0.9, settings.rmsprop_epsilon or 1.0
-        )
+    if chosen.name == "rmsprop":
+        rule = RMSProp(chosen.momentum, chosen.rmsprop_decay or 0.9, chosen.rmsprop_epsilon or 1.0)
     else:
-        rule = Momentum(settings.momentum, nesterov=settings.name == "nag")
+        rule = Momentum(chosen.momentum, nesterov=chosen.name == "nag")
     weight_decay = WeightDecay(
-        settings.weight_decay, settings.decay_norm_and_bias, settings.decay_depthwise
+        chosen.weight_decay, chosen.decay_norm_and_bias, chosen.decay_depthwise
     )
     parameters = dict(network.collect_params().items())
-    return Optimizer(parameters, rule, weight_decay, settings.clip_norm, group)
+    return Optimizer(parameters, rule, weight_decay, chosen.clip_norm, group)
 
 
-def training_step(
-    config: Config, network: MobileNetV2, optimizer: Optimizer, group: Group = ALONE
-) -> TrainingStep:
-    """What trains an initialized network on one batch after the other."""
+def _objective(config: Config, group: Group) -> Objective:
     training, augmentation = config.training, config.augmentation
-    objective = Objective(
+    return Objective(
         config.model.classes,
         training.label_smoothing,
         augmentation.mixup,
@@ -80,6 +150,84 @@ def training_step(
         training.precision,
         group.rank,
     )
-    devices = build.contexts(config)
-    block = training_block(network, devices)
-    return TrainingStep(block, devices, objective, optimizer, training.accumulation)
+
+
+def _num_parts(config: Config) -> int:
+    """In how many parts one device has the memory for a rank's share of a batch."""
+    return len(config.training.devices) * config.training.accumulation
+
+
+def initial_weights(config: Config, contexts: list[mx.Context]) -> InitialWeights | None:
+    """The weights that `training.initial_weights` names, with what is said of them.
+
+    Raises:
+        UserError: It names a folder that is neither a checkpoint nor a run that has one, or what is
+            said of the weights cannot be read.
+    """
+    named = config.training.initial_weights
+    if named is None:
+        return None
+    source = described_weights(Path(named))
+    differences = []
+    if source.config is not None:
+        differences = run_folder.differences(_input(source.config), _input(config))
+    return InitialWeights(
+        source.file,
+        symbol_of(build.network(config)),
+        contexts[0],
+        _num_parts(config),
+        source.class_names,
+        read_synset(Path(config.data.directory)),
+        tuple(differences),
+    )
+
+
+def _input(config: Config) -> dict[str, object]:
+    """What weights depend on besides the shapes of their network, by the name of the setting."""
+    return {
+        "data.mean": config.data.mean,
+        "data.std": config.data.std,
+        "model.activation": build.dialect(config).activation,
+    }
+
+
+def _recalibration(
+    config: Config, contexts: list[mx.Context], group: Group
+) -> Recalibration | None:
+    training = config.training
+    if not training.recalibration_batches:
+        return None
+
+    def network() -> MobileNetV2:
+        made = build.network(config)
+        frozen_stages.freeze(made, training.frozen_stages)
+        return made
+
+    return Recalibration(
+        network, contexts[0], training.recalibration_batches, _num_parts(config), group
+    )
+
+
+def schedule(config: Config, steps_per_epoch: int) -> Schedule:
+    """The learning rate at every step of the run."""
+    chosen, training = config.schedule, config.training
+    num_warmup_steps = round(chosen.warmup_epochs * steps_per_epoch)
+    span = Span(num_warmup_steps, training.epochs * steps_per_epoch)
+    final = chosen.final_learning_rate / chosen.learning_rate
+    shapes: dict[str, Callable[[], Shape]] = {
+        "cosine": lambda: cosine(span, final),
+        "polynomial": lambda: polynomial(span, final, chosen.power or 1.0),
+        "step": lambda: steps(
+            tuple(round(epoch * steps_per_epoch) for epoch in chosen.milestones),
+            chosen.factor or 0.1,
+        ),
+        "exponential": lambda: exponential(
+            (chosen.every_epochs or 1.0) * steps_per_epoch, chosen.factor or 0.98
+        ),
+        "constant": constant,
+    }
+    initial, peak = (
+        scaled_rate(rate, training.batch_size, chosen.reference_batch_size)
+        for rate in (chosen.initial_learning_rate, chosen.learning_rate)
+    )
+    return Schedule(peak, shapes[chosen.name](), num_warmup_steps, initial)

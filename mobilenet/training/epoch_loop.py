@@ -10,29 +10,30 @@ run's folder.
 
 from __future__ import annotations
 
-import itertools
 import json
 import signal
 from dataclasses import asdict
 from pathlib import Path
 
-from mobilenet import build, settings
 from mobilenet.data.batch_reader import Batch
 from mobilenet.errors import DataError, RunStopped, VerificationError
 from mobilenet.evaluation import evaluate
 from mobilenet.metrics import Counts, NotFiniteError
 from mobilenet.runs import checkpoint, run_folder
-from mobilenet.runs.checkpoint import Arrays, Checkpoint, State
+from mobilenet.runs.checkpoint_format import Arrays, Checkpoint, State
 from mobilenet.runs.curves import draw_curves
+from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
 from mobilenet.runs.log import RunLog
 from mobilenet.runs.progress_line import Plan, Reporter, StepReport
-from mobilenet.runs.run_state import EpochRecord, Metrics, Progress
-from mobilenet.settings.schema import Config
 from mobilenet.training.learner import Learner, is_finite
-from mobilenet.training.parts import Parts
-from mobilenet.training.signals import StopRequest
+from mobilenet.training.parts import Course, Parts
 from mobilenet.training.step import PendingOutcome
-from mobilenet.training.stopping import StopRequestedError, UnreadableError, until_stopped
+from mobilenet.training.stop_requests import (
+    StopRequest,
+    StopRequestedError,
+    UnreadableError,
+    until_stopped,
+)
 
 _DEPLOYED = "deployed"
 _WHAT_TO_TRY = (
@@ -46,52 +47,48 @@ class _NotFiniteError(VerificationError):
 
 
 class Trainer:
-    """A run under way: what it is made of, how far it is, and the step that is in flight."""
+    """A run under way: what it is made of, how far it is, and the step that is in flight.
 
-    def __init__(self, config: Config, run: Path, parts: Parts, log: RunLog) -> None:
-        self._config, self._run, self._parts, self._log = config, run, parts, log
+    Args:
+        run: Its folder.
+        course: How long it is.
+        parts: What it is made of.
+        learner: What trains, new.
+        log: Is told of everything.
+    """
+
+    def __init__(
+        self, run: Path, course: Course, parts: Parts, learner: Learner, log: RunLog
+    ) -> None:
+        self._run, self._course, self._parts, self._log = run, course, parts, log
+        self._learner = learner
         self._group, self._keeps_files = parts.group, parts.group.rank == 0
         self._steps_per_epoch = parts.reader.steps_per_epoch
-        plan = Plan(config.training.epochs, self._steps_per_epoch, config.log.every_steps)
+        plan = Plan(course.num_epochs, self._steps_per_epoch, course.log_every_steps)
         self._reporter = Reporter(log, plan)
         self._progress = Progress()
         self._in_flight: PendingOutcome | None = None
         self._deployed: Arrays | None = None  # what was recalibrated after the last step
 
-    def resume(self) -> None:
-        """Takes up the newest intact checkpoint, or the start; for the first rank alone.
+    def go_back_to(self, saved: Checkpoint | None) -> None:
+        """Takes up a checkpoint, or else the start of the run; for the first rank alone.
 
         Raises:
-            UserError: A setting or the data is not that of the run, or no checkpoint is intact.
+            WeightsError: The checkpoint, or the initial weights, cannot be read.
         """
-        saved = checkpoint.newest_checkpoint(self._run, self._log.warn)
-        if saved is None:
-            began = settings.load(Config, self._run / run_folder.CONFIG)
-        else:
-            began = settings.loads(Config, saved.state.config, str(saved.path))
-        changes = run_folder.check_changes(began, self._config, self._run)
-        if saved is not None:
-            run_folder.check_data(saved.state.data, self._parts.data_digests)
-            changes += run_folder.differences(saved.state.arithmetic, self._parts.arithmetic)
-        for change in changes:
-            self._log.warn(f"no longer bit for bit the run that it was: {change}")
-        self._go_back_to(saved)
-        run_folder.describe(self._run, self._config)  # as it is from here on
-
-    def _go_back_to(self, saved: Checkpoint | None) -> None:
-        checkpoint.clear_after(self._run, saved)
+        checkpoint.clear_after(self._run, saved, self._log.warn)
         if saved is None:
             self._progress = Progress()
-            self._parts.load_initial_weights()
+            self._parts.load_initial_weights(self._learner)
         else:
             self._progress = saved.state.progress
-            self._parts.learner.restore(saved)
+            self._learner.restore(saved)
 
     def go_on(self, stop: StopRequest) -> Progress:
         """Trains from where the first rank is to the end of the run; gives how far that is."""
         self._share_progress()
         self._begin()
-        while len(self._progress.history) < self._config.training.epochs:
+        while len(self._progress.history) < self._course.num_epochs:
             self._complete_epoch(stop)
         self._log.record("end", step=self._progress.step)
         return self._progress
@@ -99,7 +96,7 @@ class Trainer:
     def _share_progress(self) -> None:
         progress = self._group.broadcast_text(json.dumps(asdict(self._progress)))
         self._progress = Progress.from_json(json.loads(progress))
-        self._parts.learner.share()
+        self._learner.share()
 
     def _complete_epoch(self, stop: StopRequest) -> None:
         try:
@@ -114,11 +111,12 @@ class Trainer:
 
     def _begin(self) -> None:
         parts, form = self._parts, self._parts.form
-        at_random = "; the classifier starts at random" if parts.learner.random_start else ""
+        start = self._learner.start
+        at_random = "; the classifier starts at random" if start.random else ""
         self._log.write(
             "start",
             f"{self._run}: from step {self._progress.step} of"
-            f" {self._config.training.epochs * self._steps_per_epoch},"
+            f" {self._course.num_epochs * self._steps_per_epoch},"
             f" {self._steps_per_epoch} to an epoch; validation on {parts.split}.rec;"
             f" {form.name} graph: {form.reason}{at_random}",
             step=self._progress.step,
@@ -126,11 +124,13 @@ class Trainer:
             num_train_records=len(parts.reader.records),
             split=parts.split,
             num_ranks=self._group.size,
-            random_start=parts.learner.random_start,
-            num_unfolded=parts.learner.num_unfolded,
+            random_start=start.random,
+            num_unfolded=start.num_unfolded,
             graph=form._asdict(),
             versions=run_folder.versions(),
         )
+        for text in start.warnings:
+            self._log.warn(text)
 
     def _train_epoch(self, stop: StopRequest) -> None:
         """Takes the steps that are left of the epoch."""
@@ -147,12 +147,12 @@ class Trainer:
 
     def _train_step(self, batch: Batch) -> None:
         step, self._deployed = self._progress.step, None
-        queued = self._parts.learner.step(batch, step, self._learning_rate(step))
+        queued = self._learner.step(batch, step, self._learning_rate(step))
         self._settle()  # the step before, while the devices work on this one
         self._in_flight = queued
         self._progress.step += 1
         ends_epoch = self._progress.step % self._steps_per_epoch == 0
-        if self._is_step_due() and not ends_epoch:
+        if self._course.retention.is_step_due(self._progress.step) and not ends_epoch:
             self._save()
 
     def _learning_rate(self, step: int) -> float:
@@ -179,10 +179,10 @@ class Trainer:
     def _finish_epoch(self, stop: StopRequest) -> None:
         """Validates, and keeps what was reached."""
         self._deployed = self._recalibrated()
-        arrays = self._deployed or self._parts.learner.groups()[self._parts.learner.trained]
+        arrays = self._deployed or self._learner.groups()[self._learner.trained]
         if not is_finite(arrays):  # no later loss has seen the epoch's last update
             raise self._not_finite("a parameter is")
-        predict = build.predictor_of(self._config, arrays)
+        predict = self._parts.predictor(arrays)
         batches = until_stopped(self._parts.eval_reader.batches(), stop, self._group)
         try:
             counts = evaluate(predict, batches, self._group)
@@ -196,17 +196,18 @@ class Trainer:
         self._progress.epoch_metrics = Metrics()
         num_bad_records = self._group.total([len(self._parts.reader.bad_records)])[0]
         self._reporter.epoch_done(record, int(num_bad_records))
-        if self._is_checkpoint_due(record):
+        is_last = record.epoch == self._course.num_epochs
+        if is_last or self._course.retention.is_epoch_due(self._progress):
             self._save()
         if self._keeps_files:
             draw_curves({"": self._progress.history}, self._run / run_folder.CURVES)
 
     def _recalibrated(self) -> Arrays | None:
-        num_batches = self._config.training.recalibration_batches
-        if not num_batches:
+        if self._parts.recalibration is None:
             return None
+        arrays = self._learner.groups()[self._learner.trained]
         batches = self._parts.reader.batches(len(self._progress.history))
-        return self._parts.learner.recalibrated(itertools.islice(batches, num_batches))
+        return self._parts.recalibration(arrays, batches)
 
     def _record(self, counts: Counts) -> EpochRecord:
         progress = self._progress
@@ -223,30 +224,17 @@ class Trainer:
             top5=counts.top5,
         )
 
-    def _is_checkpoint_due(self, record: EpochRecord) -> bool:
-        return (
-            record.epoch % self._config.checkpoint.every_epochs == 0
-            or record.epoch == self._config.training.epochs
-            or record is self._progress.best
-            or self._is_step_due()
-        )
-
-    def _is_step_due(self) -> bool:
-        every = self._config.checkpoint.every_steps
-        return every is not None and self._progress.step % every == 0
-
     def _save(self) -> Path:
         """Writes a checkpoint of everything up to the last step."""
         self._settle()
-        learner, keep = self._parts.learner, self._config.checkpoint
-        groups, weights = learner.groups(), learner.trained
+        groups, weights = self._learner.groups(), self._learner.trained
         if self._deployed is not None:
             groups[_DEPLOYED], weights = self._deployed, _DEPLOYED
         if not all(map(is_finite, groups.values())):
             raise self._not_finite("a parameter is")
         state = State(
             self._progress,
-            settings.dump(self._config),
+            self._course.config,
             self._parts.data_digests,
             weights,
             arithmetic=self._parts.arithmetic,
@@ -254,6 +242,7 @@ class Trainer:
         path = checkpoint.path_of(self._run, state)
         if self._keeps_files:
             checkpoint.save(self._run, state, groups)
+            keep = self._course.retention
             checkpoint.prune(self._run, keep.keep_last, keep.keep_every_epochs)
         self._group.barrier()
         self._log.record("checkpoint", step=self._progress.step, path=path.name)
@@ -276,12 +265,12 @@ class Trainer:
             _NotFiniteError: That was done training.rollbacks times.
         """
         num_rollbacks = self._progress.num_rollbacks + 1
-        if num_rollbacks > self._config.training.rollbacks:
+        if num_rollbacks > self._course.max_rollbacks:
             raise error
         self._in_flight = self._deployed = None
-        self._parts.learner = Learner(self._config, self._group)
+        self._learner = self._parts.make_learner()
         if self._keeps_files:
-            self._go_back_to(checkpoint.newest_checkpoint(self._run, self._log.warn))
+            self.go_back_to(checkpoint.newest_checkpoint(self._run, self._log.warn))
         self._share_progress()
         self._progress.num_rollbacks = num_rollbacks
         self._log.write(

@@ -51,7 +51,10 @@ class Span:
 
 
 def scaled_rate(learning_rate: float, batch_size: int, reference_batch_size: int | None) -> float:
-    """`learning_rate` scaled with the batch (Goyal et al. 2017, section 2.1), if a reference is."""
+    """`learning_rate` times batch / reference batch, or as it is without a reference.
+
+    Source: Goyal et al. 2017, section 2.1, the linear scaling rule.
+    """
     return learning_rate * batch_size / (reference_batch_size or batch_size)
 
 
@@ -77,5 +80,5 @@ def exponential(every_steps: float, factor: float) -> Shape:
 
 
 def constant() -> Shape:
-    """The peak for ever."""
+    """The peak rate throughout."""
     return lambda step: 1.0  # noqa: ARG005

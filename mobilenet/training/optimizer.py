@@ -48,8 +48,9 @@ class Momentum:
     """Stochastic gradient descent with momentum, Nesterov's if so wished.
 
     v = m v - lr (g + wd w); w = w + v, or with Nesterov w = w + m v - lr (g + wd w). The learning
-    rate is inside of v, as in Caffe and in MXNet's operators, which compute it. The one of Nesterov
-    changes w first, so that v takes its decay from the new w: a part lr wd of the gradient.
+    rate is part of v, as in Caffe and in the MXNet operators used here. MXNet's Nesterov operator
+    updates w before v, so the weight decay in v is that of the new w; the difference is of the
+    order of lr wd.
     """
 
     momentum: float
@@ -192,9 +193,10 @@ class Optimizer:
 
     def take_over_weights(self, weights: Mapping[str, mx.nd.NDArray]) -> None:
         """Makes the masters equal to `weights`, which the network has been given."""
-        for masters in self._masters:
+        for masters, own in zip(self._masters, self._weights):
             for name, master in masters.items():
-                weights[name].copyto(master)
+                if master is not own[name]:
+                    weights[name].copyto(master)
 
     def state(self) -> Arrays:
         """The other arrays as `role/parameter`, e.g. `velocity/stem_conv_weight`."""

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from mxnet import autograd, gluon
 
 from mobilenet.distributed.group import Group
-from mobilenet.runs.run_state import Metrics
-from mobilenet.training import loss, mixup_cutmix
+from mobilenet.runs.epoch_record import Metrics
+from mobilenet.training import label_smoothing_cross_entropy as loss
+from mobilenet.training import mixup_cutmix
 from mobilenet.training.optimizer import Optimizer
 
 # What a random stream is for; streams of different purposes share no number.

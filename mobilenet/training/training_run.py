@@ -11,13 +11,14 @@ from mobilenet import build, files, settings
 from mobilenet.distributed.agreement import check_agreement
 from mobilenet.distributed.group import Group
 from mobilenet.runs import checkpoint, run_folder
+from mobilenet.runs.epoch_record import EpochRecord, Progress
 from mobilenet.runs.log import OtherRankLog, RunLog, tensorboard_writer
-from mobilenet.runs.report import run_report
-from mobilenet.runs.run_state import EpochRecord, Progress
+from mobilenet.runs.markdown_report import run_report
 from mobilenet.settings.schema import Config
+from mobilenet.training import build as training_build
 from mobilenet.training.epoch_loop import Trainer
 from mobilenet.training.parts import Parts
-from mobilenet.training.signals import stop_requests
+from mobilenet.training.stop_requests import stop_requests
 
 # Settings in which the processes of a run may differ.
 _OF_EACH_HOST = ("data.directory", "data.num_workers")
@@ -69,8 +70,9 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
     if config.log.tensorboard:
         tensorboard_writer()
     parts = _parts(config, group)
+    learner = parts.make_learner()
     if not resume:
-        parts.load_initial_weights()
+        parts.load_initial_weights(learner)
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.claimed(run))
         run_folder.check(run, resume)  # another process may have been quicker
@@ -80,14 +82,36 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
         board = run / run_folder.TENSORBOARD if config.log.tensorboard else None
         log = stack.enter_context(contextlib.closing(RunLog(run / run_folder.LOG, board)))
         stop = stack.enter_context(stop_requests())
-        trainer = Trainer(config, run, parts, log)
+        trainer = Trainer(run, training_build.course(config), parts, learner, log)
         if resume:
-            trainer.resume()
+            _resume(config, run, trainer, parts, log)
         progress = trainer.go_on(stop)
         circumstances = _circumstances(config, parts, progress)
         name = run.resolve().name
         report = run_report(name, progress.history, settings.dump(config), circumstances)
         files.write_text(run / run_folder.REPORT, report)
+
+
+def _resume(config: Config, run: Path, trainer: Trainer, parts: Parts, log: RunLog) -> None:
+    """Takes up the newest intact checkpoint, or the start if there is none yet.
+
+    Raises:
+        UserError: A setting or the data is not that of the run, or no checkpoint is intact.
+    """
+    saved = checkpoint.newest_checkpoint(run, log.warn)
+    if saved is None:
+        began = settings.load(Config, run / run_folder.CONFIG)
+    else:
+        began = settings.loads(Config, saved.state.config, str(saved.path))
+    changes = run_folder.check_changes(began, config, run)
+    if saved is not None:
+        run_folder.check_data(saved.state.data, parts.data_digests)
+        run_folder.check_classes(run, Path(config.data.directory))
+        changes += run_folder.differences(saved.state.arithmetic, parts.arithmetic)
+    for change in changes:
+        log.warn(f"no longer bit for bit the run that it was: {change}")
+    trainer.go_back_to(saved)
+    run_folder.describe(run, config)  # as it is from here on
 
 
 def _circumstances(config: Config, parts: Parts, progress: Progress) -> dict[str, str]:
@@ -110,18 +134,20 @@ def _follow(config: Config, run: Path, group: Group) -> None:
         nowhere = stack.enter_context(Path(os.devnull).open("w"))
         log = stack.enter_context(contextlib.closing(OtherRankLog(group.rank, nowhere)))
         stop = stack.enter_context(stop_requests())
-        Trainer(config, run, parts, log).go_on(stop)
+        course = training_build.course(config)
+        Trainer(run, course, parts, parts.make_learner(), log).go_on(stop)
 
 
 def _parts(config: Config, group: Group) -> Parts:
-    parts = Parts(config, group)
+    parts = training_build.parts(config, group)
     own = run_folder.flat(config)
     for name in _OF_EACH_HOST:
         del own[name]
     versions = {f"{name} version": text for name, text in run_folder.versions().items()}
     records: dict[str, object] = {}
     for split, digests in parts.data_digests.items():
-        records[f"{split}.rec"] = digests["index"]
-        records[f"manifest.json of {split}.rec"] = digests.get("content")
+        of_file = dict(digests)
+        records[f"manifest.json of {split}.rec"] = of_file.pop("content", None)
+        records[f"{split}.rec"] = of_file
     check_agreement(group, {**own, **versions, **records})
     return parts

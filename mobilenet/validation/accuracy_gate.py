@@ -1,12 +1,16 @@
-"""Accuracies that a validation must reach."""
+"""Accuracies that a validation must reach: given ones, or those published for the network."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-from mobilenet.errors import ConfigError, VerificationError
+from mobilenet import published_accuracies
+from mobilenet.errors import ConfigError, DataError, VerificationError
+from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Counts
+from mobilenet.packing import ilsvrc2012
+from mobilenet.validation.labelled_images import ValidationSet
 
 TOLERANCE = 0.01
 """Of published accuracies: the deviation from the paper that the ONNX model zoo allows itself."""
@@ -15,14 +19,14 @@ _FORM = re.compile(r"(top1|top5)=(0?\.\d+|[01](?:\.0*)?)")
 
 
 class Expectation(NamedTuple):
-    """An accuracy is reached if at most `tolerance` is missing; all three are fractions."""
+    """Accuracies that must be reached, up to `tolerance` below; all three are fractions."""
 
     top1: float | None = None
     top5: float | None = None
     tolerance: float = 0.0
 
     def check(self, counts: Counts) -> str:
-        """The sentence that says what was expected and reached.
+        """A sentence with the expected and the reached accuracies.
 
         Raises:
             VerificationError: An accuracy is too low.
@@ -34,7 +38,7 @@ class Expectation(NamedTuple):
                 continue
             reached, least = num_right / counts.num_images, accuracy - self.tolerance
             text = f"{name} {reached:.2%}, expected {accuracy:.2%} less {self.tolerance:.2%}"
-            # What is lacking must not come from the last bit of the subtraction.
+            # The last bit of the subtraction must not decide.
             if reached < least - 1e-12:
                 raise VerificationError(f"the accuracy is too low: {text}")
             sentences.append(text)
@@ -42,17 +46,17 @@ class Expectation(NamedTuple):
 
 
 def check_tolerance(tolerance: float) -> None:
-    """Nothing, if it is a fraction that leaves something to be expected.
+    """Checks a tolerance.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: It is not a fraction below 1.
     """
-    if not 0 <= tolerance < 1:  # neither is NaN
+    if not 0 <= tolerance < 1:  # NaN is refused too
         raise ConfigError(f"the tolerance {tolerance:g} is not a fraction such as 0.01")
 
 
 def parse(texts: list[str], tolerance: float) -> Expectation:
-    """The expectation that texts like `top1=0.7094` state.
+    """The expectation from texts like `top1=0.7094`.
 
     Raises:
         ConfigError: A text has another form or repeats another, or the tolerance is no fraction.
@@ -69,3 +73,30 @@ def parse(texts: list[str], tolerance: float) -> Expectation:
             raise ConfigError(f"{match[1]} is expected twice")
         values[match[1]] = float(match[2])
     return Expectation(values.get("top1"), values.get("top5"), tolerance)
+
+
+def published_expectation(
+    model: LoadedModel, images: ValidationSet, tolerance: float
+) -> Expectation:
+    """The published accuracies for the model's dialect, width and resolution.
+
+    Raises:
+        ConfigError: Nothing is published for it, its dialect or width is unknown, or the
+            tolerance is no fraction.
+        DataError: The images are not the 50,000 that published accuracies are of.
+    """
+    check_tolerance(tolerance)
+    if not model.is_described:
+        raise ConfigError(
+            f"{model.path}: does not say its dialect and width, by which published accuracies are"
+            " found; set model.dialect and model.width_multiplier, or expect one as top1=..."
+        )
+    if len(images) != ilsvrc2012.NUM_IMAGES["val"]:
+        raise DataError(
+            f"{images.path}: published accuracies are of the {ilsvrc2012.NUM_IMAGES['val']}"
+            f" validation images of ILSVRC2012, not of {len(images)}"
+        )
+    config = model.config
+    size = (config.model.dialect, config.model.width_multiplier, config.data.resolution)
+    row = published_accuracies.target(*size)
+    return Expectation(row.top1, row.top5, tolerance)

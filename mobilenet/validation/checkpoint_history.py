@@ -1,21 +1,22 @@
-"""Validates every checkpoint of a run that is still there: how the accuracy came about."""
+"""Validates every checkpoint of a run: the accuracy against the step, as a table and a curve."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple, Optional, Sequence
 
 from mobilenet import files
+from mobilenet.bad_items import NONE_LEFT_OUT, BadItems
 from mobilenet.errors import WeightsError
 from mobilenet.inference.open_model import open_model
 from mobilenet.metrics import Counts
 from mobilenet.runs.checkpoint import checkpoint_paths
+from mobilenet.validation.accuracy_statistics import wilson_interval
 from mobilenet.validation.labelled_images import ValidationSet
 from mobilenet.validation.report.charts import curve_chart
-from mobilenet.validation.report.document import document
-from mobilenet.validation.report.markup import element
-from mobilenet.validation.statistics import wilson_interval
+from mobilenet.validation.report.html_document import document
+from mobilenet.validation.report.html_elements import element
 from mobilenet.validation.validate import open_data, validate
 
 
@@ -34,9 +35,10 @@ class History:
     run: Path
     data: Path
     points: tuple[Point, ...]
+    """At least one."""
 
     def summary(self) -> str:
-        """A table."""
+        """A table with a line per checkpoint."""
         lines = [f"{'checkpoint':28}  {'top-1':>7}  {'top-5':>7}  {'loss':>7}"]
         lines += [
             f"{name:28}  {100 * counts.top1:5.2f} %  {100 * counts.top5:5.2f} %  {counts.loss:7.4f}"
@@ -53,24 +55,42 @@ class History:
         return {"run": str(self.run), "data": str(self.data), "checkpoints": points}
 
 
-def history(run: Path, data: Path | None = None, settings: Sequence[str] = ()) -> History:
+def history(
+    run: Path,
+    data: Path | None = None,
+    settings: Sequence[str] = (),
+    bad: BadItems = NONE_LEFT_OUT,
+) -> History:
     """Validates every checkpoint of the run in the folder `run`.
 
+    Args:
+        run: The run folder.
+        data: As for `validate`; by default the run's own validation records.
+        settings: Settings `key.sub=value` that replace the run's own.
+        bad: Takes the checkpoints that are damaged or whose output is not finite; by default the
+            first one raises.
+
     Raises:
-        WeightsError: It has none, or one is damaged.
-        DataError: The data are missing, damaged, or have classes that the run has not.
+        WeightsError: There is no checkpoint, or none that could be validated.
+        DataError: The data are missing, damaged, or have classes that the run does not have.
     """
     paths = checkpoint_paths(run)
     if not paths:
         raise WeightsError(f"{run}: has no checkpoints")
-    images = open_data(open_model(paths[0], None, settings), data)
-    points = (_point(path, images, settings) for path in paths)
+    images: Optional[ValidationSet] = None
+    points = []
+    for path in paths:
+        with bad.leaving_out(path):
+            model = open_model(path, None, settings)
+            images = images or open_data(model, data)
+            points.append(_point(path.name, validate(model, images).counts))
+    if images is None or not points:
+        raise WeightsError(f"{run}: none of its {len(paths)} checkpoints could be validated")
     return History(run, images.path, tuple(points))
 
 
-def _point(path: Path, images: ValidationSet, settings: Sequence[str]) -> Point:
-    counts = validate(open_model(path, None, settings), images).counts
-    return Point(path.name, int(path.name.split("-")[1]), counts)
+def _point(name: str, counts: Counts) -> Point:
+    return Point(name, int(name.split("-")[1]), counts)
 
 
 def write_curve(history: History, path: Path) -> None:

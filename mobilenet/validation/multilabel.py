@@ -1,4 +1,4 @@
-"""Validation against several right classes per image, such as the reassessed labels of ImageNet."""
+"""Accuracy against several right classes per image, such as the reassessed labels of ImageNet."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LabelSets = Sequence["frozenset[int]"]
 
 
 class MultiLabelCounts(NamedTuple):
-    """Sums over the images that have a label at all."""
+    """Sums over the images that have at least one label."""
 
     num_images: int
     num_top1: int
-    """Images whose first answer is one of their labels."""
+    """Images whose most probable class is one of their labels."""
     num_top5: int
-    """Images of which a label is among the first five answers."""
+    """Images with a label among the five most probable classes."""
 
 
 def count(predictions: Predictions, label_sets: LabelSets) -> MultiLabelCounts:
@@ -67,8 +67,8 @@ def read_label_sets(path: Path, labels: Integers, num_classes: int) -> LabelSets
     # Of ImageNet's own labels nine in ten are among the reassessed ones; of shuffled ones none.
     if 2 * sum(pairs) < len(pairs):
         raise DataError(
-            f"{path}: has the records' own label for {sum(pairs)} of {len(pairs)} images only;"
-            " it is about other records or another order"
+            f"{path}: has the records' own label for only {sum(pairs)} of {len(pairs)} images;"
+            " it is about other records, or in another order"
         )
     return sets
 

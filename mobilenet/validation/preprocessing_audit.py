@@ -1,7 +1,7 @@
 """Validates the same weights under other preprocessings and resolutions.
 
-How a photograph becomes the network's input moves the accuracy by more than most changes of the
-recipe do, and published systems do it in different ways; a table shows what each costs.
+Preprocessing changes the accuracy by more than most changes of a recipe, and published systems
+differ in it; a table shows the accuracy under each.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from mobilenet.evaluation import collect
 from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Predictions
 from mobilenet.progress import watched
-from mobilenet.validation import statistics
 from mobilenet.validation.labelled_images import ValidationSet
-from mobilenet.validation.validate import answers, described, open_data
+from mobilenet.validation.model_comparison import mcnemar
+from mobilenet.validation.validate import collect_predictions, open_data, transform_as_json
 
 _RECORD_ITER = "ImageRecordIter"
 
@@ -35,10 +35,10 @@ class Row:
     """The outcome under one preprocessing.
 
     Attributes:
-        name: What prepares the images.
+        name: Of the preprocessing.
         transform: Its sizes and normalisation.
-        predictions: The answers.
-        p_value: McNemar's, against the first row.
+        predictions: Of every image.
+        p_value: Of McNemar's test against the first row.
     """
 
     name: str
@@ -49,9 +49,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Audit:
-    """The outcomes of one model on the same images; the first is with its own preprocessing.
+    """The outcomes of one model on the same images, the first with its own preprocessing.
 
-    `note` says what is left out of the table, and why.
+    `note` says which row is missing from the table, and why.
     """
 
     model: Path
@@ -78,7 +78,7 @@ class Audit:
         """Everything as plain JSON; accuracies are fractions."""
         rows = [
             {
-                "transform": {**described(row.transform), "name": row.name},
+                "transform": {**transform_as_json(row.transform), "name": row.name},
                 **row.predictions.counts()._asdict(),
                 "p_value": row.p_value,
             }
@@ -88,25 +88,33 @@ class Audit:
 
 
 def audit(model: LoadedModel, data: Path | None = None, resolutions: Sequence[int] = ()) -> Audit:
-    """Validates `model` under every named preprocessing, or at every one of `resolutions`.
+    """Validates `model` under every named preprocessing, or at each of `resolutions`.
+
+    Args:
+        model: From `open_model`.
+        data: As for `validate`; by default the model's own validation records.
+        resolutions: Heights and widths of the input in pixels; by default the model's own
+            resolution under every preprocessing.
 
     Raises:
-        DataError: The data are missing, damaged, or have classes that the model has not.
-        ConfigError: A resolution has no room in the model's own short side.
+        DataError: The data are missing, damaged, or have classes that the model does not have.
+        ConfigError: A resolution is larger than the model's own short side, if that is fixed.
     """
     images = open_data(model, data)
     own = model.transform
     others = _at(resolutions, own) if resolutions else _named(own)
     transforms = dict.fromkeys([own, *others])
-    outcomes = [(t.name, t, answers(model, model.predict, images, t)) for t in transforms]
+    outcomes = [
+        (t.name, t, collect_predictions(model, model.predict, images, t)) for t in transforms
+    ]
     note = "" if resolutions else _record_iter_obstacle(images)
     if not resolutions and not note:
-        outcomes.append((_RECORD_ITER, own, _record_iter_answers(model, images)))
+        outcomes.append((_RECORD_ITER, own, _record_iter_predictions(model, images)))
     return Audit(model.path, images.path, tuple(_rows(outcomes)), note)
 
 
 def _named(own: EvalTransform) -> Iterator[EvalTransform]:
-    """Every preprocessing with its short side, or if that is free with a margin and without."""
+    """Every preprocessing; one with a free short side both with a margin and without."""
     seen = {(PREPROCESSINGS[own.name].resize, own.short_side)}
     for name, how in PREPROCESSINGS.items():
         for short_side in (0, own.resolution) if how.short_side is None else (0,):
@@ -119,7 +127,7 @@ def _named(own: EvalTransform) -> Iterator[EvalTransform]:
 
 
 def _at(resolutions: Sequence[int], own: EvalTransform) -> Iterator[EvalTransform]:
-    """The preprocessing at other sizes, with the same part of the image in the crop."""
+    """The preprocessing at other sizes, with the same fraction of the image in the crop."""
     for resolution in resolutions:
         short_side = -(-own.short_side * resolution // own.resolution)
         is_free = PREPROCESSINGS[own.name].short_side is None
@@ -135,8 +143,8 @@ def _record_iter_obstacle(images: ValidationSet) -> str:
     return problem and f"without {_RECORD_ITER}: {problem}"
 
 
-def _record_iter_answers(model: LoadedModel, images: ValidationSet) -> Predictions:
-    """The answers in the order of the images, whatever order MXNet reads them in."""
+def _record_iter_predictions(model: LoadedModel, images: ValidationSet) -> Predictions:
+    """The predictions in the order of the images, whatever order MXNet reads them in."""
     assert isinstance(images.files, RecordFile)
     size, order = model.config.validation.batch_size, []
 
@@ -156,5 +164,5 @@ def _rows(outcomes: Iterable[tuple[str, EvalTransform, Predictions]]) -> Iterato
     for name, transform, predictions in outcomes:
         first = first or predictions
         right, other = (answered.ranks == 0 for answered in (first, predictions))
-        test = statistics.mcnemar(int(np.sum(right & ~other)), int(np.sum(other & ~right)))
+        test = mcnemar(int(np.sum(right & ~other)), int(np.sum(other & ~right)))
         yield Row(name, transform, predictions, test.p_value)

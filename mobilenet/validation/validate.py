@@ -1,4 +1,7 @@
-"""Validates a model: every record once, in counts, with the evidence for them."""
+"""Validates a model: runs it over every record once and counts.
+
+What is done beyond one centre crop is in `Options`; the evidence is written by `report/`.
+"""
 
 from __future__ import annotations
 
@@ -7,48 +10,43 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Iterator, Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from mobilenet import files, published_accuracies
 from mobilenet.data.batch_reader import EvalReader
 from mobilenet.data.eval_transforms import EvalTransform
-from mobilenet.data.synset import spoken_names
-from mobilenet.errors import ConfigError, DataError
+from mobilenet.errors import ConfigError
 from mobilenet.evaluation import collect
 from mobilenet.inference.open_model import LoadedModel
-from mobilenet.metrics import Counts, Predict, Predictions
-from mobilenet.packing import ilsvrc2012
+from mobilenet.metrics import Counts, Images, Integers, Logits, Predict, Predictions
 from mobilenet.progress import watched
-from mobilenet.validation import statistics, test_time_views
-from mobilenet.validation.accuracy_gate import Expectation, check_tolerance
+from mobilenet.validation import multi_crop
+from mobilenet.validation.accuracy_statistics import calibration, wilson_interval
 from mobilenet.validation.labelled_images import ValidationSet, open_validation_set
 from mobilenet.validation.multilabel import MultiLabelCounts, count, read_label_sets
-from mobilenet.validation.report.answers_table import answers_csv
-from mobilenet.validation.report.page import Report, page
+
+# Finite, so that it cannot be taken for the logit of a diverged network; its exponential is 0.
+_EXCLUDED_LOGIT = -1e9
 
 
 @dataclass(frozen=True)
 class Options:
-    """What may be asked of a validation beyond one centre crop of every record.
-
-    Attributes:
-        views: What probabilities are averaged over: the image alone, with its mirror image, or
-            ten crops of the central square.
-        restricted: Only classes that the data have, or that were chosen of them, may be answered,
-            as ImageNet-A, -R and -O ask.
-        label_sets: JSON file with all right classes of each record.
-    """
+    """What a validation does beyond one centre crop of every record."""
 
     views: Literal["one", "flip", "ten-crop"] = "one"
+    """Views that probabilities are averaged over: the image alone, with its mirror image, or ten
+    crops of the central square."""
     restricted: bool = False
+    """Only the classes of the data, or those chosen from them, may be predicted, as for ImageNet-A,
+    -R and -O."""
     label_sets: Path | None = None
+    """JSON file with all right classes of each record."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The answers of a model to a set of images, and how they came about."""
+    """The predictions of a model for a set of images, and the conditions of the validation."""
 
     model: LoadedModel
     data: ValidationSet
@@ -64,7 +62,7 @@ class Validation:
         return self.predictions.counts()
 
     def summary(self) -> str:
-        """Top-1 and top-5 in percent with counts and intervals, for people."""
+        """Top-1 and top-5 accuracy in percent, with counts and 95 % intervals, a line each."""
         counts = self.counts
         lines = [
             _accuracy("top-1", counts.num_top1, counts.num_images),
@@ -94,31 +92,31 @@ class Validation:
             "top5": counts.top5,
             "num_top1": counts.num_top1,
             "num_top5": counts.num_top5,
-            "top1_interval": statistics.wilson_interval(counts.num_top1, counts.num_images),
-            "top5_interval": statistics.wilson_interval(counts.num_top5, counts.num_images),
+            "top1_interval": wilson_interval(counts.num_top1, counts.num_images),
+            "top5_interval": wilson_interval(counts.num_top5, counts.num_images),
             "loss": counts.loss,
-            "calibration_error": statistics.calibration(confidence, correct).error,
+            "calibration_error": calibration(confidence, correct).error,
             "any_label": self.any_label and self.any_label._asdict(),
             "images_per_second": counts.num_images / self.seconds,
             "model": str(self.model.path),
             "engine": self.model.engine,
             "data": str(self.data.path),
             "int8_calibrated_on": self.model.calibrated_on,
-            "transform": described(self.transform),
+            "transform": transform_as_json(self.transform),
             "views": self.options.views,
             "restricted": self.options.restricted,
         }
 
 
 def _accuracy(name: str, num_right: int, num_images: int) -> str:
-    low, high = statistics.wilson_interval(num_right, num_images)
+    low, high = wilson_interval(num_right, num_images)
     return (
         f"{name} {100 * num_right / num_images:.2f} %  ({num_right} of {num_images};"
         f" 95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
     )
 
 
-def described(transform: EvalTransform) -> dict[str, Any]:
+def transform_as_json(transform: EvalTransform) -> dict[str, Any]:
     """A preprocessing as plain JSON."""
     return {
         "name": transform.name,
@@ -133,7 +131,7 @@ def open_data(model: LoadedModel, path: Path | None) -> ValidationSet:
     """The images at `path`, or the validation records that the model's configuration names.
 
     Raises:
-        DataError: There are none, or not of the model's classes.
+        DataError: There are none, or their classes are not the model's.
     """
     path = path or Path(model.config.data.directory)
     return open_validation_set(path, model.class_names, model.config.model.classes)
@@ -142,12 +140,18 @@ def open_data(model: LoadedModel, path: Path | None) -> ValidationSet:
 def validate(
     model: LoadedModel, data: Path | ValidationSet | None = None, options: Options | None = None
 ) -> Validation:
-    """Asks `model` for every image of `data`, by default of its own validation records.
+    """Runs `model` over every image of `data` once.
 
-    `data` is a record file, a folder with val.rec or a folder with a folder of images per class.
+    Args:
+        model: From `open_model`.
+        data: A record file, a folder with val.rec, or a folder with a folder of images per class;
+            by default the validation records that the model's configuration names.
+        options: By default one centre crop, all classes, one label per image.
 
     Raises:
-        DataError: The data are missing, damaged, or have classes that the model has not.
+        DataError: The data are missing or damaged, an image cannot be decoded, or the data have
+            classes that the model does not have. An accuracy over the other images would be
+            another figure, so none is given.
         ConfigError: The preprocessing leaves no room for ten different crops.
         VerificationError: The network's output is not finite.
     """
@@ -158,9 +162,9 @@ def validate(
     )
     transform, predict = _with_views(model, options.views)
     if options.restricted:
-        predict = test_time_views.restricted(predict, images.classes)
+        predict = _restricted(predict, images.classes)
     start = time.perf_counter()
-    predictions = answers(model, predict, images, transform)
+    predictions = collect_predictions(model, predict, images, transform)
     return Validation(
         model,
         images,
@@ -172,10 +176,10 @@ def validate(
     )
 
 
-def answers(
+def collect_predictions(
     model: LoadedModel, predict: Predict, images: ValidationSet, transform: EvalTransform
 ) -> Predictions:
-    """The answers of `predict` to `images`, in the batches that the model's configuration asks."""
+    """The predictions of `predict` for `images`, in order, with the batch size of the model."""
     config = model.config
     batch_size, num_workers = config.validation.batch_size, config.data.num_workers
     batches = EvalReader(images, transform, batch_size, num_workers).batches()
@@ -188,77 +192,23 @@ def _with_views(model: LoadedModel, name: str) -> tuple[EvalTransform, Predict]:
     if name == "one":
         return transform, model.predict
     if name == "flip":
-        return transform, test_time_views.averaged(model.predict, test_time_views.flips)
+        return transform, multi_crop.averaged(model.predict, multi_crop.flips)
     if transform.short_side == transform.resolution:
         raise ConfigError(
             f"ten crops of {transform.resolution} px need a larger short side than"
             f" {transform.short_side} px; set validation.short_side"
         )
     square = dataclasses.replace(transform, resolution=transform.short_side)
-    return square, test_time_views.averaged(
-        model.predict, test_time_views.ten_crops(transform.resolution)
-    )
+    return square, multi_crop.averaged(model.predict, multi_crop.ten_crops(transform.resolution))
 
 
-def published_expectation(
-    model: LoadedModel, images: ValidationSet, tolerance: float
-) -> Expectation:
-    """The published accuracies for the model's dialect, width and resolution.
+def _restricted(predict: Predict, classes: Integers) -> Predict:
+    """A predictor that gives no probability to any class but `classes`."""
 
-    Raises:
-        ConfigError: Nothing is published for it, or nobody says what it is; or the tolerance is no
-            fraction.
-        DataError: The images are not the 50,000 that published accuracies are of.
-    """
-    check_tolerance(tolerance)
-    if not model.is_described:
-        raise ConfigError(
-            f"{model.path}: does not say its dialect and width, by which published accuracies are"
-            " found; set model.dialect and model.width_multiplier, or expect one as top1=..."
-        )
-    if len(images) != ilsvrc2012.NUM_IMAGES["val"]:
-        raise DataError(
-            f"{images.path}: published accuracies are of the {ilsvrc2012.NUM_IMAGES['val']}"
-            f" validation images of ILSVRC2012, not of {len(images)}"
-        )
-    config = model.config
-    size = (config.model.dialect, config.model.width_multiplier, config.data.resolution)
-    row = published_accuracies.target(*size)
-    return Expectation(row.top1, row.top5, tolerance)
+    def predict_some(images: Images) -> Logits:
+        logits = predict(images)
+        kept = np.full_like(logits, _EXCLUDED_LOGIT)
+        kept[:, classes] = logits[:, classes]
+        return kept
 
-
-def write_report(validation: Validation, folder: Path) -> None:
-    """Writes metrics.json, predictions.csv and report.html into `folder`."""
-    data, predictions = validation.data, validation.predictions
-    files.write_json(folder / "metrics.json", validation.as_json())
-    table = answers_csv(predictions, data.keys, data.class_names)
-    files.write_text(folder / "predictions.csv", table)
-    report = Report(
-        title=validation.model.title,
-        facts=dict(_facts(validation)),
-        predictions=predictions,
-        class_names=spoken_names(data.class_names),
-        image=data.image,
-        keys=data.keys,
-        images_per_second=validation.counts.num_images / validation.seconds,
-    )
-    files.write_text(folder / "report.html", page(report))
-
-
-def _facts(validation: Validation) -> Iterator[tuple[str, str]]:
-    """The conditions of a validation, and what they leave out."""
-    model, data, transform = validation.model, validation.data, validation.transform
-    yield "data", str(data.path)
-    sizes = f"short side {transform.short_side}, crop {transform.resolution} px"
-    yield "preprocessing", f"{transform.name}, {sizes}"
-    yield "views", validation.options.views
-    if model.calibrated_on is not None:
-        yield "precision", f"8-bit integers, calibrated on {model.calibrated_on}"
-    if validation.options.restricted:
-        yield "answers", f"only {len(data.classes)} of {len(data.class_names)} classes"
-    if validation.any_label is not None:
-        num_images, *num_right = validation.any_label
-        top1, top5 = (f"{right / num_images:.2%} ({right} of {num_images})" for right in num_right)
-        yield "any right label", f"top-1 {top1}, top-5 {top5}"
-    if data.gap:
-        yield "not comparable", f"{data.path.name} {data.gap}"
+    return predict_some

@@ -16,7 +16,7 @@ from mobilenet.settings.schema import Config
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
-GENERATED = ("configuration.md", "recipes.md", "pictures/layers.svg")
+GENERATED = ("configuration.md", "recipes.md", "api.md", "design.md", "pictures/rooms.svg")
 PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
 

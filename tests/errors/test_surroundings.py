@@ -61,7 +61,16 @@ def test_horovod_without_a_compiler(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {".ready", "programs"}
 
 
-@pytest.mark.parametrize("version", [(3, 8, 20), (3, 13, 0)])
+def test_setup_gpu_without_a_driver(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to("/bin/false")  # finds no library
+    (tmp_path / ".ready").touch()
+    call = ("setup-gpu", f"PYTHON={sys.executable}", f"VENV={tmp_path}")
+    assert_told(refused_by_make(*call), "make setup-gpu without a driver")
+    assert {path.name for path in tmp_path.iterdir()} == {".ready", "bin"}
+
+
+@pytest.mark.parametrize("version", [(3, 8, 20), (3, 15, 0)])
 def test_another_python_is_told_which_it_needs(
     version: tuple[int, int, int],
     monkeypatch: pytest.MonkeyPatch,
@@ -81,15 +90,55 @@ def test_a_script_without_its_packages(script: str, tmp_path: Path) -> None:
     assert_told(done.stderr, "a script without the packages")
 
 
-def test_a_server_without_graphics(job: Path, tmp_path: Path) -> None:
-    """Stands in for opencv-python where libGL is missing: the same exception from its import."""
-    loader_says = "libGL.so.1: cannot open shared object file: No such file or directory"
-    (tmp_path / "cv2.py").write_text(f"raise ImportError({loader_says!r})\n")
+@pytest.mark.parametrize(
+    ("missing", "situation"),
+    [
+        (("libgomp.so.1", "libquadmath.so.0"), "a bare system"),
+        (("libGL.so.1", "libgthread-2.0.so.0"), "a server without libGL"),
+    ],
+)
+def test_a_bare_system(missing: tuple[str, ...], situation: str, job: Path, tmp_path: Path) -> None:
+    """Stands in for the system's loader, and for opencv-python, which may be the headless one."""
+    (tmp_path / "cv2").mkdir()
+    (tmp_path / "cv2" / "__init__.py").write_text("raise ImportError('libGL')")
+    (tmp_path / "opencv_python.libs").mkdir()
+    (tmp_path / "sitecustomize.py").write_text(_LOADER.format(missing=missing))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = mobilenet(job, "predict", "Netz ü 日.onnx", "die Bilder/val", env=environment)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert_told(done.stderr, "a server without libGL")
+    assert f" {', '.join(missing)};" in done.stderr
+    assert_told(done.stderr, situation)
+
+
+_LOADER = """
+import ctypes
+class Loader(ctypes.CDLL):
+    def __init__(self, name, *arguments, **options):
+        if name in {missing}:
+            raise OSError(f"{{name}}: cannot open shared object file: No such file or directory")
+        super().__init__(name, *arguments, **options)
+ctypes.CDLL = Loader
+"""
+
+
+def test_mxnet_alone_is_missing(job: Path, tmp_path: Path) -> None:
+    (tmp_path / "mxnet.py").write_text("raise ModuleNotFoundError(name='mxnet')\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = mobilenet(job, "info", "--machine", env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    is_left_out = sys.version_info[:2] >= (3, 13)
+    assert_told(
+        done.stderr, "MXNet is left out" if is_left_out else "a script without the packages"
+    )
+
+
+def test_pip_is_told_in_a_sentence(tmp_path: Path) -> None:
+    call = ("setup", f"PYTHON={sys.executable}", f"VENV={tmp_path}/venv")
+    told = refused_by_make(*call, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+    assert_told(told, "a package cannot be downloaded")
+    assert not (tmp_path / "venv" / ".ready").exists()
 
 
 def test_closed_streams_do_not_matter(job: Path, tmp_path: Path) -> None:

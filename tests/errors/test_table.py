@@ -13,6 +13,9 @@ TESTS = [path for path in Path(__file__).parent.parent.rglob("test_*.py") if pat
 # Situations that have a test without a message, or one elsewhere.
 SHOWN_BY = {
     "no room during a run": "test_a_full_disk_stops_the_run_and_spoils_nothing",
+    "Ctrl-C for a job in the background": (
+        "test_in_the_background_ctrl_c_is_ignored_and_sigterm_heeded"
+    ),
     "killed": "test_killed_and_resumed_without_a_terminal",
     "moved to another folder or machine": "test_a_run_goes_on_elsewhere",
     "a process dies": "test_a_killed_worker_ends_all_and_others_go_on",

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mobilenet.metrics import Predictions, score
-from mobilenet.validation.report.page import Report
+from mobilenet.validation.report.report_data import Report
 
 EVIL = '<script>alert("1 & 2")</script>'
 NAMES = (EVIL, "tabby, tabby cat", "café", "kite", "crane", "crane's jib", "a" * 90, "eel")

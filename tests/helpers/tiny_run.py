@@ -78,7 +78,9 @@ def train(
     )
 
 
-def start(folder: Path, run: str, *arguments: str, num_threads: int = 1) -> subprocess.Popen[str]:
+def start(
+    folder: Path, run: str, *arguments: str, num_threads: int = 1, **options: Any
+) -> subprocess.Popen[str]:
     """Starts training in a process of its own."""
     return subprocess.Popen(
         command(folder, run, *arguments),
@@ -87,6 +89,7 @@ def start(folder: Path, run: str, *arguments: str, num_threads: int = 1) -> subp
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        **options,
     )
 
 

@@ -11,7 +11,8 @@ import pytest
 from colours import COLOURS, NAMES, colour_model, painted
 from scipy import special
 
-from mobilenet.errors import DataError
+from mobilenet.bad_items import BadItems
+from mobilenet.errors import DataError, VerificationError
 from mobilenet.inference.predict import (
     FORMATS,
     find_images,
@@ -86,6 +87,29 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"broken\.jpg: the image cannot be decoded"):
         list(predict(colour_model(tmp_path), [str(path)]))
+
+
+def test_bad_files_are_left_out(
+    tmp_path: Path, images: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In every batch of 4 one is bad, and a whole batch at the end."""
+    Path(images[1]).write_bytes(b"no image")
+    Path(images[6]).unlink()
+    for path in (empty := [str(tmp_path / f"empty-{place}.png") for place in range(4)]):
+        Path(path).write_bytes(b"")
+    bad = BadItems("images", len(images) + len(empty))
+    answers = list(predict(colour_model(tmp_path), [*images, *empty], bad))
+    good = [place for place in range(8) if place not in (1, 6)]
+    assert [answer.image for answer in answers] == [images[place] for place in good]
+    assert [answer.guesses[0].name for answer in answers] == [NAMES[place] for place in good]
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 6
+    assert said[0].startswith(f"left out: {images[1]}: the image cannot be decoded")
+    assert said[1].startswith(f"left out: {images[6]}: cannot be read: No such file")
+    with pytest.raises(
+        VerificationError, match=r"^6 of 12 images left out: .*1-green.*empty-3\.png$"
+    ):
+        bad.check()
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

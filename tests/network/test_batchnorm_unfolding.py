@@ -19,7 +19,7 @@ from mobilenet.network.initialization import initialize
 from mobilenet.network.untrained_statistics import calibrate
 from mobilenet.network.weights import fit
 from mobilenet.settings.schema import Config
-from mobilenet.training.learner import Learner
+from mobilenet.training import build as training_build
 
 NUM_NORMS = 52
 EPSILON = 1e-5
@@ -104,14 +104,17 @@ def test_fine_tuning_unfolds_what_it_trains(
         data: {{resolution: 64}}
         training: {{batch_size: 16, initial_weights: {path}, frozen_stages: {frozen}}}
     """
-    learner = Learner(settings.loads(Config, text))
+    config = settings.loads(Config, text)
+    learner = training_build.learner(config)
 
     def batches() -> Iterator[Batch]:
         while True:
             yield Batch(images(), np.zeros(16, np.int32), np.arange(16))
 
-    learner.load_initial_weights(batches())
-    assert learner.num_unfolded == num_unfolded
+    initial = training_build.initial_weights(config, [mx.cpu()])
+    assert initial is not None
+    initial.load(learner, batches())
+    assert learner.start.num_unfolded == num_unfolded
     found = {name: array.asnumpy() for name, array in learner.groups()["parameters"].items()}
     for name, array in folded.items():
         is_frozen = frozen and name.startswith(("stem", "stage1", "stage2"))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import mxnet as mx
 import numpy as np
 import pytest
+from told import assert_told
 
+from mobilenet import files
 from mobilenet.errors import WeightsError
 from mobilenet.runs import checkpoint
-from mobilenet.runs.checkpoint import Arrays, State
-from mobilenet.runs.run_state import EpochRecord, Metrics, Progress
+from mobilenet.runs.checkpoint_format import Arrays, State, read_checkpoint
+from mobilenet.runs.described_weights import best_weights, weights_file
+from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
 
 STEPS_PER_EPOCH = 10
 
@@ -46,12 +53,12 @@ def test_a_damaged_best_one_names_another(tmp_path: Path) -> None:
     _, best, last = save_epochs(tmp_path, (0.1, 0.5, 0.4))
     (best / "parameters.params").write_bytes(b"")
     with pytest.raises(WeightsError) as caught:
-        checkpoint.best_weights(tmp_path)
+        best_weights(tmp_path)
     assert str(caught.value) == (
         f"{best}: damaged checkpoint: parameters.params is not as it was written;"
         f" the run's best is lost, but there is {last}"
     )
-    assert checkpoint.weights_file(last) == last / "parameters.params"
+    assert weights_file(last) == last / "parameters.params"
 
 
 def names(run: Path) -> list[str]:
@@ -61,13 +68,13 @@ def names(run: Path) -> list[str]:
 def test_what_is_saved_is_read(tmp_path: Path) -> None:
     saved = state(10, (0.5,))
     path = checkpoint.save(tmp_path, saved, groups(1.5))
-    read = checkpoint.read_checkpoint(path)
+    read = read_checkpoint(path)
     assert read.state == saved
     np.testing.assert_array_equal(read.arrays("parameters")["w"].asnumpy(), np.full((2, 3), 1.5))
     np.testing.assert_array_equal(
         read.arrays("optimizer")["velocity/w"].asnumpy(), np.full((2, 3), -1.5)
     )
-    assert checkpoint.weights_file(path) == path / "parameters.params"
+    assert weights_file(path) == path / "parameters.params"
     assert sorted(p.name for p in path.parent.iterdir()) == [path.name]
 
 
@@ -92,7 +99,7 @@ def test_one_changed_byte_is_found(tmp_path: Path, name: str) -> None:
     content[position] ^= 1
     (path / name).write_bytes(content)
     with pytest.raises(WeightsError, match=rf"{path}: damaged checkpoint: {name} is not as it was"):
-        checkpoint.read_checkpoint(path)
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize("name", ["parameters.params", "state.json"])
@@ -100,7 +107,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     path = checkpoint.save(tmp_path, state(10), groups(1))
     (path / name).unlink()
     with pytest.raises(WeightsError, match=rf"no complete checkpoint: {name}: No such file"):
-        checkpoint.read_checkpoint(path)
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": 1}', "\xff"])
@@ -108,7 +115,7 @@ def test_any_other_state_is_one_sentence(tmp_path: Path, text: str) -> None:
     path = checkpoint.save(tmp_path, state(10), groups(1))
     (path / "state.json").write_text(text, encoding="latin-1")
     with pytest.raises(WeightsError) as caught:
-        checkpoint.read_checkpoint(path)
+        read_checkpoint(path)
     assert "\n" not in str(caught.value)
 
 
@@ -122,8 +129,87 @@ def test_a_damaged_newest_gives_way_to_the_one_before(tmp_path: Path) -> None:
     assert len(warnings) == 1
     assert warnings[0].startswith(str(newest))
 
-    checkpoint.clear_after(tmp_path, found)
-    assert names(tmp_path) == ["step-00000010-epoch-0001", "step-00000020-epoch-0002"]
+
+def test_what_is_damaged_is_set_aside_and_never_deleted(tmp_path: Path) -> None:
+    """Again and again, under names of their own."""
+    first, _ = save_epochs(tmp_path, (0.1, 0.2))
+    for number in range(3):
+        newest = save_epochs(tmp_path, (0.1, 0.2))[1]
+        (newest / "parameters.params").write_text(str(number))
+        warnings: list[str] = []
+        found = checkpoint.newest_checkpoint(tmp_path, warnings.append)
+        checkpoint.clear_after(tmp_path, found, warnings.append)
+        assert names(tmp_path) == [first.name]
+        aside = newest.with_name(f"damaged-{newest.name}{f'-{number + 1}' if number else ''}")
+        assert (aside / "parameters.params").read_text() == str(number)
+        assert warnings[1] == f"{newest}: set aside as {aside.name}"
+
+
+@pytest.mark.parametrize("name", ["parameters.params", "state.json"])
+def test_what_cannot_be_read_for_a_moment_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Nothing is taken in its place: the run would go on from further back."""
+    _, newest = save_epochs(tmp_path, (0.1, 0.2))
+    with monkeypatch.context() as patched:
+        failing(patched, newest / name)
+        with pytest.raises(WeightsError) as caught:
+            checkpoint.newest_checkpoint(tmp_path, pytest.fail)
+        assert str(caught.value).startswith(f"{newest}: {name} cannot be read: Input/output error;")
+        assert_told(str(caught.value), "a checkpoint that cannot be read")
+        with pytest.raises(WeightsError, match="Input/output error"):
+            weights_file(newest)
+    found = checkpoint.newest_checkpoint(tmp_path, pytest.fail)
+    assert found is not None
+    assert found.path == newest
+
+
+def test_a_best_one_that_cannot_be_read_is_kept_and_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = save_epochs(tmp_path, (0.1, 0.5, 0.2, 0.3))
+    with monkeypatch.context() as patched:
+        failing(patched, paths[1] / "state.json")
+        assert checkpoint.best(tmp_path) == (paths[1], record(2, 0.5))  # later ones tell of it
+        with pytest.raises(WeightsError, match="Input/output error"):
+            best_weights(tmp_path)
+        checkpoint.prune(tmp_path, 1, None)
+    assert names(tmp_path) == [paths[1].name, paths[3].name]
+    checkpoint.prune(tmp_path, 1, None)
+    assert names(tmp_path) == [paths[1].name, paths[3].name]
+    for spoil in (lambda path: path.write_bytes(b""), lambda path: failing(monkeypatch, path)):
+        spoil(paths[3] / "state.json")
+        with pytest.raises(WeightsError) as caught:
+            checkpoint.best(tmp_path)
+        assert_told(str(caught.value), "a best checkpoint that nobody knows")
+
+
+def failing(patched: pytest.MonkeyPatch, path: Path) -> None:
+    """Makes every attempt to open a file fail as on a disk with a bad sector."""
+    opened = Path.open
+
+    def open_(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self == path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
+        return opened(self, *arguments, **options)
+
+    patched.setattr(Path, "open", open_)
+
+
+def test_a_checkpoint_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    first, newest = save_epochs(tmp_path, (0.5, 0.2))
+    content = json.loads((newest / "state.json").read_text())
+    del content["sha256"]
+    content.update(package_version="9.0", rhythm="slow")
+    content["sha256"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    (newest / "state.json").write_text(json.dumps(content))
+    with pytest.raises(WeightsError) as caught:
+        checkpoint.newest_checkpoint(tmp_path, pytest.fail)
+    assert str(caught.value).startswith(f"{newest}: written by mobilenet 9.0, whose checkpoints")
+    assert_told(str(caught.value), "a checkpoint of another version")
+    third = checkpoint.save(tmp_path, state(30, (0.5, 0.2, 0.1)), groups(3))
+    checkpoint.prune(tmp_path, 1, None)
+    assert names(tmp_path) == [first.name, newest.name, third.name]
 
 
 def test_only_damaged_ones_are_an_error_not_a_new_start(tmp_path: Path) -> None:
@@ -141,13 +227,13 @@ def test_best_is_the_earliest_with_the_highest_accuracy(tmp_path: Path) -> None:
     paths = save_epochs(tmp_path, (0.1, 0.4, 0.3, 0.4))
     checkpoint.save(tmp_path, state(45, (0.1, 0.4, 0.3, 0.4)), groups(0))
     assert checkpoint.best(tmp_path) == (paths[1], record(2, 0.4))
-    assert checkpoint.best_checkpoint(tmp_path) == paths[1]
+    assert checkpoint.best(tmp_path)[0] == paths[1]
 
 
 def test_without_a_validation_there_is_no_best(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, state(5), groups(0))
     with pytest.raises(WeightsError, match="has no checkpoint that was validated yet"):
-        checkpoint.best_checkpoint(tmp_path)
+        checkpoint.best(tmp_path)
 
 
 def test_newest_best_and_every_third_are_kept(tmp_path: Path) -> None:
@@ -172,8 +258,9 @@ def test_what_people_put_beside_checkpoints_is_left_alone(tmp_path: Path) -> Non
     copy = last.with_name(f"{last.name}-copy")
     shutil.copytree(last, copy)
     checkpoint.prune(tmp_path, keep_last=1, keep_every_epochs=None)
-    checkpoint.clear_after(tmp_path, None)
-    assert set(last.parent.iterdir()) == {archive, copy}
+    checkpoint.clear_after(tmp_path, None, lambda _: None)
+    aside = last.with_name(f"damaged-{last.name}")
+    assert set(last.parent.iterdir()) == {archive, copy, aside}
 
 
 def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
@@ -182,7 +269,7 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
     unfinished.mkdir()
     (unfinished / "parameters.params").write_bytes(b"half")
     assert names(tmp_path) == [path.name]
-    checkpoint.clear_after(tmp_path, checkpoint.read_checkpoint(path))
+    checkpoint.clear_after(tmp_path, read_checkpoint(path), lambda _: None)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
@@ -192,7 +279,7 @@ def test_a_failed_save_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         checkpoint.save(tmp_path, state(20), broken)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
-    checkpoint.read_checkpoint(path)
+    read_checkpoint(path)
 
 
 def test_saving_what_is_there_changes_nothing(tmp_path: Path) -> None:
@@ -212,3 +299,46 @@ def test_the_state_is_plain_json(tmp_path: Path) -> None:
     content = json.loads((path / "state.json").read_text())
     assert content["progress"]["history"][0]["top1"] == 0.5
     assert set(content["files"]) == {"parameters.params", "optimizer.params"}
+
+
+def test_a_checkpoint_that_is_there_has_reached_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files before it has its name, and the name before anything older may be deleted."""
+    order: list[str] = []
+    flush, rename = files.flush_to_disk, Path.rename
+
+    def flushed(path: Path) -> None:
+        order.append(f"flush {path.name}")
+        flush(path)
+
+    def renamed(self: Path, target: Path) -> Path:
+        order.append(f"rename to {target.name}")
+        return rename(self, target)
+
+    monkeypatch.setattr(files, "flush_to_disk", flushed)
+    monkeypatch.setattr(Path, "rename", renamed)
+    path = checkpoint.save(tmp_path, state(7), groups(1))
+    assert order[-2:] == [f"rename to {path.name}", "flush checkpoints"]
+    assert (
+        sum(line.startswith("flush .") for line in order[:-2]) >= 3
+    )  # parameters, optimizer, state
+
+
+def test_a_deletion_that_is_cut_short_leaves_nothing_of_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = save_epochs(tmp_path, (0.1, 0.5))
+
+    def cut_short(folder: Path) -> None:
+        (folder / "state.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.prune(tmp_path, 1, None)
+    assert names(tmp_path) == [second.name]
+    assert not first.exists()
+    checkpoint.clear_after(tmp_path, read_checkpoint(second), pytest.fail)
+    assert [path.name for path in second.parent.iterdir()] == [second.name]

@@ -21,7 +21,7 @@ from several import (
 )
 from tiny_run import ENVIRONMENT, config, write_records
 
-from mobilenet.training.learner import Learner
+from mobilenet.training.build import learner
 
 SEVEN = {"OMP_NUM_THREADS": "7"}
 MANY = pytest.param(4, marks=pytest.mark.slow)
@@ -52,7 +52,7 @@ def test_as_one_process(folder: Path, alone: Path, engine: str, num_workers: int
     assert records(several) == records(alone)
     start = {
         f"parameters/{n}": a.asnumpy()
-        for n, a in Learner(config(folder / "records")).groups()["parameters"].items()
+        for n, a in learner(config(folder / "records")).groups()["parameters"].items()
     }
     trained = {name: expected[name] for name in start}
     assert largest_difference(trained, start) > 0.1, "nothing was trained"

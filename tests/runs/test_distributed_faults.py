@@ -26,7 +26,8 @@ from several import (
 from tiny_run import NUM_EPOCHS, STEPS_PER_EPOCH, last_step, train, write_records
 
 from mobilenet.data.record_file import RecordFile
-from mobilenet.runs.checkpoint import checkpoint_paths, read_checkpoint
+from mobilenet.runs.checkpoint import checkpoint_paths
+from mobilenet.runs.checkpoint_format import read_checkpoint
 
 NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
 LIMIT_SECONDS = 60
@@ -132,11 +133,11 @@ def test_the_first_rank_is_killed_ten_times_while_it_saves(folder: Path) -> None
 
 
 FAULT = """
-import os, sys, mobilenet.training, mobilenet.learner
+import os, sys, mobilenet.training.training_run, mobilenet.training.learner
 from mobilenet.errors import DataError
 def fail(*_): raise {error}
 if os.environ["DMLC_TASK_ID"] == "{rank}":
-    mobilenet.{work} = fail
+    mobilenet.training.{work} = fail
 sys.argv[0] = {train!r}
 from mobilenet.cli import main
 sys.exit(main(["train", *sys.argv[1:]]))
@@ -149,7 +150,7 @@ sys.exit(main(["train", *sys.argv[1:]]))
         (1, "learner.Learner.step", "RuntimeError('no memory')", 1, "RuntimeError: no memory"),
         (1, "learner.Learner.step", "DataError('no class')", 2, "mobilenet train: no class"),
         # When the other one is done.
-        (0, "training.run_report", "RuntimeError('no room')", 1, "RuntimeError: no room"),
+        (0, "training_run.run_report", "RuntimeError('no room')", 1, "RuntimeError: no room"),
     ],
 )
 def test_an_error_of_one_worker_ends_all(
@@ -204,7 +205,7 @@ def test_a_launcher_that_is_killed_leaves_nobody(folder: Path) -> None:
 def test_a_worker_that_is_done_still_heeds_the_launcher(folder: Path, tmp_path: Path) -> None:
     """The first one is kept in the report; the other waits for it before it ends."""
     sleep = FAULT.replace("raise {error}", "open('done', 'w'); __import__('time').sleep(600)")
-    script = sleep.format(train=str(TRAIN), rank=0, work="training.run_report")
+    script = sleep.format(train=str(TRAIN), rank=0, work="training_run.run_report")
     (folder / "fault.py").write_text(script)
     command = [*launcher("kvstore", 2), "fault.py", "tiny.yaml"]
     child = start(folder, [*command, f"--run={tmp_path / 'run'}", "distributed.engine=kvstore"])

@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import hashlib
 import json
+import shutil
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,8 +35,9 @@ from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.proof import compare, prove
 from mobilenet.onnx.runtime import OnnxModel
-from mobilenet.runs.checkpoint import State, clear_after, newest_checkpoint, prune, save
-from mobilenet.runs.run_state import EpochRecord, Progress
+from mobilenet.runs.checkpoint import clear_after, newest_checkpoint, prune, save
+from mobilenet.runs.checkpoint_format import State
+from mobilenet.runs.epoch_record import EpochRecord, Progress
 from mobilenet.settings.schema import Config
 
 ORIGIN_BYTES = 14_246_826  # of mobilenetv2-7.onnx in the zoo's ONNX_HUB_MANIFEST.json
@@ -204,7 +206,7 @@ def test_what_is_exported_beside_checkpoints_is_none_of_them(folder: Path, tmp_p
     assert exported.is_file()
     newest = newest_checkpoint(tmp_path, warn=pytest.fail)
     assert newest.path == second
-    clear_after(tmp_path, newest)
+    clear_after(tmp_path, newest, lambda _: None)
     prune(tmp_path, keep_last=2, keep_every_epochs=None)
     assert first.is_dir()
     assert exported.is_file()
@@ -454,6 +456,23 @@ def test_family_of_models(model: LoadedModel, tmp_path: Path) -> None:
     members = list(export_family([model], (32, 64), tmp_path, GraphOptions()))
     assert [member.result.path.name for member in members] == ["net-32.onnx", "net-64.onnx"]
     assert [OnnxModel(member.result.path).resolution for member in members] == [(32, 32), (64, 64)]
+
+
+def test_a_bad_member_leaves_the_others_of_a_family(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = mx.nd.load(str(folder / "net.params"))
+    name = next(name for name in arrays if name.endswith("gamma"))
+    mx.nd.save(str(tmp_path / "bad.params"), {**arrays, name: arrays[name] * np.nan})
+    shutil.copy(folder / "net.params", tmp_path / "good.params")
+    models = [tmp_path / "bad.params", tmp_path / "good.params", "--config", folder / "net.yaml"]
+    output, result = tmp_path / "family", tmp_path / "f.json"
+    assert run(*models, "--output", output, "--json", result) == 1
+    (member,) = json.loads(result.read_text())
+    assert [path.name for path in output.iterdir()] == [Path(member["path"]).name] == ["good.onnx"]
+    said = capsys.readouterr()
+    assert said.out.splitlines()[2].startswith("| good.onnx |")
+    assert said.err.splitlines()[-1] == "mobilenet export: 1 of 2 files left out: bad.onnx"
 
 
 def test_family_of_published_networks(tmp_path: Path) -> None:

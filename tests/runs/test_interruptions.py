@@ -23,7 +23,8 @@ from tiny_run import (
     write_records,
 )
 
-from mobilenet.runs.checkpoint import checkpoint_paths, read_checkpoint
+from mobilenet.runs.checkpoint import checkpoint_paths
+from mobilenet.runs.checkpoint_format import read_checkpoint
 
 NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
 STEP_SECONDS = 0.3
@@ -147,6 +148,22 @@ def test_stopped_by_signal(folder: Path, number: signal.Signals, exit_code: int)
     assert read_checkpoint(newest).state.progress.step == last_step(folder / run) < NUM_STEPS
     assert events(folder / run)[-1]["event"] == "stop"
     finish(folder, run)
+
+
+def test_in_the_background_ctrl_c_is_ignored_and_sigterm_heeded(folder: Path) -> None:
+    """As a shell without job control starts it, or nohup: for others on the terminal."""
+
+    def ignore() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    child = start(folder, "background", preexec_fn=ignore)
+    for number, step in ((signal.SIGINT, 2), (signal.SIGTERM, 4)):
+        while child.poll() is None and last_step(folder / "background") < step:
+            time.sleep(0.001)
+        child.send_signal(number)
+    _, errors = child.communicate()
+    assert child.returncode == 143, errors
+    assert "stopped by SIGTERM" in errors
 
 
 def test_a_damaged_newest_checkpoint_costs_only_time(folder: Path) -> None:

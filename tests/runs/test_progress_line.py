@@ -12,10 +12,10 @@ import pytest
 
 from mobilenet.runs import progress_line
 from mobilenet.runs.curves import draw_curves
+from mobilenet.runs.epoch_record import EpochRecord, Metrics
 from mobilenet.runs.log import RunLog
+from mobilenet.runs.markdown_report import run_report
 from mobilenet.runs.progress_line import Plan, Reporter, StepReport
-from mobilenet.runs.report import run_report
-from mobilenet.runs.run_state import EpochRecord, Metrics
 from mobilenet.runs.throughput import Speed
 
 

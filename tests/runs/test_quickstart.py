@@ -46,10 +46,10 @@ def test_pictures_of_another_kind_are_refused(
     for change in ({"_SIZE": 128}, {"_SEED": 2}):
         with monkeypatch.context() as changed:
             changed.setattr(quickstart, *change.popitem())
-            with pytest.raises(DataError, match=r"images: holds other pictures than 1 training"):
+            with pytest.raises(DataError, match=r"images: holds other images than 1 training"):
                 quickstart.sample_images(folder, 1, 1)
     (tmp_path / "images.txt").unlink()
-    with pytest.raises(DataError, match="holds other pictures"):
+    with pytest.raises(DataError, match="holds other images"):
         quickstart.sample_images(folder, 1, 1)
 
 

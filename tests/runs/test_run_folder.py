@@ -154,8 +154,12 @@ def test_records_are_told_apart(tmp_path: Path) -> None:
     run_folder.check_data({"train": first}, {"train": first})
     with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
         run_folder.check_data({"train": first}, {"train": second})
-    with pytest.raises(DataError, match=r"minival.rec"):
+    with pytest.raises(DataError, match=r"minival.rec was not there when the run began"):
         run_folder.check_data({"train": first}, {"train": first, "minival": second})
+    with pytest.raises(DataError, match=r"minival.rec is no longer there"):
+        run_folder.check_data({"train": first, "minival": second}, {"train": first})
+    with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
+        run_folder.check_data({"train": {**first, "new": "1"}}, {"train": {**first, "new": "2"}})
 
 
 def test_records_of_the_same_sizes_are_told_apart_by_their_manifests(tmp_path: Path) -> None:
@@ -206,4 +210,4 @@ def test_the_description_reads_back(tmp_path: Path) -> None:
     config = changed("data.directory", str(data))
     run_folder.describe(tmp_path / "run", config)
     assert settings.load(Config, tmp_path / "run" / run_folder.CONFIG) == config
-    assert (tmp_path / "run" / run_folder.SYNSET).read_text() == "n01 fish\n"
+    assert (tmp_path / "run" / "synset.txt").read_text() == "n01 fish\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import math
 import os
 import re
@@ -24,8 +25,10 @@ from tiny_run import (
     events,
     write_records,
 )
+from told import assert_told
 
 from mobilenet import settings
+from mobilenet.bad_items import BadItems
 from mobilenet.data.batch_reader import Batch
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.record_file import RecordFile, RecordWriter
@@ -43,10 +46,12 @@ from mobilenet.inference.open_model import open_model
 from mobilenet.metrics import Counts, Predict
 from mobilenet.network import graph_forms
 from mobilenet.runs import checkpoint, run_folder
-from mobilenet.runs.averaging import average_checkpoints
-from mobilenet.runs.checkpoint import checkpoint_paths, read_checkpoint
-from mobilenet.runs.comparison import compare_runs
-from mobilenet.runs.run_state import EpochRecord
+from mobilenet.runs.checkpoint import checkpoint_paths
+from mobilenet.runs.checkpoint_averaging import average_checkpoints
+from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.described_weights import weights_file
+from mobilenet.runs.epoch_record import EpochRecord
+from mobilenet.runs.run_table import compare_runs
 from mobilenet.settings.schema import Config
 from mobilenet.training import build as training_build
 from mobilenet.training import epoch_loop, training_run
@@ -71,6 +76,14 @@ def finished(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "finished"
     train(config(records, "training.recalibration_batches=2"), run, resume=False)
     return run
+
+
+def started(made: Config) -> Learner:
+    """What trains as a run begins with it."""
+    parts = training_build.parts(made)
+    learner = parts.make_learner()
+    parts.load_initial_weights(learner)
+    return learner
 
 
 def arrays(path: Path, group: str = "parameters") -> dict[str, np.ndarray]:
@@ -141,7 +154,7 @@ def test_what_was_validated_is_what_is_deployed(finished: Path) -> None:
 
 def test_weights_without_recalibration_are_the_averages(records: Path, tmp_path: Path) -> None:
     result = train(config(records, "training.epochs=1"), tmp_path / "run", resume=False)
-    assert checkpoint.weights_file(result.best) == result.best / "average.params"
+    assert weights_file(result.best) == result.best / "average.params"
     assert not (result.best / "deployed.params").exists()
     averaged, trained = arrays(result.best, "average"), arrays(result.best)
     assert (averaged["head_conv_weight"] != trained["head_conv_weight"]).any()
@@ -205,9 +218,42 @@ def test_resuming_on_other_records_is_refused(
         file.write(bytes(4))
     later = finished / "checkpoints" / "step-00009999"  # as a damaged one would be removed
     later.mkdir()
-    with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
+    with pytest.raises(DataError, match=r"train.rec is not the file") as caught:
         train(config(moved, "training.recalibration_batches=2"), finished, resume=True)
+    assert_told(str(caught.value), "resuming on other records")
     later.rmdir()  # what is refused changes nothing
+
+
+def test_resuming_with_other_class_names_is_refused(
+    finished: Path, records: Path, tmp_path: Path
+) -> None:
+    """They would take the place of the run's, which its images were labelled by."""
+    moved, run = tmp_path / "moved", tmp_path / "run"
+    shutil.copytree(records, moved)
+    shutil.copytree(finished, run)
+    names = (records / "synset.txt").read_text().splitlines()
+    (moved / "synset.txt").write_text("\n".join(names[::-1]))
+    with pytest.raises(DataError, match=r"moved/synset.txt: names other") as caught:
+        train(config(moved, "training.recalibration_batches=2"), run, resume=True)
+    assert_told(str(caught.value), "resuming with other class names")
+    assert (run / "synset.txt").read_text() == (records / "synset.txt").read_text()
+
+
+def test_a_run_may_have_a_name_that_is_no_text(
+    finished: Path, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(finished, run)
+    newest = checkpoint_paths(run)[-1]
+    (newest / "deployed.params").write_bytes(b"")
+    boards = ["log.tensorboard=true"] if importlib.util.find_spec("tensorboardX") else []
+    same = config(records, "training.recalibration_batches=2", *boards)
+    assert train(same, run, resume=True) is not None
+    warnings = [event["text"] for event in events(run) if event["event"] == "warning"]
+    assert len(warnings) == 2
+    assert "caf\\udce9/checkpoints/" in capsys.readouterr().err
+    assert "# caf\\udce9\n" in (run / "report.md").read_text()
+    assert compare_runs([run, finished], tmp_path / "curves.png")
 
 
 def test_a_mistake_leaves_no_folder(
@@ -251,7 +297,7 @@ def test_a_folder_that_another_process_took_meanwhile_is_left_alone(
 
     def parts_while_another_begins(config: Config, group: Group) -> Parts:
         run_folder.describe(run, Config())
-        return Parts(config, group)
+        return training_build.parts(config, group)
 
     monkeypatch.setattr(training_run, "_parts", parts_while_another_begins)
     with pytest.raises(UserError, match="exists already"):
@@ -414,6 +460,8 @@ def test_the_last_update_of_an_epoch_is_looked_at_like_the_others(
         train(config(records, *short), tmp_path / "stopped", resume=False)
     assert str(caught.value).startswith(f"{what} no longer finite at step 7 (epoch 1, learning")
     assert "step-00000006; try a lower schedule.learning_rate" in str(caught.value)
+    # ReLU makes zeros of NaN, so that a broken network may well have an accuracy.
+    assert "epoch" not in {event["event"] for event in events(tmp_path / "stopped")}
     train(config(records, *short, "training.rollbacks=1"), tmp_path / "run", resume=False)
     (rollback,) = (e for e in events(tmp_path / "run") if e["event"] == "rollback")
     assert rollback["step"] == 6
@@ -422,7 +470,7 @@ def test_the_last_update_of_an_epoch_is_looked_at_like_the_others(
 def test_fine_tuning_with_other_classes(
     finished: Path, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = checkpoint.weights_file(checkpoint.best_checkpoint(finished))
+    start = weights_file(checkpoint.best(finished)[0])
     settings_ = (
         f"training.initial_weights={start}",
         "training.frozen_stages=5",
@@ -447,7 +495,7 @@ def test_fine_tuning_with_other_classes(
 def test_fine_tuning_takes_a_classifier_that_fits(
     finished: Path, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = checkpoint.weights_file(checkpoint.best_checkpoint(finished))
+    start = weights_file(checkpoint.best(finished)[0])
     tuned = config(
         records, f"training.initial_weights={start}", "training.epochs=1", "log.every_steps=100"
     )
@@ -456,15 +504,72 @@ def test_fine_tuning_takes_a_classifier_that_fits(
     assert "at random" not in capsys.readouterr().err
 
 
+def start_warnings(run: Path) -> list[str]:
+    return [event["text"] for event in events(run) if event["event"] == "warning"]
+
+
+def test_fine_tuning_on_as_many_other_classes_starts_the_classifier_at_random(
+    finished: Path, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = tmp_path / "records"
+    shutil.copytree(records, others)
+    (others / "synset.txt").write_text("".join(f"other {label}\n" for label in range(10)))
+    tuned = config(others, f"training.initial_weights={finished}", "training.epochs=1")
+    train(tuned, tmp_path / "run", resume=False)
+    begin = events(tmp_path / "run")[0]
+    assert begin["random_start"] == ["classifier_bias", "classifier_weight"]
+    assert "; the classifier starts at random\n" in capsys.readouterr().err
+    first = (records / "synset.txt").read_text().splitlines()[0]
+    file = weights_file(checkpoint.best(finished)[0])
+    assert start_warnings(tmp_path / "run") == [
+        f"{file}: its classes are others (label 0 was {first!r} and is 'other 0'):"
+        " the classifier starts at random"
+    ]
+
+
+def test_fine_tuning_with_another_normalisation_says_so(
+    finished: Path, records: Path, tmp_path: Path
+) -> None:
+    other = ("data.mean=[0.5, 0.5, 0.5]", "model.activation=relu", "training.epochs=1")
+    start = checkpoint_paths(finished)[-1]
+    tuned = config(records, f"training.initial_weights={start}", *other)
+    train(tuned, tmp_path / "run", resume=False)
+    file = weights_file(start)
+    assert start_warnings(tmp_path / "run") == [
+        f"{file}: was trained with another data.mean: (0.485, 0.456, 0.406) -> (0.5, 0.5, 0.5)",
+        f"{file}: was trained with another model.activation: relu6 -> relu",
+    ]
+
+
+def test_fine_tuning_heeds_what_lies_beside_a_file_of_parameters(
+    finished: Path, records: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "net.params"
+    shutil.copy(weights_file(checkpoint.best(finished)[0]), file)
+    same = config(records, f"training.initial_weights={file}", "training.epochs=1")
+    start = started(same).start
+    assert start.random == ()
+    assert start.warnings == (f"{file}: its class names are unknown; its classifier is kept",)
+    (tmp_path / "net.yaml").write_text("data: {std: [0.1, 0.2, 0.3]}")
+    (tmp_path / "net-synset.txt").write_text((records / "synset.txt").read_text())
+    start = started(same).start
+    assert start.random == ()
+    assert start.warnings == (
+        f"{file}: was trained with another data.std: (0.1, 0.2, 0.3) -> (0.229, 0.224, 0.225)",
+    )
+    names = (records / "synset.txt").read_text().splitlines()
+    (tmp_path / "net-synset.txt").write_text("\n".join(names[::-1]))
+    assert started(same).start.random == ("classifier_bias", "classifier_weight")
+
+
 def test_weights_to_start_from_may_be_a_run_or_a_checkpoint(
     finished: Path, records: Path, tmp_path: Path
 ) -> None:
-    best = checkpoint.best_checkpoint(finished)
+    best = checkpoint.best(finished)[0]
     other = next(path for path in checkpoint_paths(finished) if path != best)
     for start, expected in ((finished, best), (best, best), (other, other)):
-        learner = Learner(config(records, f"training.initial_weights={start}"))
-        learner.load_initial_weights(iter(()))
-        weights = mx.nd.load(str(checkpoint.weights_file(expected)))
+        learner = started(config(records, f"training.initial_weights={start}"))
+        weights = mx.nd.load(str(weights_file(expected)))
         for name, array in learner.groups()["parameters"].items():
             assert (array.asnumpy() == weights[name].asnumpy()).all(), name
 
@@ -478,13 +583,13 @@ def test_weights_to_start_from_that_are_none(records: Path, tmp_path: Path) -> N
     }
     for start, message in messages.items():
         with pytest.raises(WeightsError, match=message):
-            Learner(config(records, f"training.initial_weights={start}")).load_initial_weights(())
+            started(config(records, f"training.initial_weights={start}"))
 
 
 def test_initial_weights_of_another_width_are_refused(
     finished: Path, records: Path, tmp_path: Path
 ) -> None:
-    start = checkpoint.weights_file(checkpoint.best_checkpoint(finished))
+    start = weights_file(checkpoint.best(finished)[0])
     other = config(records, f"training.initial_weights={start}", "model.width_multiplier=0.5")
     with pytest.raises(WeightsError, match=r"another width multiplier"):
         train(other, tmp_path / "run", resume=False)
@@ -589,3 +694,10 @@ def test_runs_are_compared(finished: Path, records: Path, tmp_path: Path) -> Non
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     with pytest.raises(UserError, match="no run that has finished an epoch"):
         compare_runs([tmp_path], tmp_path / "curves.png")
+    # Beside others it is left out.
+    bad = BadItems("runs", 3)
+    assert compare_runs([tmp_path, finished, tmp_path / "other"], tmp_path / "c.png", bad) == text
+    with pytest.raises(VerificationError, match=f"^1 of 3 runs left out: {tmp_path}$"):
+        bad.check()
+    with pytest.raises(UserError, match="none of these 2 runs can be compared"):
+        compare_runs([tmp_path, tmp_path], tmp_path / "c.png", BadItems("runs", 2))

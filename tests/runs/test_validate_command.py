@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 from scipy import special
+from told import assert_told
 
 from mobilenet import cli
 from mobilenet.data.record_file import RecordWriter
@@ -215,6 +216,24 @@ def test_compare_audit_and_predict(
     assert answer["guesses"][0]["name"] == f"class {answer['guesses'][0]['label']}"
 
 
+def test_predict_keeps_the_good_answers_beside_a_bad_file(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), photograph(number))
+    (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:200])
+    weights, config = str(folder / "model.params"), ["--config", str(folder / "config.yaml")]
+    assert cli.main(["predict", weights, str(tmp_path), *config, "--json"]) == 1
+    output = capsys.readouterr()
+    answers = [json.loads(line)["image"] for line in output.out.splitlines()]
+    assert answers == [f"{tmp_path}/0.png", f"{tmp_path}/2.png"]
+    assert output.err.endswith(f"mobilenet predict: 1 of 3 images left out: {tmp_path}/1.png\n")
+    assert_told(output.err, "a bad image among several, in `predict`")
+    # A single file that is bad is a mistake in the call.
+    assert cli.main(["predict", weights, str(tmp_path / "1.png"), *config]) == 2
+    assert capsys.readouterr().err.startswith(f"mobilenet predict: {tmp_path}/1.png: the image")
+
+
 def test_onnx_file(
     folder: Path,
     result: dict[str, object],
@@ -255,7 +274,7 @@ def test_a_configuration_is_for_the_model_that_lacks_one(
     for alone in (["validate", path], ["validate", path, "--against", path], ["audit", path]):
         assert cli.main([*alone, *config, *data]) == 2
         captured = capsys.readouterr()
-        assert "pixels.onnx: says its own preprocessing" in captured.err
+        assert "pixels.onnx: has its own preprocessing" in captured.err
         assert captured.err.count("\n") == 1
     foreign = onnx.load(path)
     del foreign.metadata_props[:]
@@ -324,3 +343,16 @@ def test_history_of_a_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert re.search(r'<polygon points="([^"]*)"', drawn)[1].count(",") == 6
     assert re.search(r'class="curve second"', drawn)
     assert len(capsys.readouterr().out.splitlines()) == 3 + 2 + 2
+    # One that is damaged is left out, and the others keep their figures.
+    first = min((run / "checkpoints").iterdir())
+    file = next(first.glob("*.params"))
+    file.write_bytes(file.read_bytes()[:-1])
+    assert cli.main(["history", str(run), "--json", str(output)]) == 1
+    assert json.loads(output.read_text())["checkpoints"] == rows[1:]
+    said = capsys.readouterr().err
+    assert said.endswith(f"mobilenet history: 1 of 3 checkpoints left out: {first}\n")
+    assert_told(said, "a damaged checkpoint among several, in `history`")
+    for path in (run / "checkpoints").iterdir():
+        (path / "state.json").unlink()
+    assert cli.main(["history", str(run)]) == 2
+    assert "none of its 3 checkpoints could be validated" in capsys.readouterr().err

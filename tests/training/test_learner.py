@@ -11,10 +11,12 @@ import pytest
 
 from mobilenet import build, settings
 from mobilenet.data.batch_reader import Batch
+from mobilenet.data.epoch_order import augmentation_draws, epoch_order
 from mobilenet.errors import ConfigError
 from mobilenet.network import graph_forms
 from mobilenet.settings.schema import Config
 from mobilenet.training import build as training_build
+from mobilenet.training.batchnorm_recalibration import Recalibration
 from mobilenet.training.learner import Learner, is_finite
 
 TINY = """
@@ -41,7 +43,7 @@ def values(learner: Learner, group: str) -> dict[str, np.ndarray]:
 
 def test_averages_take_in_weights_and_statistics_of_their_own_step() -> None:
     """One learner is waited for after each step, the other has all its steps in flight at once."""
-    waiting, ahead = (Learner(config("training.ema_decay=0.7")) for _ in range(2))
+    waiting, ahead = (training_build.learner(config("training.ema_decay=0.7")) for _ in range(2))
     expected = {n: v.astype(np.float64) for n, v in values(waiting, "parameters").items()}
     for step in range(6):
         waiting.step(batch(step), step, 0.05).read()
@@ -57,7 +59,7 @@ def test_averages_take_in_weights_and_statistics_of_their_own_step() -> None:
 
 
 def test_groups_hold_weights_statistics_and_the_optimizer_s_state() -> None:
-    learner = Learner(config("optimizer.name=rmsprop"))
+    learner = training_build.learner(config("optimizer.name=rmsprop"))
     groups = learner.groups()
     assert set(groups) == {"parameters", "optimizer"}
     assert "stem_norm_running_var" in groups["parameters"]
@@ -68,15 +70,17 @@ def test_groups_hold_weights_statistics_and_the_optimizer_s_state() -> None:
 
 def test_recalibrated_arrays_are_all_on_the_device_that_trains() -> None:
     """MXNet has no operator on arrays of which some are on a GPU and some are not."""
-    learner = Learner(config("training.devices=[cpu(1)]"))
-    assert {array.context for array in learner.recalibrated([batch(0)]).values()} == {mx.cpu(1)}
+    there = config("training.devices=[cpu(1)]")
+    recalibrate = Recalibration(lambda: build.network(there), mx.cpu(1), num_batches=1)
+    arrays = training_build.learner(there).groups()["parameters"]
+    assert {array.context for array in recalibrate(arrays, [batch(0)]).values()} == {mx.cpu(1)}
 
 
 def test_frozen_parts_keep_their_weights_in_half_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No convolution in half precision runs on a CPU, but whatever else a step and a save need."""
-    initial = Learner(config()).groups()["parameters"]
+    initial = training_build.learner(config()).groups()["parameters"]
     path = tmp_path / "initial.params"
     mx.nd.save(str(path), {name: array + 1e-5 for name, array in initial.items()})
     monkeypatch.setattr(build, "contexts", lambda _: [mx.cpu()])
@@ -85,8 +89,10 @@ def test_frozen_parts_keep_their_weights_in_half_precision(
     )
     half = ("training.devices=[gpu(0)]", "training.precision=float16", "training.ema_decay=0.9")
     start = (f"training.initial_weights={path}", "training.frozen_stages=2")
-    learner = Learner(config(*half, *start))
-    learner.load_initial_weights([])
+    learner = training_build.learner(config(*half, *start))
+    weights = training_build.initial_weights(config(*half, *start), [mx.cpu()])
+    assert weights is not None
+    weights.load(learner, [])
     for name, array in learner.groups()["parameters"].items():
         assert array.dtype == np.float32
         assert (array == initial[name] + 1e-5).asnumpy().all(), name
@@ -128,6 +134,16 @@ def test_schedules_of_the_configuration() -> None:
     assert cosine(125) == pytest.approx(0.101)  # half way
     assert cosine(200) == pytest.approx(0.002)
 
+    warm = training_build.schedule(
+        config(
+            "schedule={learning_rate: 0.1, reference_batch_size: 4, warmup_epochs: 1,"
+            " initial_learning_rate: 0.05}",
+        ),
+        10,
+    )
+    assert warm(0) == pytest.approx(0.1 + (0.2 - 0.1) / 10)  # both rates are those of 8 images
+    assert warm(9) == pytest.approx(0.2)
+
     polynomial = training_build.schedule(
         config("schedule={name: polynomial, power: 2}", "training.epochs=10"), 10
     )
@@ -146,11 +162,24 @@ def test_schedules_of_the_configuration() -> None:
             "initial_learning_rate",
         ),
         (("training.devices=[cpu, cpu]",), "devices"),
+        (
+            (f"training.seed={2**64}",),
+            r"training\.seed: expected an integer, at least 0 and at most",
+        ),
     ],
 )
 def test_what_could_not_work_is_refused(overrides: tuple[str, ...], setting: str) -> None:
     with pytest.raises(ConfigError, match=setting):
         config(*overrides)
+
+
+def test_the_largest_seed_is_good_for_everything_random() -> None:
+    seed = config(f"training.seed={2**64 - 1}").training.seed
+    assert sorted(epoch_order(5, seed, 0)) == list(range(5))
+    assert augmentation_draws(seed, 0, np.arange(2), 3).shape == (2, 3)
+    dropping = ("model.dropout=0.5", "augmentation.mixup=0.2")
+    learner = training_build.learner(config(f"training.seed={seed}", *dropping))
+    assert learner.step(batch(0), 0, 0.05).read().is_finite
 
 
 @pytest.mark.parametrize("devices", ["[cpu, cpu(0)]", "[cpu(1), cpu(01)]"])

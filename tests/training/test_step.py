@@ -153,3 +153,14 @@ def test_a_broken_image_is_seen() -> None:
     images, labels = batch()
     images[3, 0, 0, 0] = np.nan
     assert not step_of(made, [mx.cpu()])(images, labels, 0, RATE).read().is_finite
+
+
+def test_each_rank_has_dropout_of_its_own_at_each_step() -> None:
+    def kept(rank: int, step: int) -> list[float]:
+        Objective(CLASSES, rank=rank).seed_dropout(step)
+        with autograd.train_mode():
+            return list(mx.nd.Dropout(mx.nd.ones(64)).asnumpy())
+
+    assert kept(1, 3) == kept(1, 3)
+    assert kept(0, 3) != kept(1, 3)
+    assert kept(1, 3) != kept(1, 4)

@@ -14,6 +14,7 @@ from mobilenet.data.batch_reader import Batch
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.network.initialization import initial_value
 from mobilenet.settings.schema import Config
+from mobilenet.training import build as training_build
 from mobilenet.training.learner import Learner
 
 BATCH_SIZE, CLASSES, SMOOTHING = 16, 5, 0.1
@@ -70,8 +71,11 @@ def test_three_steps(name: str, weights: Path) -> None:
         training:
           {{batch_size: {BATCH_SIZE}, label_smoothing: {SMOOTHING}, initial_weights: {weights}}}
     """
-    learner = Learner(settings.loads(Config, text))
-    learner.load_initial_weights(iter(()))
+    config = settings.loads(Config, text)
+    learner = training_build.learner(config)
+    initial = training_build.initial_weights(config, [mx.cpu()])
+    assert initial is not None
+    initial.load(learner, ())
     before = parameters(learner)
     network, update = Network(dict(before)), Update(name, MOMENTUM, DECAY)
     for step in range(3):

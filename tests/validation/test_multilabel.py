@@ -49,7 +49,7 @@ def test_file_is_read(tmp_path: Path) -> None:
         ([[1], [0]], "has labels of 2 images, but there are 3"),
         ([[1], [0, 4], [2]], "entry 1 has the label 4, but the model has 4 classes"),
         ([[1], [-1, 2], [2]], "entry 1 has the label -1"),
-        ([[0], [1], [2]], "own label for 1 of 3 images only"),
+        ([[0], [1], [2]], "own label for only 1 of 3 images"),
     ],
 )
 def test_files_that_do_not_fit(tmp_path: Path, content: object, message: str) -> None:

@@ -13,11 +13,11 @@ import pytest
 from reports import EVIL, NAMES, answers, report
 
 from mobilenet.metrics import score
-from mobilenet.validation import statistics
-from mobilenet.validation.report.answers_table import answers_csv
+from mobilenet.validation import accuracy_statistics
 from mobilenet.validation.report.charts import calibration_chart, class_chart, coverage_chart
-from mobilenet.validation.report.markup import Markup, element
+from mobilenet.validation.report.html_elements import Markup, element
 from mobilenet.validation.report.page import page
+from mobilenet.validation.report.predictions_csv import predictions_csv
 from mobilenet.validation.report.thumbnails import thumbnail_url
 
 
@@ -85,11 +85,11 @@ def test_page_says_what_was_counted(checked: Checker) -> None:
     counts = predictions.counts()
     text = " ".join(checked.text)
     for right in (counts.num_top1, counts.num_top5):
-        low, high = statistics.wilson_interval(right, 60)
+        low, high = accuracy_statistics.wilson_interval(right, 60)
         assert f"{right / 60:.2%}" in text
         assert f"{low:.2%} to {high:.2%}" in text
     assert f"{counts.loss:.4f}" in text
-    first = statistics.confusions(predictions.labels, predictions.classes[:, 0])[0]
+    first = accuracy_statistics.confusions(predictions.labels, predictions.classes[:, 0])[0]
     assert f"{first.num_images} of {np.sum(predictions.labels == first.label)} images" in text
 
 
@@ -127,7 +127,7 @@ def heights(chart: str, kind: str) -> list[float]:
 def test_calibration_chart_draws_accuracy_and_gap_to_scale() -> None:
     confidence = np.array([0.1, 0.1, 0.9, 0.9, 0.9, 0.9])
     correct = np.array([True, False, True, True, True, False])
-    chart = calibration_chart(statistics.calibration(confidence, correct, 2))
+    chart = calibration_chart(accuracy_statistics.calibration(confidence, correct, 2))
     whole = 216  # SVG units from 0 to 100 %
     assert heights(chart, "bar") == pytest.approx([0.5 * whole, 0.75 * whole], abs=0.02)
     assert heights(chart, "gap") == pytest.approx([0.4 * whole, 0.15 * whole], abs=0.02)
@@ -136,7 +136,7 @@ def test_calibration_chart_draws_accuracy_and_gap_to_scale() -> None:
 
 
 def test_class_chart_counts_classes_that_have_images() -> None:
-    counts = statistics.ClassCounts(np.array([4, 0, 2, 2, 10]), np.array([4, 0, 2, 1, 5]))
+    counts = accuracy_statistics.ClassCounts(np.array([4, 0, 2, 2, 10]), np.array([4, 0, 2, 1, 5]))
     chart = class_chart(counts)
     titles = re.findall(r"<title>(.*?)</title>", chart)
     assert titles == ["2 classes of 50% to 55% accuracy", "2 classes of 95% to 100% accuracy"]
@@ -145,7 +145,7 @@ def test_class_chart_counts_classes_that_have_images() -> None:
 def test_coverage_chart_ends_at_the_accuracy_of_all_images() -> None:
     rng = np.random.default_rng(7)
     confidence = rng.uniform(size=5000)
-    curve = statistics.coverage(confidence, rng.uniform(size=5000) < 0.5 + confidence / 2)
+    curve = accuracy_statistics.coverage(confidence, rng.uniform(size=5000) < 0.5 + confidence / 2)
     chart = coverage_chart(curve)
     points = re.search(r'points="(.*?)"', chart)[1].split(" ")
     assert len(points) == 200
@@ -167,7 +167,9 @@ def test_thumbnail_is_the_central_square() -> None:
 
 def test_answers_csv_is_read_back() -> None:
     predictions = answers(5)
-    rows = list(csv.DictReader(io.StringIO(answers_csv(predictions, [10, 11, 12, 13, 14], NAMES))))
+    rows = list(
+        csv.DictReader(io.StringIO(predictions_csv(predictions, [10, 11, 12, 13, 14], NAMES)))
+    )
     assert [row["record"] for row in rows] == ["10", "11", "12", "13", "14"]
     for i, row in enumerate(rows):
         assert int(row["label"]) == predictions.labels[i]

@@ -16,17 +16,13 @@ from mobilenet.data.manifest import Manifest, Split
 from mobilenet.data.record_file import RecordWriter, read_index, write_index
 from mobilenet.data.synset import spoken_names
 from mobilenet.errors import ConfigError, DataError, VerificationError
-from mobilenet.validation import statistics
+from mobilenet.validation import accuracy_statistics
+from mobilenet.validation.accuracy_gate import published_expectation
 from mobilenet.validation.labelled_images import open_validation_set
 from mobilenet.validation.model_comparison import compare
 from mobilenet.validation.preprocessing_audit import audit
-from mobilenet.validation.validate import (
-    Options,
-    open_data,
-    published_expectation,
-    validate,
-    write_report,
-)
+from mobilenet.validation.report.report_files import write_report
+from mobilenet.validation.validate import Options, open_data, validate
 
 # Eleven images; the third, sixth and tenth are labelled otherwise than they are painted.
 COLOURS = [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2]
@@ -52,7 +48,7 @@ def test_json_holds_fractions_intervals_and_conditions(folder: Path) -> None:
     content = json.loads(json.dumps(validation.as_json()))
     assert content["num_images"] == 11
     assert content["top1"] == 8 / 11
-    assert tuple(content["top1_interval"]) == statistics.wilson_interval(8, 11)
+    assert tuple(content["top1_interval"]) == accuracy_statistics.wilson_interval(8, 11)
     assert content["transform"]["name"] == "center-crop"
     assert content["transform"]["short_side"] == 40
     assert content["any_label"] is None

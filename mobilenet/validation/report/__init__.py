@@ -1,1 +1,4 @@
-"""The report of a validation: one page of HTML that needs nothing else, and files for machines."""
+"""The report of a validation: one page of HTML that fetches nothing, and files for machines.
+
+Door: `report_files.write_report`. `page` lists the sections; each is a file of its own name.
+"""

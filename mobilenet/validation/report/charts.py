@@ -1,4 +1,7 @@
-"""Diagrams as SVG; their colours are classes of the style sheet, so that they follow its theme."""
+"""The charts of the report, as SVG.
+
+Their colours are classes of the style sheet, so that they follow its theme.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,16 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
-from mobilenet.validation.report.markup import Markup, element
-from mobilenet.validation.statistics import Bin, Calibration, ClassCounts, Coverage, Interval
+from mobilenet.validation.accuracy_statistics import (
+    Bin,
+    Calibration,
+    ClassCounts,
+    Coverage,
+    Interval,
+    coverage,
+)
+from mobilenet.validation.report.html_elements import Markup, element
+from mobilenet.validation.report.report_data import Report
 
 _WIDTH, _HEIGHT = 360, 262
 _LEFT, _TOP, _RIGHT, _BOTTOM = 44, 10, 344, 226
@@ -25,6 +36,35 @@ class _Scale(NamedTuple):
 
     def y(self, fraction: float) -> float:
         return round(_BOTTOM - (fraction - self.low) / (1 - self.low) * (_BOTTOM - _TOP), 2)
+
+
+def chart_cards(report: Report) -> Markup:
+    """The cards of the charts of calibration, coverage and classes."""
+    return element(
+        "section",
+        _card(
+            "Calibration",
+            "Accuracy per bin of confidence; red is the gap to the ideal. Below, how many images"
+            " each bin has (square root).",
+            calibration_chart(report.calibration),
+        ),
+        _card(
+            "Coverage",
+            "Accuracy when only the surest part of the images is answered; dashed, all of them.",
+            coverage_chart(coverage(report.confidence, report.correct)),
+        ),
+        _card(
+            "Classes",
+            "How many classes have which accuracy.",
+            class_chart(report.counts),
+        ),
+        class_="charts",
+        style="margin-top:14px",
+    )
+
+
+def _card(title: str, caption: str, chart: Markup) -> Markup:
+    return element("div", element("h3", title), element("p", caption), chart, class_="card")
 
 
 def calibration_chart(calibration: Calibration) -> Markup:
@@ -57,16 +97,16 @@ def _bin(item: Bin, scale: _Scale, most: int) -> list[Markup]:
     ]
 
 
-def coverage_chart(coverage: Coverage) -> Markup:
+def coverage_chart(curve: Coverage) -> Markup:
     """Accuracy on the most confident images against the part of the images they are."""
-    lowest = float(coverage.accuracy.min())
+    lowest = float(curve.accuracy.min())
     scale = _Scale(min(0.8, np.floor(lowest * 10) / 10))
-    chosen = np.linspace(0, len(coverage.fraction) - 1, _MAX_POINTS).round().astype(int)
+    chosen = np.linspace(0, len(curve.fraction) - 1, _MAX_POINTS).round().astype(int)
     points = [
-        f"{scale.x(coverage.fraction[i])},{scale.y(coverage.accuracy[i])}"
+        f"{scale.x(curve.fraction[i])},{scale.y(curve.accuracy[i])}"
         for i in dict.fromkeys(chosen.tolist())
     ]
-    overall = float(coverage.accuracy[-1])
+    overall = float(curve.accuracy[-1])
     return _figure(
         f"Accuracy against coverage; {overall:.1%} with every image",
         _axes(scale, "images answered, surest first"),

@@ -8,7 +8,7 @@ import pytest
 from mxnet import autograd
 
 from mobilenet.errors import DataError
-from mobilenet.training import loss
+from mobilenet.training import label_smoothing_cross_entropy as loss
 
 CLASSES = 7
 

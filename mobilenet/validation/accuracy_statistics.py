@@ -1,4 +1,4 @@
-"""How far the figures of a validation can be trusted, and where the network errs.
+"""Statistics of a validation: confidence intervals, calibration, coverage, confusions, classes.
 
 Accuracies and confidences are fractions. Arrays hold one value per validated image.
 """
@@ -16,8 +16,6 @@ Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
 _Z_95 = 1.959963984540054  # the normal distribution holds 95 % between -z and z
-# Up to here the binomial is summed; above, its approximation is good to two digits and quick.
-_MAX_EXACT_DISCORDANT = 25
 
 
 class Interval(NamedTuple):
@@ -45,39 +43,6 @@ def wilson_interval(num_successes: int, num_trials: int) -> Interval:
     return Interval(max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale))
 
 
-class McNemar(NamedTuple):
-    """The outcome of McNemar's test.
-
-    Attributes:
-        p_value: Probability of a difference at least this large between equally good networks.
-        method: `exact` (binomial) or `chi-square` (with continuity correction).
-    """
-
-    p_value: float
-    method: str
-
-
-def mcnemar(num_only_first: int, num_only_second: int) -> McNemar:
-    """McNemar's two-sided test of two networks on the same images.
-
-    Only images that exactly one network gets right bear on the question. Up to 25 of them the
-    binomial distribution is summed; above, chi-square with one degree of freedom and the continuity
-    correction of Edwards stands in for it.
-    Sources: Q. McNemar, Psychometrika 12 (1947); A. L. Edwards, Psychometrika 13 (1948).
-
-    Args:
-        num_only_first: Images that the first network alone gets right.
-        num_only_second: Images that the second alone gets right.
-    """
-    discordant = num_only_first + num_only_second
-    if discordant <= _MAX_EXACT_DISCORDANT:
-        fewer = min(num_only_first, num_only_second)
-        tail = sum(math.comb(discordant, k) for k in range(fewer + 1)) / 2**discordant
-        return McNemar(min(1.0, 2 * tail), "exact")
-    difference = max(abs(num_only_first - num_only_second) - 1, 0)
-    return McNemar(math.erfc(math.sqrt(difference**2 / discordant / 2)), "chi-square")
-
-
 class Bin(NamedTuple):
     """The images whose confidence is above `low` and at most `high`.
 
@@ -92,10 +57,10 @@ class Bin(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """How well the confidence foretells the accuracy.
+    """How well the confidence agrees with the accuracy.
 
     `error` is the expected calibration error: the mean of |confidence - accuracy| over the bins,
-    each weighed by its images.
+    weighted by their images.
     """
 
     error: float

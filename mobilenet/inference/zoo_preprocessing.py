@@ -1,4 +1,4 @@
-"""What the ONNX model zoo's scripts do before and after a network, for code that used them."""
+"""The pre- and postprocessing of the ONNX model zoo's scripts, for code that used them."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import special, stats
 
 from mobilenet.metrics import score
-from mobilenet.validation import statistics
+from mobilenet.validation import accuracy_statistics
 
 
 @pytest.mark.parametrize(
@@ -15,53 +15,27 @@ from mobilenet.validation import statistics
 )
 def test_wilson_interval_is_scipys(successes: int, trials: int) -> None:
     expected = stats.binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    interval = statistics.wilson_interval(successes, trials)
+    interval = accuracy_statistics.wilson_interval(successes, trials)
     assert interval == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_wilson_interval_bounds_solve_its_quadratic() -> None:
     # Its definition: the fractions p from which the observed one is z standard deviations away.
-    for p in statistics.wilson_interval(7, 40):
+    for p in accuracy_statistics.wilson_interval(7, 40):
         deviations = abs(7 / 40 - p) / math.sqrt(p * (1 - p) / 40)
         assert deviations == pytest.approx(stats.norm.ppf(0.975), abs=1e-9)
 
 
 def test_wilson_interval_of_nothing_or_all_ends_at_the_closed_form() -> None:
     z2 = stats.norm.ppf(0.975) ** 2
-    assert statistics.wilson_interval(0, 20) == (0.0, pytest.approx(z2 / (20 + z2)))
-    assert statistics.wilson_interval(20, 20) == (pytest.approx(20 / (20 + z2)), 1.0)
+    assert accuracy_statistics.wilson_interval(0, 20) == (0.0, pytest.approx(z2 / (20 + z2)))
+    assert accuracy_statistics.wilson_interval(20, 20) == (pytest.approx(20 / (20 + z2)), 1.0)
 
 
 @pytest.mark.parametrize("successes, trials", [(0, 0), (-1, 4), (5, 4), (0, -1)])
 def test_wilson_interval_needs_possible_counts(successes: int, trials: int) -> None:
     with pytest.raises(ValueError, match="no interval"):
-        statistics.wilson_interval(successes, trials)
-
-
-@pytest.mark.parametrize("first, second", [(0, 0), (1, 0), (0, 5), (12, 13), (3, 22), (25, 0)])
-def test_mcnemar_is_the_binomial_test_up_to_25(first: int, second: int) -> None:
-    expected = stats.binomtest(first, first + second).pvalue if first + second else 1.0
-    result = statistics.mcnemar(first, second)
-    assert result.method == "exact"
-    assert result.p_value == pytest.approx(expected, rel=1e-12)
-
-
-@pytest.mark.parametrize("first, second", [(26, 0), (13, 13), (14, 13), (1200, 1100), (400, 900)])
-def test_mcnemar_is_the_corrected_chi_square_above_25(first: int, second: int) -> None:
-    statistic = max(abs(first - second) - 1, 0) ** 2 / (first + second)
-    result = statistics.mcnemar(first, second)
-    assert result.method == "chi-square"
-    assert result.p_value == pytest.approx(stats.chi2.sf(statistic, 1), rel=1e-9)
-
-
-def test_mcnemars_two_rules_agree_where_they_meet() -> None:
-    exact = stats.binomtest(8, 26).pvalue
-    assert statistics.mcnemar(8, 18).p_value == pytest.approx(exact, rel=0.05)
-
-
-def test_mcnemar_does_not_care_which_network_is_first() -> None:
-    assert statistics.mcnemar(3, 11) == statistics.mcnemar(11, 3)
-    assert statistics.mcnemar(30, 110) == statistics.mcnemar(110, 30)
+        accuracy_statistics.wilson_interval(successes, trials)
 
 
 def written_out_calibration_error(confidence, correct, num_bins):
@@ -79,7 +53,7 @@ def test_calibration_error_is_its_definition(num_bins: int) -> None:
     rng = np.random.default_rng(1)
     confidence = rng.uniform(0.001, 1, 2000)
     correct = rng.uniform(size=2000) < confidence**2
-    result = statistics.calibration(confidence, correct, num_bins)
+    result = accuracy_statistics.calibration(confidence, correct, num_bins)
     expected = written_out_calibration_error(confidence, correct, num_bins)
     assert result.error == pytest.approx(expected, abs=1e-12)
     assert expected > 0.1  # x against x squared: 1/6 on average
@@ -89,20 +63,20 @@ def test_calibration_error_is_its_definition(num_bins: int) -> None:
 def test_a_calibrated_network_has_no_calibration_error() -> None:
     confidence = np.repeat([0.25, 0.75], 400)
     correct = np.concatenate([np.arange(400) < 100, np.arange(400) < 300])
-    result = statistics.calibration(confidence, correct, 10)
+    result = accuracy_statistics.calibration(confidence, correct, 10)
     assert result.error == pytest.approx(0, abs=1e-12)
     assert result.bins[2][2:] == (400, pytest.approx(0.25), pytest.approx(0.25))
 
 
 def test_calibration_bins_are_closed_above_and_the_first_holds_0() -> None:
     confidence = np.array([0.0, 0.5, 0.5000001, 1.0])
-    result = statistics.calibration(confidence, np.array([True, False, True, True]), 2)
+    result = accuracy_statistics.calibration(confidence, np.array([True, False, True, True]), 2)
     assert [item.num_images for item in result.bins] == [2, 2]
     assert [(item.low, item.high) for item in result.bins] == [(0, 0.5), (0.5, 1)]
 
 
 def test_an_empty_calibration_bin_has_no_accuracy() -> None:
-    result = statistics.calibration(np.array([0.9]), np.array([True]), 2)
+    result = accuracy_statistics.calibration(np.array([0.9]), np.array([True]), 2)
     assert result.bins[0].num_images == 0
     assert math.isnan(result.bins[0].accuracy) and math.isnan(result.bins[0].confidence)
 
@@ -113,9 +87,9 @@ def test_confusions_and_classes_are_scikit_learns() -> None:
     labels = rng.integers(0, 6, 400)
     predicted = np.where(rng.uniform(size=400) < 0.6, labels, rng.integers(0, 6, 400))
     expected = metrics.confusion_matrix(labels, predicted)
-    for label, taken, number in statistics.confusions(labels, predicted):
+    for label, taken, number in accuracy_statistics.confusions(labels, predicted):
         assert expected[label, taken] == number
-    counts = statistics.class_counts(labels, labels == predicted, 6)
+    counts = accuracy_statistics.class_counts(labels, labels == predicted, 6)
     assert counts.num_correct.tolist() == np.diag(expected).tolist()
     recall = metrics.recall_score(labels, predicted, average=None)
     assert counts.num_correct / counts.num_images == pytest.approx(recall)
@@ -127,7 +101,7 @@ def test_calibration_bins_are_scikit_learns() -> None:
     confidence = rng.uniform(0.001, 0.999, 3000)
     correct = rng.uniform(size=3000) < confidence**1.5
     accuracy, mean = calibration.calibration_curve(correct, confidence, n_bins=15)
-    bins = statistics.calibration(confidence, correct).bins
+    bins = accuracy_statistics.calibration(confidence, correct).bins
     assert [item.accuracy for item in bins] == pytest.approx(accuracy.tolist())
     assert [item.confidence for item in bins] == pytest.approx(mean.tolist())
 
@@ -148,7 +122,7 @@ def test_coverage_is_the_accuracy_above_each_threshold() -> None:
     rng = np.random.default_rng(2)
     confidence = rng.integers(0, 20, 500) / 20  # many ties
     correct = rng.uniform(size=500) < confidence
-    curve = statistics.coverage(confidence, correct)
+    curve = accuracy_statistics.coverage(confidence, correct)
     for fraction, accuracy, threshold in zip(*curve):
         kept = confidence >= threshold
         assert fraction == kept.mean()
@@ -160,7 +134,7 @@ def test_coverage_is_the_accuracy_above_each_threshold() -> None:
 def test_confusions_are_counted_by_direction_most_frequent_first() -> None:
     labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
     predicted = np.array([0, 1, 1, 0, 1, 0, 1, 1, 1])
-    assert statistics.confusions(labels, predicted) == [
+    assert accuracy_statistics.confusions(labels, predicted) == [
         (2, 1, 3),
         (0, 1, 2),
         (1, 0, 1),
@@ -169,11 +143,11 @@ def test_confusions_are_counted_by_direction_most_frequent_first() -> None:
 
 
 def test_a_faultless_network_confuses_nothing() -> None:
-    assert statistics.confusions(np.arange(5), np.arange(5)) == []
+    assert accuracy_statistics.confusions(np.arange(5), np.arange(5)) == []
 
 
 def test_class_counts_include_classes_without_images() -> None:
     labels = np.array([3, 1, 1, 1])
-    counts = statistics.class_counts(labels, np.array([True, True, False, True]), 5)
+    counts = accuracy_statistics.class_counts(labels, np.array([True, True, False, True]), 5)
     assert counts.num_images.tolist() == [0, 3, 0, 1, 0]
     assert counts.num_correct.tolist() == [0, 2, 0, 1, 0]

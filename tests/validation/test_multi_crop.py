@@ -5,7 +5,8 @@ import pytest
 from scipy import special
 
 from mobilenet.metrics import score
-from mobilenet.validation.test_time_views import averaged, flips, restricted, ten_crops
+from mobilenet.validation.multi_crop import averaged, flips, ten_crops
+from mobilenet.validation.validate import _restricted
 
 PROJECTION = np.random.default_rng(4).normal(size=(3 * 4 * 4, 7))
 
@@ -68,7 +69,7 @@ def test_probabilities_that_vanish_stay_finite() -> None:
 def test_restricted_probabilities_are_conditional() -> None:
     kept = np.array([1, 4, 6])
     batch = images(4)
-    logits = restricted(predict, kept)(batch)
+    logits = _restricted(predict, kept)(batch)
     answers = score(logits, np.array([1, 4, 6], np.int32))
     conditional = special.softmax(predict(batch).astype(np.float64)[:, kept], axis=1)
     assert answers.losses == pytest.approx(-np.log(np.diag(conditional)), rel=1e-6)

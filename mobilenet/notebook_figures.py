@@ -1,4 +1,4 @@
-"""Pictures for people, as PNG files: what a network sees, what it answers, what it costs."""
+"""The figures of the notebooks, as PNG files: batches, predictions, mistakes, costs of a family."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ROW_INCHES = 1.35
 
 
 class _Tile(NamedTuple):
-    """An image with the names and the probabilities of what it may show, best first."""
+    """An image with its most probable classes and their probabilities, best first."""
 
     pixels: Pixels
     title: str
@@ -48,7 +48,7 @@ def _tile(answer: Answer) -> _Tile:
 
 
 def draw_mistakes(validation: Validation, path: Path, number: int = 6) -> None:
-    """Draws the wrong answers that the model was surest of, as `draw_answers` does."""
+    """Draws the wrong predictions of highest confidence, as `draw_answers` does."""
     predictions, names = validation.predictions, spoken_names(validation.data.class_names)
     wrong = np.flatnonzero(predictions.ranks).tolist()
     surest = sorted(wrong, key=lambda place: -predictions.probabilities[place, 0])[:number]

@@ -1,4 +1,4 @@
-"""Predictions averaged over several views of each image.
+"""Multi-crop evaluation: predictions averaged over the mirror image or ten crops.
 
 Every view is cut out of the batch that the reader gives, so any model and any reader can be used.
 """
@@ -9,12 +9,9 @@ from typing import Callable, Sequence
 
 import numpy as np
 
-from mobilenet.metrics import Images, Integers, Logits, Predict, log_softmax
+from mobilenet.metrics import Images, Logits, Predict, log_softmax
 
 Views = Callable[[Images], Sequence[Images]]
-
-# Finite, so that it cannot be taken for the logit of a diverged network; its exponential is 0.
-_EXCLUDED = -1e9
 
 
 def flips(images: Images) -> list[Images]:
@@ -54,15 +51,3 @@ def averaged(predict: Predict, views: Views) -> Predict:
         return mean
 
     return predict_mean
-
-
-def restricted(predict: Predict, classes: Integers) -> Predict:
-    """A predictor that gives no probability to any class but `classes`."""
-
-    def predict_some(images: Images) -> Logits:
-        logits = predict(images)
-        kept = np.full_like(logits, _EXCLUDED)
-        kept[:, classes] = logits[:, classes]
-        return kept
-
-    return predict_some

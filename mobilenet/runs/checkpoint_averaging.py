@@ -11,7 +11,8 @@ import numpy as np
 from mobilenet import files
 from mobilenet.errors import WeightsError
 from mobilenet.network.params_file import write_arrays
-from mobilenet.runs.checkpoint import checkpoint_paths, read_checkpoint
+from mobilenet.runs.checkpoint import epoch_ends
+from mobilenet.runs.checkpoint_format import read_checkpoint
 
 
 def average_run(run: Path, last: int, output: Path) -> list[Path]:
@@ -23,7 +24,7 @@ def average_run(run: Path, last: int, output: Path) -> list[Path]:
     Raises:
         WeightsError: There are fewer, or one is damaged.
     """
-    paths = [p for p in checkpoint_paths(run) if read_checkpoint(p).state.record is not None]
+    paths = list(epoch_ends(run))
     if len(paths) < last:
         raise WeightsError(
             f"{run}: keeps {len(paths)} checkpoints that end an epoch, not {last}: lower --last, or"

@@ -75,8 +75,3 @@ class Progress:
         epoch_metrics = Metrics(*values["epoch_metrics"])
         history = [EpochRecord(**record) for record in values["history"]]
         return cls(values["step"], epoch_metrics, history, values["num_rollbacks"])
-
-    @property
-    def best(self) -> EpochRecord | None:
-        """The epoch with the highest top-1 accuracy, the earliest of equals."""
-        return max(self.history, key=lambda record: record.top1, default=None)

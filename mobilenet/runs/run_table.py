@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterable, Sequence
+from typing import Any, Callable, Iterable, Sequence
 
 from mobilenet import settings
+from mobilenet.bad_items import NONE_LEFT_OUT, BadItems
 from mobilenet.errors import UserError
 from mobilenet.runs import run_folder
-from mobilenet.runs.checkpoint import newest_checkpoint
+from mobilenet.runs.checkpoint import best_epoch, newest_checkpoint
 from mobilenet.runs.curves import draw_curves
-from mobilenet.runs.run_state import EpochRecord
+from mobilenet.runs.epoch_record import EpochRecord
 from mobilenet.settings.schema import Config
 
 _RESULTS = ("epoch", "best epoch", "top-1", "top-5", "images", "training top-1")
@@ -33,7 +35,7 @@ class Run:
 
     def results(self) -> list[str]:
         """The values of `_RESULTS`."""
-        best = max(self.history, key=lambda record: record.top1)
+        best = best_epoch(self.history)
         return [
             str(self.history[-1].epoch),
             str(best.epoch),
@@ -44,17 +46,33 @@ class Run:
         ]
 
 
-def compare_runs(folders: Sequence[Path], curves: Path) -> str:
+def compare_runs(
+    folders: Sequence[Path],
+    curves: Path,
+    bad: BadItems = NONE_LEFT_OUT,
+    warn: Callable[[str], None] = warnings.warn,
+) -> str:
     """Tables of several runs as Markdown; their curves go into the PNG file `curves`.
 
     The first table holds what they have reached, the second the settings in which they differ.
 
+    Args:
+        folders: Of the runs.
+        curves: A PNG file.
+        bad: Takes the runs that cannot be read; by default the first one raises.
+        warn: Is told of checkpoints that are damaged, so that a run is shown as it was before.
+
     Raises:
-        UserError: A folder holds no run that has finished an epoch.
-        WeightsError: All checkpoints of a run are damaged.
+        UserError: A folder holds no run that has finished an epoch, or none of them does.
+        WeightsError: All checkpoints of a run are damaged, or one cannot be read.
     """
-    names = _names(folders)
-    runs = [_read(folder, name) for folder, name in zip(folders, names)]
+    runs = []
+    for folder, name in zip(folders, _names(folders)):
+        with bad.leaving_out(folder):
+            runs.append(_read(folder, name, warn))
+    if not runs:
+        raise UserError(f"none of these {len(folders)} runs can be compared")
+    names = [run.name for run in runs]
     draw_curves({run.name: run.history for run in runs}, curves)
     results = zip(_RESULTS, *(run.results() for run in runs))
     differing = (
@@ -70,8 +88,8 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else list(map(str, folders))
 
 
-def _read(folder: Path, name: str) -> Run:
-    newest = newest_checkpoint(folder, warn=lambda _: None)
+def _read(folder: Path, name: str, warn: Callable[[str], None]) -> Run:
+    newest = newest_checkpoint(folder, warn)
     if newest is None or not newest.state.progress.history:
         raise UserError(f"{folder}: no run that has finished an epoch")
     config = settings.loads(Config, newest.state.config, str(newest.path))

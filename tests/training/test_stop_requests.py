@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from mobilenet.training.signals import stop_requests
+from mobilenet.training.stop_requests import stop_requests
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -23,9 +23,24 @@ def test_a_signal_is_noted_and_the_handlers_come_back(number: signal.Signals) ->
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    """As in a job that a script starts in the background, which SIGTERM still stops."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_requests() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.number is None
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.number == signal.SIGTERM
+            os.kill(os.getpid(), signal.SIGINT)  # does not end the process
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 SLEEP = """
 import time
-from mobilenet.training.signals import stop_requests
+from mobilenet.training.stop_requests import stop_requests
 with stop_requests() as stop:
     print("ready", flush=True)
     while stop.number is None:

@@ -1,4 +1,4 @@
-"""The answer to every image as a table."""
+"""predictions.csv: the prediction of every image as a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Sequence
 from mobilenet.metrics import Predictions
 
 
-def answers_csv(
+def predictions_csv(
     predictions: Predictions, keys: Sequence[int | str], class_names: Sequence[str]
 ) -> str:
     """One row per image: key or file, label, loss, and the most probable classes, best first.

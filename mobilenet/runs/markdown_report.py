@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Mapping, Sequence
 
-from mobilenet.runs.run_state import EpochRecord
+from mobilenet.runs.checkpoint import best_epoch
+from mobilenet.runs.epoch_record import EpochRecord
 
 _HEAD = (
     "| | epoch | training loss | training top-1 | loss | top-1 | top-5 |",
@@ -23,7 +24,7 @@ def run_report(
         config: Its configuration as YAML.
         circumstances: Whatever else the result depends on, by what it is.
     """
-    best, last = max(history, key=lambda record: record.top1), history[-1]
+    best, last = best_epoch(history), history[-1]
     lines = [
         f"# {name}",
         "",

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy import special
 
-from mobilenet.imagenet_scripts import imagenet_postprocess, imagenet_preprocess
+from mobilenet.inference.zoo_preprocessing import imagenet_postprocess, imagenet_preprocess
 
 
 @pytest.mark.parametrize("size", [(300, 500), (500, 375), (256, 256), (97, 301), (255, 400)])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mobilenet.validation.report.markup import Markup, element
-from mobilenet.validation.report.style import STYLE
+from mobilenet.validation.report.html_elements import Markup, element
+from mobilenet.validation.report.stylesheet import STYLE
 
 # A page holds all it shows; whatever a name in the data contains, nothing is ever fetched.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

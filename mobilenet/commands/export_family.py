@@ -1,0 +1,71 @@
+"""`export` of several models, widths or resolutions: one file each, and a table of them."""
+
+from __future__ import annotations
+
+import itertools
+from argparse import Namespace
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+from mobilenet.bad_items import BadItems
+from mobilenet.commands.arguments import load_config, write_result
+
+# What makes each member, by its name.
+_Exports = dict[str, Callable[[], Any]]
+
+
+def export_family(
+    arguments: Namespace, paths: Sequence[Path], overrides: list[str], graph: dict[str, Any]
+) -> int:
+    """Exports every member, prints the table of those that were proven; gives the exit code.
+
+    Args:
+        arguments: Of `export`.
+        paths: The models, or the one YAML file of an untrained family.
+        overrides: Settings `key.sub=value` for all of them.
+        graph: What was chosen of `GraphOptions`, by name.
+    """
+    from mobilenet.export.width_family import table
+    from mobilenet.onnx.graph import GraphOptions
+
+    plan = _plan_untrained if arguments.untrained else _plan_trained
+    exports = plan(arguments, paths, overrides, GraphOptions(**graph))
+    bad, members = BadItems("files", len(exports)), []
+    for name, make in exports.items():
+        with bad.leaving_out(name):
+            members.append(make())
+    print(table(members))
+    write_result(arguments.json, [member.as_json() for member in members])
+    bad.check()
+    return 0
+
+
+def _plan_trained(
+    arguments: Namespace, paths: Sequence[Path], overrides: list[str], options: Any
+) -> _Exports:
+    from mobilenet.export.width_family import export_member, plan_family
+    from mobilenet.inference.open_model import open_model
+
+    models = [open_model(path, arguments.config, overrides) for path in paths]
+    members = plan_family(models, arguments.resolutions, arguments.output)
+    return {
+        member.path.name: partial(export_member, member, options, arguments.data)
+        for member in members
+    }
+
+
+def _plan_untrained(
+    arguments: Namespace, paths: Sequence[Path], overrides: list[str], options: Any
+) -> _Exports:
+    from mobilenet.export.width_family import export_untrained_family
+
+    config = load_config(paths[0], overrides)
+    widths = arguments.widths or (config.model.width_multiplier,)
+    resolutions = arguments.resolutions or (config.data.resolution,)
+
+    def make(size: tuple[float, int]) -> Any:
+        return next(export_untrained_family(config, [size], arguments.output, options))
+
+    sizes = sorted(itertools.product(widths, resolutions))
+    return {f"{width:g}-{pixels}": partial(make, (width, pixels)) for width, pixels in sizes}

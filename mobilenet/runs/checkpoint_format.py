@@ -1,0 +1,173 @@
+"""The folder of one checkpoint: its arrays, its state, and the digests that prove it is intact.
+
+RUN/checkpoints/step-00012345/ (-epoch-0012 where an epoch ends) holds arrays as NDArray files, one
+per group, and `state.json`, which names the SHA-256 of every file and of itself. Nothing is ever
+unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+import mxnet as mx
+
+from mobilenet import __version__, files
+from mobilenet.errors import WeightsError
+from mobilenet.network import weights
+from mobilenet.network.params_file import write_arrays
+from mobilenet.runs.epoch_record import EpochRecord, Progress
+
+_STATE = "state.json"
+_SHA256 = "sha256"
+
+Arrays = Mapping[str, mx.nd.NDArray]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a checkpoint knows besides its arrays.
+
+    Attributes:
+        progress: How far the run is.
+        config: The run's configuration as YAML.
+        data: Digests of the record files by split and kind.
+        weights: The group of arrays that is validated and exported.
+        package_version: Of the package that wrote the checkpoint.
+        arithmetic: What else the last bits of the arrays depend on, by name.
+    """
+
+    progress: Progress
+    config: str
+    data: dict[str, dict[str, str]]
+    weights: str
+    package_version: str = __version__
+    arithmetic: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def record(self) -> EpochRecord | None:
+        """The epoch at whose end the checkpoint was written; None inside an epoch."""
+        history = self.progress.history
+        return history[-1] if history and history[-1].step == self.progress.step else None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The checkpoint in the folder `path`."""
+
+    path: Path
+    state: State
+
+    def arrays(self, group: str) -> dict[str, mx.nd.NDArray]:
+        """The arrays of a group by name, on the CPU.
+
+        Raises:
+            WeightsError: They cannot be read.
+        """
+        return weights.read_arrays(self.path / file_name(group))
+
+    @property
+    def weights_file(self) -> Path:
+        """The file of parameters that is validated and exported."""
+        return self.path / file_name(self.state.weights)
+
+
+class DamagedError(WeightsError):
+    """A file of a checkpoint is missing or is not as it was written: it will never be intact."""
+
+
+def file_name(group: str) -> str:
+    """The name of the file that holds the arrays of a group."""
+    return f"{group}.params"
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether the folder `path` is a checkpoint, intact or not."""
+    return (path / _STATE).is_file()
+
+
+def fill(folder: Path, state: State, groups: Mapping[str, Arrays]) -> None:
+    """Writes the files of a checkpoint into an empty folder; returns once they are on the disk.
+
+    Raises:
+        OSError: The disk is full or the like.
+    """
+    digests = {}
+    for group, arrays in groups.items():
+        path = folder / file_name(group)
+        with files.open_replaced(path) as file:
+            write_arrays(file, arrays)
+        digests[path.name] = files.sha256_of(path)
+    files.write_json(folder / _STATE, _sealed({**asdict(state), "files": digests}))
+
+
+def _sealed(content: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(content, sort_keys=True)
+    return {**content, _SHA256: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint in the folder `path`, all of whose files are as they were written.
+
+    Raises:
+        DamagedError: A file is missing, or another than was written.
+        WeightsError: A file cannot be read now, or another version of the package wrote it.
+    """
+    state, digests = _read(path)
+    for name, digest in digests.items():
+        with _read_errors_told(path):
+            if files.sha256_of(path / name) != digest:
+                raise DamagedError(f"{path}: damaged checkpoint: {name} is not as it was written")
+    return Checkpoint(path, state)
+
+
+def read_state(path: Path) -> State:
+    """The state alone of the checkpoint in the folder `path`; its arrays are not looked at.
+
+    Raises:
+        DamagedError: It is missing, or another than was written.
+        WeightsError: It cannot be read now, or another version of the package wrote it.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[State, dict[str, str]]:
+    with _read_errors_told(path):
+        text = (path / _STATE).read_bytes()
+    try:
+        content = json.loads(text)
+        seal = content.pop(_SHA256)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        content, seal = {}, None
+    if _sealed(content)[_SHA256] != seal:
+        raise DamagedError(f"{path}: damaged checkpoint: {_STATE} is not as it was written")
+    try:
+        digests = content.pop("files")
+        progress = Progress.from_json(content.pop("progress"))
+        return State(progress, **content), digests
+    except (KeyError, TypeError) as error:  # it is intact, but has other fields than are known here
+        writer = content.get("package_version", "of an unknown version")
+        raise WeightsError(
+            f"{path}: written by mobilenet {writer}, whose checkpoints this version,"
+            f" {__version__}, cannot read: use that version or a newer one"
+        ) from error
+
+
+@contextlib.contextmanager
+def _read_errors_told(path: Path) -> Iterator[None]:
+    """Tells files that are missing from files that cannot be read at the moment."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        name = Path(error.filename or path).name
+        raise DamagedError(f"{path}: no complete checkpoint: {name}: {error.strerror}") from error
+    except OSError as error:
+        name = Path(error.filename or path).name
+        raise WeightsError(
+            f"{path}: {name} cannot be read: {error.strerror}; it may be intact: try again, or move"
+            " this checkpoint elsewhere to go on without it"
+        ) from error

@@ -6,6 +6,7 @@ the form that trains fast on CPUs, `inference_block` the one that infers fast.
 
 from __future__ import annotations
 
+import platform
 from typing import Mapping, NamedTuple, Sequence
 
 import mxnet as mx
@@ -37,6 +38,8 @@ def training_form(contexts: Sequence[mx.Context]) -> TrainingForm:
     """The fastest form for training on `contexts` that computes what it should there."""
     if any(context.device_type != "cpu" for context in contexts):
         return TrainingForm("plain", "GPUs need no other")
+    if platform.machine() != "x86_64":
+        return TrainingForm("plain", "oneDNN has no fast kernels for the fused one here")
     size = sound_block_size()
     if size is None:
         return TrainingForm(

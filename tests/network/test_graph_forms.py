@@ -215,8 +215,12 @@ def test_channels_fill_the_blocks_of_the_instructions(
     assert done.stdout == f"{size}\n"
 
 
-def test_gpus_train_the_plain_form() -> None:
-    assert training_form([mx.cpu()]).name == "fused"
+@pytest.mark.parametrize(("machine", "name"), [("x86_64", "fused"), ("aarch64", "plain")])
+def test_the_processor_decides_on_the_form(
+    machine: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert training_form([mx.cpu()]).name == name
     assert training_form([mx.gpu()]).name == "plain"
 
 

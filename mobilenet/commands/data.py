@@ -33,7 +33,11 @@ def add_prepare(adder: Adder) -> None:
         " ignore; others: apply)",
     )
     add("--workers", type=int, help="threads (one per processor)")
-    add("--checksum", action="store_true", help="hold ILSVRC2012's tars against their SHA-1")
+    add(
+        "--checksum",
+        action="store_true",
+        help="compare ILSVRC2012's tars with their published SHA-1",
+    )
 
 
 def add_verify(adder: Adder) -> None:

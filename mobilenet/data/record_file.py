@@ -17,7 +17,6 @@ import numpy.typing as npt
 from mobilenet import files
 from mobilenet.data.record import (
     MAX_IMAGE_BYTES,
-    CorruptRecord,
     Entry,
     Record,
     RecordSource,
@@ -25,18 +24,6 @@ from mobilenet.data.record import (
     pack,
 )
 from mobilenet.errors import DataError, reason
-
-__all__ = [
-    "INDEX_REMEDY",
-    "CorruptRecord",
-    "Entry",
-    "RecordFile",
-    "RecordWriter",
-    "pack",
-    "read_index",
-    "scan",
-    "write_index",
-]
 
 INDEX_REMEDY = "; `mobilenet verify --fix` rebuilds it"
 # 18 digits always fit in 64 bits.

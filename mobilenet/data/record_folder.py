@@ -1,4 +1,4 @@
-"""The folder of record files: what is in it, who may write to it, and whether it is complete."""
+"""The folder of record files: whether it is complete, whose it is, and how to tell it from others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is to pack: lists the images of a data set and labels them."""
+"""Lists the images of a data set in whatever form, and labels them."""
 
 from __future__ import annotations
 

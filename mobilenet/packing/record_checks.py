@@ -1,4 +1,4 @@
-"""What can be wrong with a record file and its index; neither is trusted.
+"""Finds what is wrong with a record file and its index, trusting neither.
 
 A check gives sentences, one for each kind of fault that it finds; none means that all is well.
 """

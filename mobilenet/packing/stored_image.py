@@ -1,4 +1,4 @@
-"""What is stored of an image: its own bytes wherever every reader of record files can take them.
+"""Makes the bytes that are stored of an image: its own, wherever all readers can take them.
 
 This package reads with opencv-python; MXNet's `ImageRecordIter` has an OpenCV 3.4.2 of its own,
 which knows fewer formats and turns a JPEG as its EXIF orientation says. Therefore

@@ -1,4 +1,4 @@
-"""Are record files, their indexes and their manifest what they claim to be?"""
+"""Checks record files, their indexes, manifest and classes against each other."""
 
 from __future__ import annotations
 

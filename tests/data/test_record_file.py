@@ -13,11 +13,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from mobilenet.data.record import CorruptRecord, pack
 from mobilenet.data.record_file import (
-    CorruptRecord,
     RecordFile,
     RecordWriter,
-    pack,
     read_index,
     scan,
     write_index,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,20 @@ def test_moved_and_missing_records(copy: Path, capsys: pytest.CaptureFixture[str
     Path("Aufnahmen ü", "val.idx").unlink()
     assert cli.main(["validate", "Netz ü 日.onnx", "--data", "Aufnahmen ü"]) == 2
     assert_told(capsys.readouterr().err, "no index")
+
+
+def test_images_that_cannot_be_decoded_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as where it is not installed
+    Path("cat").mkdir()
+    Path("cat", "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
+    assert cli.main(["prepare", "--source", ".", "--output", "records"]) == 2
+    assert_told(capsys.readouterr().err, "an image in HEIC")
+    Path("cat", "a.heic").write_bytes(b"P6 20000 20000 255\n" + bytes(50))
+    assert cli.main(["prepare", "--source", ".", "--output", "records"]) == 2
+    assert_told(capsys.readouterr().err, "an image of too many pixels")
 
 
 def test_everything_twice(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -14,8 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mobilenet import cli, settings
+from mobilenet.data.image_decoding import decode
 from mobilenet.export.model_archive import write_service
 from mobilenet.export.request_handler import handle
 from mobilenet.export.to_onnx import describe_untrained, untrained_network
@@ -24,6 +27,7 @@ from mobilenet.inference.predict import predict
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
+from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.packing.drawn_sample import CLASSES
 from mobilenet.settings.schema import Config
 
@@ -53,9 +57,9 @@ print(json.dumps({"answers": answers, "status": status, "loaded": loaded}))
 """
 
 
-def exported(folder: Path, **options: Any) -> Path:
+def exported(folder: Path, text: str = CONFIG, **options: Any) -> Path:
     """An ONNX file with names for its classes, of a network with random weights."""
-    config = settings.loads(Config, CONFIG, "net")
+    config = settings.loads(Config, text, "net")
     facts = describe_untrained(config).updated(Metadata(class_names=CLASSES))
     chosen = GraphOptions(resolution=32, **options)
     return export_network(untrained_network(config), folder / "net.onnx", chosen, facts).path
@@ -189,3 +193,46 @@ def test_images_of_much_memory_are_answered_or_refused(source: Path, tmp_path: P
     assert len(found["answers"][0]["guesses"]) == 5
     assert "it has more than 134,217,728 pixels" in found["answers"][1]["error"]
     assert found["status"]["1"] == 400
+
+
+def turned(folder: Path) -> tuple[Path, Path]:
+    """A photograph that is stored turned, and the same pixels upright."""
+    noise = np.random.default_rng(7).integers(0, 256, (5, 8, 3), np.uint8)
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(cv2.resize(noise, (80, 50))).save(buffer, "JPEG", exif=exif, quality=95)
+    (folder / "turned.jpg").write_bytes(buffer.getvalue())
+    upright = decode(buffer.getvalue(), "apply")
+    cv2.imwrite(str(folder / "upright.png"), upright[..., ::-1])
+    return folder / "turned.jpg", folder / "upright.png"
+
+
+@pytest.mark.parametrize("setting", ["apply", "ignore"])
+def test_orientation_goes_with_the_model(
+    setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Into the ONNX file and the archive; predict turns photographs unless it is told not to."""
+    path = exported(tmp_path, CONFIG.replace("data: {", f"data: {{exif_orientation: {setting}, "))
+    assert OnnxModel(path).metadata.exif_orientation == setting
+    assert open_model(path).transform.exif_orientation == setting
+    write_service(path, tmp_path / "net.mar")
+    with zipfile.ZipFile(tmp_path / "net.mar") as archive:
+        archive.extractall(tmp_path / "service")
+    images = turned(tmp_path)
+    context = SimpleNamespace(
+        system_properties={"model_dir": str(tmp_path / "service")},
+        set_response_content_type=lambda *_: None,
+    )
+    one, other = handle([{"body": image.read_bytes()} for image in images], context) or []
+    assert (one == other) == (setting == "apply")
+
+    def guesses(*settings: str) -> list[Any]:
+        capsys.readouterr()
+        arguments = ["predict", str(path), *map(str, images), "--json", *settings]
+        assert cli.main(arguments) == 0
+        return [json.loads(line)["guesses"] for line in capsys.readouterr().out.splitlines()]
+
+    one, other = guesses()
+    assert one == other
+    one, other = guesses("--set", "data.exif_orientation=ignore")
+    assert one != other

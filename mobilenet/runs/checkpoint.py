@@ -23,8 +23,7 @@ import mxnet as mx
 
 from mobilenet import __version__, files
 from mobilenet.errors import WeightsError
-from mobilenet.network import weights
-from mobilenet.network.params_file import write_arrays
+from mobilenet.network.params_file import read_arrays, write_arrays
 from mobilenet.runs.run_state import EpochRecord, Progress
 
 _FOLDER = "checkpoints"
@@ -73,7 +72,7 @@ class Checkpoint:
 
     def arrays(self, group: str) -> dict[str, mx.nd.NDArray]:
         """The arrays of a group by name, on the CPU."""
-        return weights.read_arrays(self.path / _file_name(group))
+        return read_arrays(self.path / _file_name(group))
 
 
 def save(run: Path, state: State, groups: Mapping[str, Arrays]) -> Path:

@@ -228,7 +228,7 @@ def main() -> None:
 
 def save_arrays(weights: Path, path: Path) -> None:
     """Writes the parameters for a process without MXNet, in their order."""
-    from mobilenet.network.weights import read_arrays
+    from mobilenet.network.params_file import read_arrays
 
     np.savez(path, **{name: array.asnumpy() for name, array in read_arrays(weights).items()})
 

@@ -1,4 +1,4 @@
-"""The folder of record files: whether it is complete, whose it is, and how to tell it from others."""
+"""The folder of record files: what is in it, who may write to it, whether it is complete or changed.
 
 from __future__ import annotations
 

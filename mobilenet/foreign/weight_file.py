@@ -14,6 +14,7 @@ from mobilenet.foreign.renaming import recognise
 from mobilenet.foreign.stored_arrays import Stored, read_npz, read_safetensors
 from mobilenet.foreign.torchvision_timm_keras import IMAGENET_INPUT
 from mobilenet.network import weights
+from mobilenet.network.params_file import read_arrays
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.runtime import OnnxModel
 
@@ -74,7 +75,7 @@ _REMEDIES = {
 
 
 def _read_parameters(path: Path) -> Source:
-    is_gluon = weights.is_gluon(n.split(":", 1)[-1] for n in weights.read_arrays(path))
+    is_gluon = weights.is_gluon(n.split(":", 1)[-1] for n in read_arrays(path))
     arrays = weights.read_parameters(path)
     stored = {name: Stored(array.shape, array.asnumpy) for name, array in arrays.items()}
     # Networks of gluoncv and of Gluon's model zoo have ReLU6 in every dialect.

@@ -1,28 +1,39 @@
-"""Writes named arrays in MXNet's NDArray format, the one of `.params` files, byte for byte.
+"""Reads and writes named arrays in MXNet's NDArray format, the one of `.params` files.
 
-`mx.nd.save` does not notice when the disk fills up while it closes the file: the end is missing and
-nothing is raised. Here every failed write is an OSError that says why.
+MXNet's own reader trusts what a file says: a wrong number of dimensions, a size or a type that it
+does not know ends the process. This one holds every length against the bytes that are left, before
+anything is made of them. `mx.nd.save` does not notice when the disk fills up while it closes the
+file: the end is missing and nothing is raised. Here every failed write is an OSError.
 """
 
 from __future__ import annotations
 
+import math
 import struct
+from pathlib import Path
 from typing import BinaryIO, Mapping
 
 import mxnet as mx
 import numpy as np
 
+from mobilenet.errors import WeightsError
+
 # mxnet 1.9.1, src/ndarray/ndarray.cc: kMXAPINDArrayListMagic and a reserved word, before each dense
 # array NDARRAY_V2_MAGIC and its storage type, after its shape the device that it was on (cpu 0).
 _HEAD = struct.pack("<QQ", 0x112, 0)
-_ARRAY_HEAD = struct.pack("<Ii", 0xF993FAC9, 0)
+_MAGIC_V1, _MAGIC_V2, _MAGIC_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
+_DENSE, *_SPARSE = range(3)
+_ARRAY_HEAD = struct.pack("<Ii", _MAGIC_V2, _DENSE)
 _CPU = struct.pack("<ii", 1, 0)
+# include/mxnet/base.h: cpu, gpu, pinned and shared memory.
+_DEVICES = (1, 2, 3, 5)
 # mshadow's type flags.
-_TYPE_FLAGS = {"float32": 0, "float64": 1, "float16": 2}
+_TYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
+_MAX_DIMENSIONS = 32  # NumPy's
 
 
 def write_arrays(file: BinaryIO, arrays: Mapping[str, mx.nd.NDArray]) -> None:
-    """Writes `arrays` and their names to `file`.
+    """Writes `arrays` and their names to `file`, byte for byte as `mx.nd.save`.
 
     Raises:
         OSError: The disk is full, or the like.
@@ -31,9 +42,123 @@ def write_arrays(file: BinaryIO, arrays: Mapping[str, mx.nd.NDArray]) -> None:
     for array in arrays.values():
         values = np.ascontiguousarray(array.asnumpy())
         file.write(_ARRAY_HEAD + struct.pack(f"<i{values.ndim}q", values.ndim, *values.shape))
-        file.write(_CPU + struct.pack("<i", _TYPE_FLAGS[values.dtype.name]))
+        file.write(_CPU + struct.pack("<i", _TYPES.index(values.dtype.name)))
         file.write(values.tobytes())
     file.write(struct.pack("<Q", len(arrays)))
     for name in arrays:
         encoded = name.encode()
         file.write(struct.pack("<Q", len(encoded)) + encoded)
+
+
+def read_arrays(path: Path) -> dict[str, mx.nd.NDArray]:
+    """The named arrays of a `.params` file on the CPU, names as they stand.
+
+    Files of every version of MXNet are read, whatever device the arrays were on.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or not a list of named dense arrays.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
+    if content[:8] != _HEAD[:8]:
+        is_other = path.suffix != ".params"
+        advice = "; `mobilenet import` makes one of other programs' weights" if is_other else ""
+        raise WeightsError(f"{path}: not a file of MXNet parameters (.params){advice}")
+    try:
+        return _named_arrays(_Reader(content))
+    except NotImplementedError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise WeightsError(
+            f"{path}: the file of parameters is damaged or cut short: {error}"
+        ) from error
+
+
+class _Reader:
+    """Takes one value after the other from the content of a file.
+
+    Raises:
+        ValueError: Fewer bytes are left than are asked for, or they contradict the format.
+        NotImplementedError: They are right, but of a kind that is not read.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._at = 0
+
+    @property
+    def bytes_left(self) -> int:
+        """How many bytes have not been taken yet."""
+        return len(self._content) - self._at
+
+    def skip(self, num_bytes: int) -> int:
+        """Goes past `num_bytes` and gives the place where they begin."""
+        if num_bytes > self.bytes_left:
+            raise ValueError(f"{num_bytes:,} bytes are wanted where {self.bytes_left:,} are left")
+        begin, self._at = self._at, self._at + num_bytes
+        return begin
+
+    def numbers(self, form: str) -> tuple[int, ...]:
+        """The numbers in a form of `struct`, in little-endian order."""
+        form = f"<{form}"
+        return struct.unpack_from(form, self._content, self.skip(struct.calcsize(form)))
+
+    def number(self, form: str) -> int:
+        """One number."""
+        return self.numbers(form)[0]
+
+    def array(self) -> mx.nd.NDArray:
+        """An array with its head."""
+        shape = self._shape()
+        device, _, flag = self.numbers("iii")
+        if device not in _DEVICES:
+            raise ValueError(f"an array is on a device of the kind {device}")
+        if not 0 <= flag < len(_TYPES):
+            raise ValueError(f"an array is of the type {flag}; {len(_TYPES) - 1} is the last")
+        dtype = np.dtype(_TYPES[flag])
+        begin = self.skip(math.prod(shape) * dtype.itemsize)
+        values = np.frombuffer(self._content, dtype, math.prod(shape), begin).reshape(shape)
+        return mx.nd.array(values, dtype=dtype)
+
+    def _shape(self) -> tuple[int, ...]:
+        """The shape of an array, whose sizes the first versions of MXNet wrote in 32 bits."""
+        magic = self.number("I")
+        if magic in (_MAGIC_V2, _MAGIC_V3):
+            storage = self.number("i")
+            if storage in _SPARSE:
+                raise NotImplementedError("only dense arrays are read, and it has sparse ones")
+            if storage != _DENSE:
+                raise ValueError(f"an array has the storage {storage}")
+        is_first_version = magic not in (_MAGIC_V1, _MAGIC_V2, _MAGIC_V3)
+        num_dimensions = magic if is_first_version else self.number("i")
+        if not 0 < num_dimensions <= _MAX_DIMENSIONS:
+            raise ValueError(f"an array has {num_dimensions} dimensions")
+        shape = self.numbers(f"{num_dimensions}{'I' if is_first_version else 'q'}")
+        if min(shape) < 1:
+            raise ValueError(f"an array has the shape {shape}")
+        return shape
+
+    def name(self) -> str:
+        """A name after its length."""
+        length = self.number("Q")
+        begin = self.skip(length)
+        return self._content[begin : begin + length].decode()
+
+
+def _named_arrays(reader: _Reader) -> dict[str, mx.nd.NDArray]:
+    if reader.numbers("QQ") != struct.unpack("<QQ", _HEAD):
+        raise ValueError("the reserved word is not 0")
+    arrays = [reader.array() for _ in range(reader.number("Q"))]
+    num_names = reader.number("Q")
+    if arrays and not num_names:
+        raise NotImplementedError("its arrays have no names")
+    if num_names != len(arrays):
+        raise ValueError(f"it has {num_names} names for {len(arrays)} arrays")
+    named = {reader.name(): array for array in arrays}
+    if len(named) < len(arrays):
+        raise ValueError("two arrays have the same name")
+    if reader.bytes_left:
+        raise ValueError(f"{reader.bytes_left:,} bytes are left behind the last name")
+    return named

@@ -15,9 +15,8 @@ from mxnet import gluon
 
 from mobilenet.errors import WeightsError, one_line, shortened
 from mobilenet.network.architecture import STAGES
+from mobilenet.network.params_file import read_arrays
 
-# What an NDArray list file begins with (mxnet/src/ndarray/ndarray.cc, kMXAPINDArrayListMagic).
-_MAGIC = (0x112).to_bytes(8, "little")
 _LISTED_NAMES = 5
 
 NORM = ("gamma", "beta", "running_mean", "running_var")
@@ -68,34 +67,6 @@ def read_parameters(path: Path) -> dict[str, mx.nd.NDArray]:
     arrays = read_arrays(path)
     plain = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
     return rename_gluon(plain, path) if is_gluon(plain) else plain
-
-
-def read_arrays(path: Path) -> dict[str, mx.nd.NDArray]:
-    """The named arrays of an NDArray file, names as they stand.
-
-    Raises:
-        WeightsError: The file is missing, damaged, or not a list of named arrays.
-    """
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-        if magic != _MAGIC:
-            is_other = path.suffix != ".params"
-            advice = "; `mobilenet import` makes one of other programs' weights" if is_other else ""
-            raise WeightsError(f"{path}: not a file of MXNet parameters (.params){advice}")
-        arrays = mx.nd.load_frombuffer(path.read_bytes())  # whatever bytes the path has
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (mx.MXNetError, UnicodeDecodeError, ValueError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(f"{path}: the file of parameters is damaged or cut short") from error
-    if not isinstance(arrays, dict):
-        raise WeightsError(f"{path}: its arrays have no names")
-    sparse = sorted(name for name, array in arrays.items() if array.stype != "default")
-    if sparse:
-        raise WeightsError(f"{path}: only dense arrays are read; sparse are {some(sparse)}")
-    return arrays
 
 
 # `save_parameters` names layers by their places; `export` by their kinds, behind a free prefix.

@@ -18,8 +18,7 @@ import mxnet as mx
 
 from mobilenet import __version__, files
 from mobilenet.errors import WeightsError
-from mobilenet.network import weights
-from mobilenet.network.params_file import write_arrays
+from mobilenet.network.params_file import read_arrays, write_arrays
 from mobilenet.runs.epoch_record import EpochRecord, Progress
 
 _STATE = "state.json"
@@ -68,7 +67,7 @@ class Checkpoint:
         Raises:
             WeightsError: They cannot be read.
         """
-        return weights.read_arrays(self.path / file_name(group))
+        return read_arrays(self.path / file_name(group))
 
     @property
     def weights_file(self) -> Path:

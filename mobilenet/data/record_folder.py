@@ -1,4 +1,4 @@
-"""The folder of record files: what is in it, who may write to it, whether it is complete or changed.
+"""The folder of record files: who may write to it, and whether it is complete or has changed."""
 
 from __future__ import annotations
 

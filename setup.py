@@ -100,6 +100,7 @@ setup(
         "opencv-python>=4.8,<6",
         "pyyaml>=6",
         "tqdm>=4.60",
+        "requests>=2.20",
         *EXPORT,
         "matplotlib>=3.5",
         "pillow>=9.1",

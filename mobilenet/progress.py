@@ -23,31 +23,42 @@ def _one(_: object) -> int:
 
 
 def watched(
-    items: Iterable[_T], title: str, total: int, num_images: Callable[[_T], int] = _one
+    items: Iterable[_T],
+    title: str,
+    total: int | None,
+    size: Callable[[_T], int] = _one,
+    unit: str = "images",
 ) -> Generator[_T, None, None]:
     """The items; shows how many of `total` images are done, how fast, and the time left.
 
-    Each item counts as `num_images(item)` images.
+    Each item counts as `size(item)` images, or as so many of another unit; `total` may be unknown.
     """
     if sys.stderr.isatty():
-        with tqdm(total=total, desc=title, unit=" images", smoothing=0.02) as bar:
+        is_scaled = unit == "bytes"
+        with tqdm(
+            total=total, desc=title, unit=f" {unit}", unit_scale=is_scaled, smoothing=0.02
+        ) as bar:
             for item in items:
                 yield item
-                bar.update(num_images(item))
+                bar.update(size(item))
     else:
-        yield from _with_lines(items, title, total, num_images)
+        yield from _with_lines(items, title, total, size, unit)
 
 
 def _with_lines(
-    items: Iterable[_T], title: str, total: int, num_images: Callable[[_T], int]
+    items: Iterable[_T], title: str, total: int | None, size: Callable[[_T], int], unit: str
 ) -> Iterator[_T]:
     start = shown = time.monotonic()
     number = 0
     for item in items:
         yield item
-        number += num_images(item)
+        number += size(item)
         now = time.monotonic()
         if now - shown >= _SECONDS_BETWEEN_LINES:
             shown, rate = now, number / (now - start)
-            left = tqdm.format_interval((total - number) / rate)
-            say(f"{title}: {number:,} of {total:,} images, {rate:,.0f} images/s, {left} left")
+            done = f"{title}: {number:,}"
+            if total is not None:
+                left = tqdm.format_interval((total - number) / rate)
+                say(f"{done} of {total:,} {unit}, {rate:,.0f} {unit}/s, {left} left")
+            else:
+                say(f"{done} {unit}, {rate:,.0f} {unit}/s")

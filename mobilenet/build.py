@@ -49,7 +49,13 @@ def group(config: Config) -> Group:
 def network(config: Config) -> MobileNetV2:
     """The network, its parameters not yet initialised."""
     model = config.model
-    return MobileNetV2(model.width_multiplier, model.classes, dialect(config), model.dropout)
+    return MobileNetV2(
+        model.width_multiplier,
+        model.classes,
+        dialect(config),
+        model.dropout,
+        depth_multiplier=model.depth_multiplier,
+    )
 
 
 def dialect(config: Config) -> Dialect:

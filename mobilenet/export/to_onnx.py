@@ -138,12 +138,14 @@ def _provenance(model: LoadedModel, transform: EvalTransform) -> Metadata:
 
 
 def _description(config: Config, transform: EvalTransform) -> Metadata:
+    depth = config.model.depth_multiplier
     return Metadata(
         resolution=transform.resolution,
         transform=transform.name,
         short_side=transform.short_side,
         exif_orientation=transform.exif_orientation,
         width_multiplier=config.model.width_multiplier,
+        depth_multiplier=None if depth == 1 else depth,
         dialect=config.model.dialect,
         activation=config.model.activation,
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 from typing import Iterator, Mapping, NamedTuple, Optional
 
-from mobilenet.network.architecture import DIALECTS, STAGES, scaled_channels
+from mobilenet.network.architecture import DIALECTS, STAGES, scaled_channels, scaled_repeats
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-# Those that are published, then ever finer steps up to the widest that a configuration admits.
+# Those that are published, then ever finer steps up to the largest that a configuration admits.
 _COMMON = (1.0, 0.75, 0.5, 0.35, 0.25, 1.4, 1.3, 0.1, 1.5, 2.0)
+_COMMON_DEPTHS = (1.0, 1.2, 1.4)
 _STEPS_PER_UNIT = (20, 100, 1000)
-_WIDEST = 10
+_LARGEST = 10
 
 
 class Detected(NamedTuple):
@@ -20,6 +21,7 @@ class Detected(NamedTuple):
 
     dialect: str
     width_multiplier: float
+    depth_multiplier: float
     classes: int
 
 
@@ -29,18 +31,45 @@ def detect(shapes: Shapes, width: Optional[float] = None) -> Detected:
     Exact if there is one of which all channels are; of several width multipliers with the same
     channels it is `width`, or else the most common or roundest one. Names are the package's.
     """
-    given = _channels(shapes)
+    given, depth = _channels(shapes), _depth(shapes)
     candidates = _candidates(width)
     networks = ((name, w) for w in candidates for name in _dialects(shapes))
     best, most = ("", 0.0), -1
     for name, candidate in networks:
-        channels = scaled_channels(candidate, DIALECTS[name])
+        channels = scaled_channels(candidate, DIALECTS[name], depth)
         hits = sum(a == b for a, b in zip(channels, given))
         if hits > most:
             best, most = (name, candidate), hits
         if hits == len(given):
             break
-    return Detected(*best, _length(shapes, "classifier_weight"))
+    return Detected(*best, depth, _length(shapes, "classifier_weight"))
+
+
+def repeats_of(num_blocks: int) -> tuple[int, ...]:
+    """Blocks of each stage in a network of so many; those of the paper if no network has as many.
+
+    Each depth multiplier has another number of blocks or the same blocks in all stages.
+    """
+    found = (scaled_repeats(depth) for depth in _depths())
+    return next((repeats for repeats in found if sum(repeats) == num_blocks), scaled_repeats(1.0))
+
+
+def _depth(shapes: Shapes) -> float:
+    """The roundest depth multiplier with the blocks that the names tell of."""
+    given = tuple(
+        sum(name.endswith("_project_conv_weight") for name in shapes if name.startswith(stage))
+        for stage in (f"stage{row}_" for row, _ in enumerate(STAGES, start=1))
+    )
+    return next((depth for depth in _depths() if scaled_repeats(depth) == given), 1.0)
+
+
+def _depths() -> Iterator[float]:
+    # Numbers of blocks change at halves, thirds and quarters, so that steps of 0.01 meet them all.
+    return itertools.chain(
+        _COMMON_DEPTHS,
+        (k / 10 for k in range(1, 10 * _LARGEST + 1)),
+        (k / 100 for k in range(1, 100 * _LARGEST + 1)),
+    )
 
 
 def _channels(shapes: Shapes) -> list[int]:
@@ -63,6 +92,8 @@ def _dialects(shapes: Shapes) -> list[str]:
 
 def _candidates(width: Optional[float]) -> Iterator[float]:
     # What a file says of itself may be anything.
-    own = (width,) if isinstance(width, (int, float)) and 0 < width <= _WIDEST else ()
-    steps = (k / per_unit for per_unit in _STEPS_PER_UNIT for k in range(1, _WIDEST * per_unit + 1))
+    own = (width,) if isinstance(width, (int, float)) and 0 < width <= _LARGEST else ()
+    steps = (
+        k / per_unit for per_unit in _STEPS_PER_UNIT for k in range(1, _LARGEST * per_unit + 1)
+    )
     return itertools.chain(own, _COMMON, steps)

@@ -82,7 +82,10 @@ def _settings(source: Source) -> str:
     shapes = {name: array.shape for name, array in source.arrays.items()}
     network = detect(shapes, source.facts.width_multiplier)
     facts = dataclasses.replace(
-        source.facts, dialect=network.dialect, width_multiplier=network.width_multiplier
+        source.facts,
+        dialect=network.dialect,
+        width_multiplier=network.width_multiplier,
+        depth_multiplier=None if network.depth_multiplier == 1 else network.depth_multiplier,
     )
     if facts.activation == DIALECTS[network.dialect].activation:
         facts = dataclasses.replace(facts, activation=None)

@@ -35,8 +35,9 @@ class ImportResult:
         """What was found and what was made, in a few lines."""
         model, data = self.config.model, self.config.data
         activation = model.activation or DIALECTS[model.dialect].activation
+        depth = "" if model.depth_multiplier == 1 else f", depth {model.depth_multiplier:g}"
         lines = [
-            f"{self.source}: MobileNet v2 of width {model.width_multiplier:g} in the dialect"
+            f"{self.source}: MobileNet v2 of width {model.width_multiplier:g}{depth} in the dialect"
             f" '{model.dialect}', {model.classes} classes, {activation}, in the layout of"
             f" {self.family}",
             f"Input: {data.resolution} px, mean {list(data.mean)}, std {list(data.std)}",

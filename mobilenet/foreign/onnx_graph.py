@@ -16,6 +16,7 @@ from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
 from onnx.helper import get_attribute_value
 
 from mobilenet.errors import WeightsError
+from mobilenet.foreign.architecture_detection import repeats_of
 from mobilenet.foreign.stored_arrays import Stored
 from mobilenet.network.architecture import EPSILON
 from mobilenet.network.weights import NORM, layer_names, some
@@ -120,7 +121,8 @@ def _layers(graph: GraphProto, constants: Mapping[str, Stored]) -> dict[str, Sto
     dense = [node for node in graph.node if node.op_type == "Gemm"]
     # Without an expansion in the first block, the second convolution is its depthwise one.
     second = constants[convolutions[1].input[1]].shape if len(convolutions) > 1 else ()
-    names = layer_names(expands_first=len(second) == 4 and second[1] != 1)
+    repeats = repeats_of(num_blocks=(len(convolutions) - 1) // 3)
+    names = layer_names(len(second) == 4 and second[1] != 1, repeats)
     if [len(convolutions), len(dense)] not in ([len(names) + 1, 0], [len(names), 1]):
         raise ValueError(
             f"it has {len(convolutions)} convolutions and {len(dense)} dense layers; {len(names)}"

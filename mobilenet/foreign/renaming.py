@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Iterator, Mapping, NamedTuple
+from typing import Iterable, Iterator, Mapping, NamedTuple
 
 import numpy as np
 
 from mobilenet.errors import WeightsError
+from mobilenet.foreign.architecture_detection import repeats_of
 from mobilenet.foreign.stored_arrays import Array, Stored
 from mobilenet.foreign.torchvision_timm_keras import LAYOUTS, Layout
 from mobilenet.network.architecture import EPSILON
@@ -42,7 +43,7 @@ def recognise(arrays: Mapping[str, Stored], path: Path) -> Recognised:
     """
     stated = {_plain(name): (name, array) for name, array in _averaged(arrays).items()}
     given = {plain: array for plain, (_, array) in stated.items()}
-    tables = [(layout, dict(layout.names())) for layout in LAYOUTS]
+    tables = [(layout, dict(layout.names(_repeats(given, layout)))) for layout in LAYOUTS]
     layout, names = max(tables, key=lambda pair: len(pair[1].keys() & given.keys()))
     if names.keys().isdisjoint(given):
         families = ", ".join(each.family for each in LAYOUTS)
@@ -60,6 +61,13 @@ def recognise(arrays: Mapping[str, Stored], path: Path) -> Recognised:
     own = {names[name]: _converted(names[name], array, layout) for name, array in given.items()}
     notes = tuple(_notes(arrays, own, layout))
     return Recognised(_without_background(own, layout), layout.family, layout.facts, notes)
+
+
+def _repeats(names: Iterable[str], layout: Layout) -> tuple[int, ...]:
+    """Blocks of each stage, told by the number of layers."""
+    num_norms = sum(name.endswith(layout.norm[-1]) for name in names)
+    # Three in each block, two in the first; one in the stem and one in the head.
+    return repeats_of(num_blocks=(num_norms - 1) // 3)
 
 
 def _averaged(arrays: Mapping[str, Stored]) -> dict[str, Stored]:

@@ -7,7 +7,7 @@ keras/src/applications/mobilenet_v2.py; tensorflow/models research/slim/nets/mob
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Sequence
 
 from mobilenet.data.eval_transforms import IMAGENET, TENSORFLOW
 from mobilenet.network.architecture import EPSILON
@@ -28,6 +28,7 @@ class Layout:
     stem: tuple[str, str]
     block: Callable[[Block], Pairs]
     head: tuple[str, str]
+    """`{last}` is the number of the last part where parts are numbered."""
     classifier: tuple[str, str]
     """Names of its weight and bias."""
     norm: tuple[str, str, str, str]
@@ -37,10 +38,12 @@ class Layout:
     epsilon: float = EPSILON
     """What pads the variance."""
 
-    def names(self) -> Iterator[tuple[str, str]]:
-        """Pairs of a name of the family and the package's name."""
-        pairs = [self.stem, *(p for b in blocks(False) for p in self.block(b)), self.head]
-        for (kernel, norm), ours in zip(pairs, layer_names(False)):
+    def names(self, repeats: Sequence[int]) -> Iterator[tuple[str, str]]:
+        """Pairs of a name of the family and the package's name; stages have `repeats` blocks."""
+        inner = [pair for block in blocks(False, repeats) for pair in self.block(block)]
+        head = tuple(name.format(last=sum(repeats) + 1) for name in self.head)
+        pairs = [self.stem, *inner, head]
+        for (kernel, norm), ours in zip(pairs, layer_names(False, repeats)):
             yield kernel, f"{ours}_conv_weight"
             yield from ((f"{norm}{a}", f"{ours}_norm_{b}") for a, b in zip(self.norm, NORM))
         yield from zip(self.classifier, ("classifier_weight", "classifier_bias"))
@@ -85,7 +88,7 @@ LAYOUTS = (
         IMAGENET_INPUT,
         stem=("features.0.0.weight", "features.0.1"),
         block=_torchvision,
-        head=("features.18.0.weight", "features.18.1"),
+        head=("features.{last}.0.weight", "features.{last}.1"),
         classifier=("classifier.1.weight", "classifier.1.bias"),
         norm=_TORCH_NORM,
     ),

@@ -6,6 +6,7 @@ This file alone decides what a network is made of; how it trains is decided else
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Iterator, NamedTuple, Sequence
 
@@ -158,7 +159,7 @@ class MobileNetV2(nn.HybridBlock):
     the row of Table 2, from 1.
 
     Raises:
-        ValueError: `width_multiplier` or `classes` is not above 0.
+        ValueError: A multiplier or `classes` is not above 0.
     """
 
     def __init__(
@@ -167,18 +168,22 @@ class MobileNetV2(nn.HybridBlock):
         classes: int = 1000,
         dialect: Dialect = DIALECTS["paper"],
         dropout: float = 0.0,
+        *,
+        depth_multiplier: float = 1.0,
     ) -> None:
-        if width_multiplier <= 0 or classes <= 0:
+        if min(width_multiplier, depth_multiplier, classes) <= 0:
             raise ValueError(
-                f"width_multiplier (={width_multiplier}) and classes (={classes}) must be above 0"
+                f"width_multiplier (={width_multiplier}), depth_multiplier (={depth_multiplier})"
+                f" and classes (={classes}) must be above 0"
             )
         super().__init__(prefix="")
-        stem, *stages, head = scaled_channels(width_multiplier, dialect)
+        stem, *stages, head = scaled_channels(width_multiplier, dialect, depth_multiplier)
+        repeats = scaled_repeats(depth_multiplier)
         with self.name_scope():
             self.features = nn.HybridSequential(prefix="")
             self.features.add(
                 ConvNorm(Convolution(3, stem, 3, stride=2), dialect.activation, prefix="stem_"),
-                *_blocks(stem, stages, dialect),
+                *_blocks(stem, list(zip(stages, repeats)), dialect),
                 ConvNorm(Convolution(stages[-1], head), dialect.activation, prefix="head_"),
                 nn.GlobalAvgPool2D(prefix="pool_"),
             )
@@ -188,11 +193,28 @@ class MobileNetV2(nn.HybridBlock):
         return self.classifier(self.features(x))
 
 
-def scaled_channels(width_multiplier: float, dialect: Dialect) -> tuple[int, ...]:
-    """Channels of the stem, the stages and the head, which is never narrower than in the paper."""
-    plain = (STEM_CHANNELS, *(stage.channels for stage in STAGES))
+def scaled_channels(
+    width_multiplier: float, dialect: Dialect, depth_multiplier: float = 1.0
+) -> tuple[int, ...]:
+    """Channels of the stem, the stages and the head, which is never narrower than in the paper.
+
+    With a depth multiplier the stem and the head keep the paper's channels, as in timm's 110d and
+    120d (`_gen_mobilenet_v2` with `fix_stem_head`).
+    """
+    stages = tuple(_scale(stage.channels, width_multiplier, dialect) for stage in STAGES)
+    if depth_multiplier != 1:
+        return (STEM_CHANNELS, *stages, HEAD_CHANNELS)
     head = _scale(HEAD_CHANNELS, max(1.0, width_multiplier), dialect)
-    return (*(_scale(channels, width_multiplier, dialect) for channels in plain), head)
+    return (_scale(STEM_CHANNELS, width_multiplier, dialect), *stages, head)
+
+
+def scaled_repeats(depth_multiplier: float) -> tuple[int, ...]:
+    """Blocks of each stage: rounded up, and one in the first and the last stage at any depth.
+
+    timm's rule (`decode_arch_def` with `fix_first_last`).
+    """
+    first, *inner, last = (stage.repeats for stage in STAGES)
+    return (first, *(math.ceil(repeats * depth_multiplier) for repeats in inner), last)
 
 
 def _scale(channels: int, width_multiplier: float, dialect: Dialect) -> int:
@@ -202,11 +224,12 @@ def _scale(channels: int, width_multiplier: float, dialect: Dialect) -> int:
 
 
 def _blocks(
-    in_channels: int, channels: Sequence[int], dialect: Dialect
+    in_channels: int, sizes: Sequence[tuple[int, int]], dialect: Dialect
 ) -> Iterator[InvertedResidual]:
-    for row, (stage, out_channels) in enumerate(zip(STAGES, channels), start=1):
+    """The blocks of all stages; `sizes` are the channels and the number of blocks of each stage."""
+    for row, (stage, (out_channels, repeats)) in enumerate(zip(STAGES, sizes), start=1):
         expands = stage.expansion != 1 or dialect.expands_first_block
-        for repeat in range(stage.repeats):
+        for repeat in range(repeats):
             yield InvertedResidual(
                 (in_channels, out_channels),
                 in_channels * stage.expansion if expands else None,

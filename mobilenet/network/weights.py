@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Iterable, Iterator, Mapping, NamedTuple, Protocol
+from typing import Iterable, Iterator, Mapping, NamedTuple, Protocol, Sequence
 
 import mxnet as mx
 from mxnet import gluon
 
 from mobilenet.errors import WeightsError, one_line, shortened
-from mobilenet.network.architecture import STAGES
+from mobilenet.network.architecture import scaled_repeats
 from mobilenet.network.params_file import read_arrays
 
 _LISTED_NAMES = 5
@@ -44,17 +44,28 @@ class Block(NamedTuple):
     """`expand`, unless it has none, `depthwise` and `project`."""
 
 
-def blocks(expands_first: bool) -> Iterator[Block]:
-    """The blocks in their order; `expands_first` as `model.Dialect.expands_first_block`."""
-    places = [(row, i) for row, stage in enumerate(STAGES, 1) for i in range(stage.repeats)]
+REPEATS = scaled_repeats(1.0)
+"""Blocks of each stage in the paper."""
+
+
+def blocks(expands_first: bool, repeats: Sequence[int] = REPEATS) -> Iterator[Block]:
+    """The blocks in their order, of stages with `repeats` blocks.
+
+    `expands_first` is `architecture.Dialect.expands_first_block`.
+    """
+    places = [(row, i) for row, number in enumerate(repeats, 1) for i in range(number)]
     for number, (stage, repeat) in enumerate(places):
         parts = ("expand", "depthwise", "project")
         yield Block(number, stage, repeat, parts if number or expands_first else parts[1:])
 
 
-def layer_names(expands_first: bool) -> list[str]:
+def layer_names(expands_first: bool, repeats: Sequence[int] = REPEATS) -> list[str]:
     """What the package calls its units of convolution and BatchNorm, in their order."""
-    inner = [f"stage{b.stage}_block{b.repeat}_{p}" for b in blocks(expands_first) for p in b.parts]
+    inner = [
+        f"stage{block.stage}_block{block.repeat}_{part}"
+        for block in blocks(expands_first, repeats)
+        for part in block.parts
+    ]
     return ["stem", *inner, "head"]
 
 

@@ -51,6 +51,8 @@ class Metadata:
     """`apply` where photographs are turned as their EXIF orientation says, or `ignore`."""
     width_multiplier: Optional[float] = None
     """Width multiplier."""
+    depth_multiplier: Optional[float] = None
+    """Depth multiplier, if it is not 1."""
     dialect: Optional[str] = None
     """A name of `mobilenet.network.architecture.DIALECTS`."""
     activation: Optional[str] = None
@@ -111,6 +113,9 @@ def from_properties(properties: Mapping[str, str]) -> Metadata:
     return Metadata(**{k: v for k, v in facts.items() if k not in others})
 
 
+_NETWORK = ("width_multiplier", "depth_multiplier", "dialect", "activation")
+
+
 def settings_of(metadata: Metadata, classes: int) -> str:
     """The settings of a configuration that describe the file and its input, as YAML.
 
@@ -118,7 +123,7 @@ def settings_of(metadata: Metadata, classes: int) -> str:
     """
     facts = dataclasses.asdict(metadata)
     sections = {
-        "model": {"classes": classes, **_known(facts, "width_multiplier", "dialect", "activation")},
+        "model": {"classes": classes, **_known(facts, *_NETWORK)},
         "data": {
             **_known(facts, "resolution", "mean", "std", "exif_orientation"),
             **({"mean": (0.0,) * 3, "std": (1 / 255,) * 3} if metadata.takes_pixels else {}),

@@ -25,6 +25,9 @@ class ModelConfig:
 
     width_multiplier: Annotated[float, Range(above=0, at_most=10)] = 1.0
     """Factor on the channels of every layer but the classifier (paper, section 4)."""
+    depth_multiplier: Annotated[float, Range(above=0, at_most=10)] = 1.0
+    """Factor on the blocks of every stage but the first and the last, rounded up (timm's 110d and
+    120d); other than 1, the stem and the head keep the paper's channels."""
     classes: Count = 1000
     """Number of classes; must be that of the records."""
     dialect: Literal["paper", "gluoncv", "origin"] = "paper"

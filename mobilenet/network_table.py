@@ -21,6 +21,7 @@ class Size(NamedTuple):
     resolution: int
     cost: Complexity
     accuracies: tuple[Published, ...]
+    depth_multiplier: float = 1.0
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain JSON."""
@@ -34,15 +35,17 @@ def sizes(
     dialect: str = "paper",
     widths: Sequence[float] = WIDTHS,
     resolutions: Sequence[int] = RESOLUTIONS,
+    depth: float = 1.0,
 ) -> list[Size]:
-    """The networks of a dialect by rising width and resolution."""
+    """The networks of a dialect and a depth multiplier, the widest and largest last."""
     rows = []
     for width in widths:
-        symbol = symbol_of(MobileNetV2(width, dialect=DIALECTS[dialect]))
+        network = MobileNetV2(width, dialect=DIALECTS[dialect], depth_multiplier=depth)
+        symbol = symbol_of(network)
         for resolution in resolutions:
-            accuracies = published(dialect, width, resolution)
+            accuracies = published(dialect, width, resolution, depth)
             cost = complexity(symbol, resolution)
-            rows.append(Size(dialect, width, resolution, cost, accuracies))
+            rows.append(Size(dialect, width, resolution, cost, accuracies, depth))
     return rows
 
 

@@ -26,6 +26,7 @@ class Published(NamedTuple):
     top1: float
     top5: float
     recipe: Recipe
+    depth_multiplier: float = 1.0
 
 
 _TENSORFLOW = Recipe(
@@ -111,33 +112,44 @@ _PERCENT = (
     ("origin", 0.25, 224, 50.74, 74.56, _GLUONCV_2018),
 )
 
+# Of networks with a depth multiplier, which comes last.
+_PERCENT_OF_DEEP = (
+    ("paper", 1.1, 224, 75.056, 92.186, _TIMM, 1.2),
+    ("paper", 1.2, 224, 77.300, 93.516, _TIMM, 1.4),
+)
+
 PUBLISHED = tuple(
-    Published(dialect, width, resolution, round(top1 / 100, 6), round(top5 / 100, 6), recipe)
-    for dialect, width, resolution, top1, top5, recipe in _PERCENT
+    Published(dialect, width, resolution, round(top1 / 100, 6), round(top5 / 100, 6), *rest)
+    for dialect, width, resolution, top1, top5, *rest in (*_PERCENT, *_PERCENT_OF_DEEP)
 )
 
 
-def published(dialect: str, width_multiplier: float, resolution: int) -> tuple[Published, ...]:
-    """The published accuracies of a network, the usual target first; empty if there are none.
+def published(
+    dialect: str, width_multiplier: float, resolution: int, depth_multiplier: float = 1.0
+) -> tuple[Published, ...]:
+    """What is published for a network; the first is the one to be measured against.
 
     An accuracy of one dialect says nothing about another.
     """
-    size = (dialect, width_multiplier, resolution)
-    return tuple(row for row in PUBLISHED if row[:3] == size)
+    size = (dialect, width_multiplier, resolution, depth_multiplier)
+    return tuple(row for row in PUBLISHED if (*row[:3], row.depth_multiplier) == size)
 
 
-def target(dialect: str, width_multiplier: float, resolution: int) -> Published:
-    """The usual target: the published accuracy that a network is compared with.
+def target(
+    dialect: str, width_multiplier: float, resolution: int, depth_multiplier: float = 1.0
+) -> Published:
+    """The published accuracy that a network is measured against.
 
     Raises:
         ConfigError: Nothing is published for it.
     """
-    rows = published(dialect, width_multiplier, resolution)
+    rows = published(dialect, width_multiplier, resolution, depth_multiplier)
     if not rows:
-        sizes = {row[1:3]: None for row in PUBLISHED if row.dialect == dialect}
+        sizes = {row[1:3]: None for row in PUBLISHED if (row[0], row[6]) == (dialect, 1)}
+        depth = "" if depth_multiplier == 1 else f" and depth {depth_multiplier:g}"
         known = ", ".join(f"{width:g} at {pixels}" for width, pixels in sizes)
         raise ConfigError(
-            f"no accuracy is published for the dialect '{dialect}' of width {width_multiplier:g} at"
-            f" {resolution} px, only for {known} px; give the expected one as top1=..."
+            f"no accuracy is published for the dialect '{dialect}' of width {width_multiplier:g}"
+            f"{depth} at {resolution} px, only for {known} px; give the expected one as top1=..."
         )
     return rows[0]

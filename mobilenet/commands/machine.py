@@ -43,6 +43,7 @@ def add_info(adder: Adder) -> None:
     add("--dialect", choices=("paper", "gluoncv", "origin"), help="form of the network (paper)")
     add("--widths", type=widths, metavar="W,W", help="width multipliers, e.g. 0.5,1.0")
     add("--resolutions", type=resolutions, metavar="PX,PX", help="e.g. 128,224")
+    add("--depth", type=width, metavar="D", help="depth multiplier (1.0)")
     add("--machine", action="store_true", help="this machine instead, and what is set on it")
     _add_json(parser)
 
@@ -66,7 +67,7 @@ def _add_json(parser: ArgumentParser) -> None:
 
 def info(arguments: Namespace) -> int:
     """Tabulate what networks cost and how good others found them; or describe this machine."""
-    sizes = given(arguments, "dialect", "widths", "resolutions")
+    sizes = given(arguments, "dialect", "widths", "resolutions", "depth")
     if arguments.machine:
         if sizes:
             raise UserError(f"--{next(iter(sizes))} has no effect with --machine")

@@ -17,6 +17,7 @@ from mobilenet.commands.arguments import (
     folder_to_write,
     load_config,
 )
+from mobilenet.pretrained.published_weights import published_at
 from mobilenet.settings.schema import Config
 
 
@@ -112,7 +113,7 @@ def _with_absolute_paths(config: Config) -> Config:
     """The configuration with paths that hold from any folder; a run folder keeps them."""
     data = dataclasses.replace(config.data, directory=str(Path(config.data.directory).absolute()))
     training = config.training
-    if training.initial_weights is not None:
+    if training.initial_weights is not None and published_at(training.initial_weights) is None:
         weights = str(Path(training.initial_weights).absolute())
         training = dataclasses.replace(training, initial_weights=weights)
     return dataclasses.replace(config, data=data, training=training)

@@ -13,7 +13,7 @@ import onnx
 
 import mobilenet
 from mobilenet.errors import DataError, UserError, VerificationError
-from mobilenet.export.to_onnx import beside, export, transform_for
+from mobilenet.export.to_onnx import default_output, export, transform_for
 from mobilenet.files import replaced
 from mobilenet.inference.int8_model import Calibration, calibration_images, needed_network
 from mobilenet.inference.open_model import LoadedModel, open_model
@@ -86,7 +86,7 @@ def export_int8(
     """
     needed_network(model)
     _check_options(options)
-    output = output or beside(model.path, "-int8.onnx")
+    output = output or default_output(model, "-int8.onnx")
     judged = _enough(open_data(model, data))
     source = calibration or data or Path(model.config.data.directory)
     images = calibration_images(source, transform_for(model.transform, options))

@@ -10,7 +10,7 @@ import mxnet as mx
 
 from mobilenet import build, files, settings
 from mobilenet.data.eval_transforms import EvalTransform
-from mobilenet.errors import WeightsError
+from mobilenet.errors import UserError, WeightsError
 from mobilenet.inference.open_model import LoadedModel
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.network.initialization import initialize
@@ -54,7 +54,7 @@ def export(
         VerificationError: The proof failed; there is no file, or the one before is untouched.
     """
     if model.network is None:
-        raise WeightsError(f"{model.path} is an ONNX file already; export what it was made from")
+        raise WeightsError(f"{model.path} was opened as an ONNX file, not as a network")
     options = options or options_for(model.config)
     transform = transform_for(model.transform, options)
     own = dataclasses.replace(
@@ -63,7 +63,7 @@ def export(
     images = images or own_images(model)
     examples = None if images is None else example_images(images, transform, _NUM_EXAMPLES)
     result = export_network(
-        model.network, output or beside(model.path), options, own.updated(facts), examples
+        model.network, output or default_output(model), options, own.updated(facts), examples
     )
     return dataclasses.replace(result, images=images)
 
@@ -117,7 +117,7 @@ def options_for(config: Config, **chosen: Any) -> GraphOptions:
 
 def _provenance(model: LoadedModel, transform: EvalTransform) -> Metadata:
     """Where the weights are from and, if nothing was changed since, how good the run found them."""
-    path = model.path.resolve()
+    path = model.file.resolve()
     if not path.is_dir():
         # Not its name: copies of the same weights give the same bytes.
         return Metadata(source=f"sha256:{files.sha256_of(path)}")
@@ -156,6 +156,20 @@ def transform_for(transform: EvalTransform, options: GraphOptions) -> EvalTransf
     if options.resolution in (None, transform.resolution):
         return transform
     return dataclasses.replace(transform, resolution=options.resolution, short_side=0)
+
+
+def default_output(model: LoadedModel, ending: str = ".onnx") -> Path:
+    """What a model's file is called by default: beside it, or by a published name in this folder.
+
+    Raises:
+        UserError: The model itself has that name.
+    """
+    if model.published is not None:
+        return Path(model.published.short_name + ending)
+    output = beside(model.path, ending)
+    if output == model.path:
+        raise UserError(f"{output} would replace what it is made from; name another file: --output")
+    return output
 
 
 def beside(path: Path, ending: str = ".onnx") -> Path:

@@ -36,6 +36,8 @@ class Source(NamedTuple):
     facts: Metadata
     """What the network takes, and what the file says of the network itself."""
     notes: tuple[str, ...] = ()
+    is_normalization_guessed: bool = True
+    """Whether mean and std in `facts` are only what such networks usually take."""
     reference: Optional[Reference] = None
     """What gives the outputs that the network should have, if the file can be run."""
 
@@ -117,7 +119,7 @@ def _read_graph(path: Path) -> Source:
     if graph.has_folded_norm:
         notes.append("BatchNorm is folded into the kernels, so that it is left with its shift")
     reference = Reference(file, graph.gives_probabilities)
-    return Source("ONNX", graph.arrays, facts, tuple(notes), reference)
+    return Source("ONNX", graph.arrays, facts, tuple(notes), known.mean is None, reference)
 
 
 def _named_arrays(read: Callable[[Path], dict[str, Stored]]) -> Callable[[Path], Source]:

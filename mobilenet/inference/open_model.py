@@ -1,10 +1,12 @@
-"""Opens a model of any form: a run, a checkpoint, a .params file or an ONNX file."""
+"""Opens a model, whatever holds it: a published name, a run, a checkpoint or a file of weights."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Sequence
+from typing import Literal, NamedTuple, Sequence
 
 import mxnet as mx
 
@@ -13,11 +15,16 @@ from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.data.record_folder import SYNSET
 from mobilenet.data.synset import nearest_synset, read_lines
 from mobilenet.errors import ConfigError, DataError, WeightsError
+from mobilenet.foreign.foreign_network import read_network
 from mobilenet.metrics import Predict
 from mobilenet.network import weights
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.onnx.mxnet_importer import ImportedModel
 from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.pretrained.published_weights import PublishedWeights, published_at
+from mobilenet.pretrained.store import fetch, stored
+from mobilenet.pretrained.weights_of_any_kind import read_weights
+from mobilenet.progress import say
 from mobilenet.runs.described_weights import best_weights, weights_file
 from mobilenet.runs.run_folder import CONFIG
 from mobilenet.settings.schema import Config
@@ -37,13 +44,21 @@ class LoadedModel:
     predict: Predict
     """From normalised images `(N, 3, H, W)` to logits `(N, classes)`."""
     network: MobileNetV2 | None
-    """The Gluon network; None for an ONNX file."""
+    """The Gluon network; None for an ONNX file that runs as it is."""
     calibrated_on: str | None = None
     """The images that an int8 model was calibrated on; None in floating point."""
     is_described: bool = True
     """Whether dialect and width are known; if not, `config` has the defaults."""
     engine: Engine | None = None
-    """What runs an ONNX file; None for other models."""
+    """What computes an ONNX file; None for other models."""
+    published: PublishedWeights | None = None
+    """What is known of published weights; `path` is then their name."""
+
+    @property
+    def file(self) -> Path:
+        """The run, checkpoint or file on the disk."""
+        file = None if self.published is None else stored(self.published)
+        return file or self.path
 
     @property
     def title(self) -> str:
@@ -58,39 +73,51 @@ class LoadedModel:
 
 
 def open_model(
-    path: Path,
+    path: str | Path,
     config_path: Path | None = None,
     overrides: Sequence[str] = (),
     engine: Engine | None = None,
+    as_network: bool = False,
 ) -> LoadedModel:
-    """Opens a model for inference.
+    """Opens a published name, a run folder, a checkpoint or a file of weights.
+
+    Files are `.params`, `.onnx`, `.safetensors` and `.npz`. Their configuration is `config_path`, a
+    YAML file of their name beside them, or what their arrays tell.
 
     Args:
-        path: A run folder (its best checkpoint), a checkpoint, a `.params` or an `.onnx` file.
-        config_path: YAML configuration of a `.params` file, or of an ONNX file that does not say
-            its preprocessing.
-        overrides: Settings `key.sub=value` that replace those of the configuration.
-        engine: What runs an ONNX file, by default ONNX Runtime.
+        path: What holds the model; `mobilenet weights` lists the published names.
+        config_path: For a file without a configuration of its own.
+        overrides: Settings, `key.sub=value`, that replace others.
+        engine: What computes an ONNX file, by default ONNX Runtime.
+        as_network: Make a Gluon network of an ONNX file as well.
 
     Raises:
-        WeightsError: There is no model at `path`, it is damaged, or it does not fit its network.
-        ConfigError: A `.params` file has no configuration, a model that has its own was given
-            another, or a setting is wrong.
-        DataError: The number of class names is not the number of classes.
+        WeightsError: There is no such model, or it is damaged, does not fit its network or cannot
+            be downloaded.
+        ConfigError: A configuration for a model that has its own, or a wrong setting.
+        DataError: There are names of more or fewer classes than the model has.
     """
-    if not path.exists():
-        raise WeightsError(f"{path}: no such file or folder")
-    if path.suffix == ".onnx" and not path.is_dir():
-        return _open_onnx(path, config_path, overrides, engine or "onnxruntime")
+    path, published = Path(path), published_at(path)
+    file = _existing(path) if published is None else fetch(published)
+    if file.suffix == ".onnx" and not file.is_dir() and not as_network:
+        opened = _OnnxSource(file, published, config_path, overrides)
+        return _open_onnx(path, opened, engine or "onnxruntime")
     if engine is not None:
         raise ConfigError(f"{path}: is no .onnx file, so --engine would have no effect")
+    if published is not None:
+        return _open_published(published, file, config_path, overrides)
     if path.is_dir():
         return _open_run(path, config_path, overrides)
-    if config_path is None:
-        raise ConfigError(f"{path}: a file of parameters needs its configuration: --config YAML")
-    config = settings.load(Config, config_path, overrides)
-    synset = nearest_synset(path, Path(config.data.directory))
-    return _with_network(path, path, config, synset)
+    return _open_file(path, config_path or _config_beside(path), overrides)
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise WeightsError(
+            f"{path}: no such file or folder, and no name of published weights; `mobilenet weights`"
+            " lists those"
+        )
+    return path
 
 
 def takes_config(path: Path) -> bool:
@@ -99,9 +126,17 @@ def takes_config(path: Path) -> bool:
     Raises:
         WeightsError: It is an ONNX file that cannot be read.
     """
+    if published_at(path) is not None or path.is_dir():
+        return False
     if path.suffix == ".onnx":
         return not OnnxModel(path).metadata.knows_preprocessing
-    return not path.is_dir()
+    return _config_beside(path) is None
+
+
+def _config_beside(path: Path) -> Path | None:
+    """The configuration that `mobilenet import` and others write beside a file of weights."""
+    beside = path.with_suffix(".yaml")
+    return beside if beside.is_file() else None
 
 
 def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) -> LoadedModel:
@@ -117,13 +152,73 @@ def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) ->
     return _with_network(path, parameters, config, run / SYNSET)
 
 
-def _with_network(path: Path, parameters: Path, config: Config, synset: Path) -> LoadedModel:
+def _open_published(
+    published: PublishedWeights, file: Path, config_path: Path | None, overrides: Sequence[str]
+) -> LoadedModel:
+    _refuse_config(published, config_path)
+    config = _config_of(published, overrides)
+    model = _with_network(Path(published.name), file, config)
+    return dataclasses.replace(model, published=published)
+
+
+def _config_of(published: PublishedWeights, overrides: Sequence[str]) -> Config:
+    return settings.loads(Config, json.dumps(published.settings), published.name, overrides)
+
+
+def _refuse_config(published: PublishedWeights, config_path: Path | None) -> None:
+    if config_path is not None:
+        raise ConfigError(
+            f"{published.name}: its configuration is known, and --config would replace it; leave it"
+            " out, or replace single settings by key.sub=value"
+        )
+
+
+def _open_file(path: Path, config_path: Path | None, overrides: Sequence[str]) -> LoadedModel:
+    if config_path is not None:
+        config = settings.load(Config, config_path, overrides)
+        return _with_network(path, path, config, nearest_synset(path, Path(config.data.directory)))
+    found = read_network(path, overrides)
+    if found.source.is_normalization_guessed:
+        _tell_guess(path, found.config, overrides)
+    model = _predicting(path, found.network, found.config, found.source.facts.class_names)
+    if model.class_names:
+        return model
+    return _named(model, nearest_synset(path, Path(found.config.data.directory)))
+
+
+def _tell_guess(path: Path, config: Config, overrides: Sequence[str]) -> None:
+    """Says that nobody has said how the input is normalised, unless somebody has."""
+    said = {text.partition("=")[0] for text in overrides}
+    if not said.issuperset(("data.mean", "data.std")):
+        data = config.data
+        say(
+            f"note: {path} does not say how its input is normalised; data.mean={list(data.mean)}"
+            f" data.std={list(data.std)} are a guess, which `mobilenet audit --normalizations`"
+            " compares with others"
+        )
+
+
+def _with_network(
+    path: Path, file: Path, config: Config, synset: Path | None = None
+) -> LoadedModel:
     network = build.network(config)
     network.initialize(ctx=mx.cpu())
-    weights.fit(network, weights.read_parameters(parameters), parameters)
-    class_names = _fitting(read_lines(synset) if synset.is_file() else (), config, synset)
+    weights.fit(network, read_weights(file, network), file)
+    model = _predicting(path, network, config)
+    return model if synset is None else _named(model, synset)
+
+
+def _predicting(
+    path: Path, network: MobileNetV2, config: Config, class_names: tuple[str, ...] = ()
+) -> LoadedModel:
     predict = build.predictor(network, build.contexts(config))
-    return LoadedModel(path, config, class_names, predict, network)
+    return LoadedModel(path, config, _fitting(class_names, config, path), predict, network)
+
+
+def _named(model: LoadedModel, synset: Path) -> LoadedModel:
+    """The model with the class names in the file `synset`, if it is there."""
+    lines = read_lines(synset) if synset.is_file() else ()
+    return dataclasses.replace(model, class_names=_fitting(lines, model.config, synset))
 
 
 def _fitting(class_names: tuple[str, ...], config: Config, where: Path) -> tuple[str, ...]:
@@ -136,27 +231,25 @@ def _fitting(class_names: tuple[str, ...], config: Config, where: Path) -> tuple
     return class_names
 
 
-def _open_onnx(
-    path: Path, config_path: Path | None, overrides: Sequence[str], engine: Engine
-) -> LoadedModel:
-    """Opens an ONNX file; its own metadata take precedence over the defaults."""
-    model = ImportedModel(path) if engine == "mxnet" else OnnxModel(path)
-    if config_path is not None:
-        if model.metadata.knows_preprocessing:
-            raise ConfigError(
-                f"{path}: has its own preprocessing, which --config would replace; leave it out,"
-                " or replace single settings by key.sub=value"
-            )
-        config = settings.load(Config, config_path, overrides)
-    else:
-        config = settings.loads(Config, model.settings(), str(path), overrides)
+class _OnnxSource(NamedTuple):
+    """An ONNX file with what is said of it."""
+
+    file: Path
+    published: PublishedWeights | None
+    config_path: Path | None
+    overrides: Sequence[str]
+
+
+def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
+    model = ImportedModel(source.file) if engine == "mxnet" else OnnxModel(source.file)
+    config = _config_of_onnx(path, source, model)
     if config.model.classes != model.num_classes:
         raise WeightsError(
             f"{path}: has {model.num_classes} classes, but model.classes is {config.model.classes}"
         )
     facts = model.metadata
-    said = {text.partition("=")[0] for text in overrides}
-    is_described = config_path is not None or all(
+    said = {text.partition("=")[0] for text in source.overrides}
+    is_described = not (source.published is None and source.config_path is None) or all(
         getattr(facts, name) is not None or f"model.{name}" in said
         for name in ("dialect", "width_multiplier")
     )
@@ -169,4 +262,25 @@ def _open_onnx(
         calibrated_on=facts.calibrated_on,
         is_described=is_described,
         engine=engine,
+        published=source.published,
     )
+
+
+def _config_of_onnx(path: Path, source: _OnnxSource, model: OnnxModel | ImportedModel) -> Config:
+    """What is known of the file: what it says itself comes before the defaults."""
+    config_path, overrides = source.config_path, source.overrides
+    if source.published is not None:
+        _refuse_config(source.published, config_path)
+        return _config_of(source.published, overrides)
+    knows_preprocessing = model.metadata.knows_preprocessing
+    if config_path is not None:
+        if knows_preprocessing:
+            raise ConfigError(
+                f"{path}: says its own preprocessing, which --config would replace; leave it out,"
+                " or replace single settings by key.sub=value"
+            )
+        return settings.load(Config, config_path, overrides)
+    config = settings.loads(Config, model.settings(), str(path), overrides)
+    if not knows_preprocessing:
+        _tell_guess(path, config, overrides)
+    return config

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any, Mapping, Optional
+from pathlib import Path, PurePosixPath
+from typing import Any, Mapping, Optional, Union
 
 from mobilenet.errors import WeightsError
 
@@ -193,3 +193,12 @@ def find(name: str) -> Optional[PublishedWeights]:
             " all names"
         )
     return _BY_NAME.get(name)
+
+
+def published_at(path: Union[str, Path]) -> Optional[PublishedWeights]:
+    """The weights of this name; None where there is a file or folder, or it is no such name.
+
+    Raises:
+        WeightsError: As `find`.
+    """
+    return None if Path(path).exists() else find(str(path))

@@ -147,8 +147,9 @@ class TrainingConfig:
     initializer: Literal["he-fan-out", "msra-prelu"] = "he-fan-out"
     """Random start: normal by fan-out as in torchvision, or MXNet's MSRAPrelu as in gluoncv."""
     initial_weights: Optional[str] = None
-    """Parameters to start from: a .params file, a run (its best checkpoint) or a checkpoint; a
-    classifier of another form keeps its random start."""
+    """Weights to start from: a published name (`mobilenet weights`), a run (its best checkpoint), a
+    checkpoint, or a .params, .safetensors, .npz or .onnx file; a classifier of another form keeps
+    its random start."""
     frozen_stages: Annotated[int, Range(at_least=0, at_most=9)] = 0
     """Leading parts that keep their initial weights: 1 is the stem, 2 to 8 stages, 9 the head."""
     recalibration_batches: CountOrZero = 0

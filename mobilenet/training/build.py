@@ -17,9 +17,9 @@ from mobilenet.network import frozen_stages, initialization
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.network.complexity import complexity
 from mobilenet.network.graph_forms import symbol_of, training_block, training_form
+from mobilenet.pretrained import weights_of_any_kind
 from mobilenet.runs import run_folder
 from mobilenet.runs.checkpoint import Retention
-from mobilenet.runs.described_weights import described_weights
 from mobilenet.settings.schema import Config
 from mobilenet.training.batchnorm_recalibration import Recalibration
 from mobilenet.training.initial_weights import InitialWeights
@@ -161,13 +161,14 @@ def initial_weights(config: Config, contexts: list[mx.Context]) -> InitialWeight
     """The weights that `training.initial_weights` names, with what is said of them.
 
     Raises:
-        UserError: It names a folder that is neither a checkpoint nor a run that has one, or what is
-            said of the weights cannot be read.
+        UserError: It names a folder that is neither a checkpoint nor a run that has one, or
+            published weights of another network or that cannot be downloaded, or what is said of
+            the weights cannot be read.
     """
     named = config.training.initial_weights
     if named is None:
         return None
-    source = described_weights(Path(named))
+    source = weights_of_any_kind.initial_weights(named, config.model)
     differences = []
     if source.config is not None:
         differences = run_folder.differences(_input(source.config), _input(config))

@@ -12,8 +12,9 @@ import numpy as np
 
 from mobilenet.data.batch_reader import Batch
 from mobilenet.data.class_folder_labels import class_id
-from mobilenet.network import batchnorm_unfolding, weights
+from mobilenet.network import batchnorm_unfolding
 from mobilenet.network.graph_forms import inference_block_of
+from mobilenet.pretrained.weights_of_any_kind import read_alone
 from mobilenet.runs.checkpoint_format import Arrays
 from mobilenet.training.learner import Learner, Start
 
@@ -51,7 +52,7 @@ class InitialWeights:
         Raises:
             WeightsError: They cannot be read or do not fit the network.
         """
-        arrays = weights.read_parameters(self.file)
+        arrays = dict(read_alone(self.file))
         own, given = _classifier(learner.parameters), _classifier(arrays)
         fits = {n: a.shape for n, a in own.items()} == {n: a.shape for n, a in given.items()}
         random: dict[str, mx.nd.NDArray] = {}

@@ -25,7 +25,7 @@ _NUM_COLUMNS = 2
 _ROW_INCHES = 1.35
 
 
-class _Tile(NamedTuple):
+class Tile(NamedTuple):
     """An image with its most probable classes and their probabilities, best first."""
 
     pixels: Pixels
@@ -39,13 +39,13 @@ def draw_answers(answers: Sequence[Answer], path: Path) -> None:
     Raises:
         DataError: An image can no longer be decoded.
     """
-    _draw_tiles([_tile(answer) for answer in answers], path)
+    draw_tiles([_tile(answer) for answer in answers], path)
 
 
-def _tile(answer: Answer) -> _Tile:
+def _tile(answer: Answer) -> Tile:
     image = Path(answer.image)
     guesses = [(guess.name, guess.probability) for guess in answer.guesses]
-    return _Tile(decode(image.read_bytes()), image.name, guesses)
+    return Tile(decode(image.read_bytes()), image.name, guesses)
 
 
 def draw_mistakes(validation: Validation, path: Path, number: int = 6) -> None:
@@ -59,8 +59,8 @@ def draw_mistakes(validation: Validation, path: Path, number: int = 6) -> None:
         probabilities = predictions.probabilities[place].tolist()
         guesses = [(names[label], p) for label, p in zip(classes, probabilities)]
         title = f"labelled {names[int(predictions.labels[place])]}"
-        tiles.append(_Tile(decode(validation.data.image(place)), title, guesses))
-    _draw_tiles(tiles, path)
+        tiles.append(Tile(decode(validation.data.image(place)), title, guesses))
+    draw_tiles(tiles, path)
 
 
 def draw_batch(
@@ -98,7 +98,8 @@ def draw_family(members: Sequence[Member], path: Path) -> None:
     _save(figure, path)
 
 
-def _draw_tiles(tiles: Sequence[_Tile], path: Path) -> None:
+def draw_tiles(tiles: Sequence[Tile], path: Path) -> None:
+    """Draws images beside bars of the probabilities of their classes into the PNG file `path`."""
     num_rows = max(1, -(-len(tiles) // _NUM_COLUMNS))
     figure = _figure(10, _ROW_INCHES * num_rows)
     shape = {"width_ratios": [1, 2] * _NUM_COLUMNS}

@@ -26,6 +26,7 @@ FLOORS = (
     "validation bench",
     "export",
     "notebook_figures quickstart",
+    "api",
     "commands",
     "cli",
     "__main__",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -17,8 +16,6 @@ from mobilenet.commands.arguments import (
     folder_to_write,
     load_config,
 )
-from mobilenet.pretrained.published_weights import published_at
-from mobilenet.settings.schema import Config
 
 
 def add_train(adder: Adder) -> None:
@@ -63,9 +60,10 @@ def add_quickstart(adder: Adder) -> None:
 
 def train(arguments: Namespace) -> int:
     """Train a network from a YAML configuration; everything goes into a run folder."""
+    from mobilenet.training.absolute_paths import with_absolute_paths
     from mobilenet.training.training_run import train
 
-    config = _with_absolute_paths(load_config(arguments.config, arguments.settings))
+    config = with_absolute_paths(load_config(arguments.config, arguments.settings))
     run = arguments.folder or Path("runs") / arguments.config.stem
     result = train(config, run, arguments.resume)
     if result is not None:  # of several processes the first one has it
@@ -107,13 +105,3 @@ def quickstart(arguments: Namespace) -> int:
     print(outcome.summary())
     outcome.check()
     return 0
-
-
-def _with_absolute_paths(config: Config) -> Config:
-    """The configuration with paths that hold from any folder; a run folder keeps them."""
-    data = dataclasses.replace(config.data, directory=str(Path(config.data.directory).absolute()))
-    training = config.training
-    if training.initial_weights is not None and published_at(training.initial_weights) is None:
-        weights = str(Path(training.initial_weights).absolute())
-        training = dataclasses.replace(training, initial_weights=weights)
-    return dataclasses.replace(config, data=data, training=training)

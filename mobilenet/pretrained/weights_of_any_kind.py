@@ -9,7 +9,7 @@ from typing import Mapping
 import mxnet as mx
 from mxnet.gluon import nn
 
-from mobilenet import build, settings
+from mobilenet import settings
 from mobilenet.data.synset import names_of_classes
 from mobilenet.errors import ConfigError
 from mobilenet.foreign.foreign_network import fitting_arrays, read_network

@@ -13,7 +13,16 @@ import sys
 from typing import Callable, NoReturn, Sequence, TextIO
 
 from mobilenet import __version__
-from mobilenet.commands import data, distributed, export, importing, machine, training, validation
+from mobilenet.commands import (
+    data,
+    distributed,
+    export,
+    importing,
+    machine,
+    training,
+    validation,
+    weights,
+)
 from mobilenet.errors import (
     RunStopped,
     UserError,
@@ -35,6 +44,7 @@ _COMMANDS = (
     validation.add_predict,
     export.add_export,
     importing.add_import,
+    weights.add_weights,
     machine.add_info,
     machine.add_bench,
     training.add_quickstart,

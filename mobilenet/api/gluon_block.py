@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 import mxnet as mx
 
 from mobilenet.errors import WeightsError
 from mobilenet.files import open_replaced
+from mobilenet.foreign.architecture_detection import detect
 from mobilenet.network import architecture, params_file, weights
 from mobilenet.network.architecture import DIALECTS, parameter_arrays
 from mobilenet.pretrained.published_weights import published_at
@@ -88,7 +89,10 @@ class MobileNetV2(architecture.MobileNetV2):
             arrays = {name: array for name, array in arrays.items() if name in own}
         if allow_missing:
             arrays = {**own, **arrays}
-        weights.fit(self, arrays, Path(filename))
+        try:
+            weights.fit(self, arrays, Path(filename))
+        except WeightsError as error:
+            raise WeightsError(f"{error}; {_right_network(arrays)} would be right") from None
 
     def save_parameters(self, filename: str | Path, deduplicate: bool = False) -> None:  # noqa: ARG002
         """Writes the parameters by the package's names, which every command reads; whole or not."""
@@ -103,6 +107,13 @@ def _file_at(text: str | Path) -> Path:
     if not Path(text).exists():
         raise WeightsError(f"{text}: no such file or folder, and no name of published weights")
     return parameters_at(Path(text))
+
+
+def _right_network(arrays: Mapping[str, mx.nd.NDArray]) -> str:
+    """The network that the arrays are of, as one makes it."""
+    found = detect({name: array.shape for name, array in arrays.items()})
+    texts = (f"{name}={value!r}" for name, value in found._asdict().items())
+    return f"MobileNetV2({', '.join(texts)})"
 
 
 def _is_structural(path: Path) -> bool:

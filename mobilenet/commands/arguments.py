@@ -8,17 +8,20 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Annotated, Any, Callable
 
-import mobilenet
 from mobilenet import settings
 from mobilenet.errors import ConfigError
 from mobilenet.files import write_json
+from mobilenet.pretrained.offline import OFFLINE
 from mobilenet.settings.field_types import Count, Range
 from mobilenet.settings.schema import Config, DataConfig, ModelConfig
+from mobilenet.settings.shipped import shipped
 
 Adder = Any  # argparse's type of subparsers has no public name
-MODEL = "a run folder, a checkpoint, a .params file (with --config) or an .onnx file"
+MODEL = (
+    "a run folder, a checkpoint, a file (.params, .onnx, .safetensors, .npz) or the name of"
+    " published weights (mobilenet weights)"
+)
 _SETTINGS = "settings of the configuration to replace, e.g. model.width_multiplier=0.5"
-_PACKAGE = Path(mobilenet.__file__).parent
 
 
 def add_command(adder: Adder, name: str, run: Callable[[Namespace], int]) -> ArgumentParser:
@@ -51,8 +54,25 @@ def _setting_names(**_: object) -> list[str]:
 
 
 def add_config(parser: ArgumentParser) -> None:
-    """`--config`, for a model that has no configuration of its own."""
-    parser.add_argument("--config", type=shipped, help="YAML configuration of a .params file")
+    """`--config`, for a model that has no configuration of its own, and `--offline`."""
+    parser.add_argument(
+        "--config", type=shipped, help="YAML configuration of a file (the .yaml beside it)"
+    )
+    add_offline(parser)
+
+
+def add_offline(parser: ArgumentParser) -> None:
+    """`--offline`, which keeps published weights from being downloaded."""
+    parser.add_argument(
+        "--offline", action=_Offline, nargs=0, help="download nothing; also MOBILENET_OFFLINE=1"
+    )
+
+
+class _Offline(argparse.Action):
+    """Sets the variable, so that processes that this one starts do without the network too."""
+
+    def __call__(self, *_: object) -> None:
+        os.environ[OFFLINE] = "1"
 
 
 def add_data(parser: ArgumentParser) -> None:
@@ -129,15 +149,6 @@ def write_result(path: Path | None, content: object) -> None:
     """Writes what `add_json` asked for, if it did."""
     if path is not None:
         write_json(path, content)
-
-
-def shipped(text: str) -> Path:
-    """The path of a configuration file, if there is none the one of that name in the package.
-
-    So `configs/quickstart.yaml` is found from every folder, and without the repository.
-    """
-    path, own = Path(text), _PACKAGE / text
-    return own if not path.exists() and own.is_file() else path
 
 
 def load_config(path: Path, overrides: list[str]) -> Config:

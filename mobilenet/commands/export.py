@@ -38,8 +38,8 @@ def add_export(adder: Adder) -> None:
     add = parser.add_argument
     add(
         "models", nargs="+", metavar="MODEL",
-        help="run folders, checkpoints or a .params file (with --config); then key.sub=value;"
-        " for --package and --mar alone also an .onnx file",
+        help="run folders, checkpoints, files of weights or names of published weights; then"
+        " key.sub=value; an .onnx file alone is packed as it is by --package and --mar",
     )  # fmt: skip
     add_config(parser)
     add("--output", type=to_write, help="file (MODEL's name with .onnx), or folder of a family")
@@ -203,7 +203,7 @@ def _make(arguments: Namespace, path: Path, overrides: list[str]) -> tuple[Path,
         output = arguments.output or path.with_suffix(".onnx")
         result: Any = export_untrained(config, output, options_for(config, **_chosen(arguments)))
     else:
-        model = open_model(path, arguments.config, overrides)
+        model = open_model(path, arguments.config, overrides, as_network=True)
         images = _images(arguments, model)
         result = _export_model(arguments, model)
     print(result.summary())

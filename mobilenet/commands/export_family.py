@@ -47,7 +47,7 @@ def _plan_trained(
     from mobilenet.export.width_family import export_member, plan_family
     from mobilenet.inference.open_model import open_model
 
-    models = [open_model(path, arguments.config, overrides) for path in paths]
+    models = [open_model(path, arguments.config, overrides, as_network=True) for path in paths]
     members = plan_family(models, arguments.resolutions, arguments.output)
     return {
         member.path.name: partial(export_member, member, options, arguments.data)

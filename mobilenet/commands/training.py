@@ -10,6 +10,7 @@ from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import (
     Adder,
     add_command,
+    add_offline,
     add_settings,
     count,
     file_to_write,
@@ -24,6 +25,7 @@ def add_train(adder: Adder) -> None:
     parser.add_argument("config", type=Path, help="YAML configuration")
     add_settings(parser)
     parser.add_argument("--run", dest="folder", type=Path, help="run folder (runs/CONFIG)")
+    add_offline(parser)
     parser.add_argument("--resume", action="store_true", help="continue the run in that folder")
 
 

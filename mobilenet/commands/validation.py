@@ -94,6 +94,9 @@ def add_audit(adder: Adder) -> None:
         metavar="PX,PX",
         help="audit these resolutions, e.g. 128,160,192",
     )
+    parser.add_argument(
+        "--normalizations", action="store_true", help="compare ways to normalise the input"
+    )
 
 
 def add_history(adder: Adder) -> None:
@@ -237,7 +240,9 @@ def audit(arguments: Namespace) -> int:
     from mobilenet.validation.preprocessing_audit import audit
 
     model = open_model(arguments.model, arguments.config, arguments.settings)
-    result = audit(model, arguments.data, arguments.resolutions)
+    if arguments.normalizations and arguments.resolutions:
+        raise UserError("--resolutions has no effect with --normalizations; ask for one of them")
+    result = audit(model, arguments.data, arguments.resolutions, arguments.normalizations)
     print(result.summary())
     write_result(arguments.json, result.as_json())
     return 0

@@ -61,6 +61,11 @@ class LoadedModel:
         return file or self.path
 
     @property
+    def is_as_published(self) -> bool:
+        """Whether no setting differs from those of the published weights."""
+        return self.published is not None and self.config == _config_of(self.published, ())
+
+    @property
     def title(self) -> str:
         """The name of the model in summaries and reports."""
         int8 = "" if self.calibrated_on is None else " (int8)"

@@ -21,7 +21,7 @@ from mobilenet.errors import WeightsError
 Settings = Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one object for each name
 class PublishedWeights:
     """A file of weights that somebody has published."""
 

@@ -21,13 +21,10 @@ from typing import IO, BinaryIO, Iterator, Optional
 from mobilenet.errors import WeightsError
 from mobilenet.files import open_replaced
 from mobilenet.pretrained.download import MAX_BYTES, REPOSITORIES, DownloadError, download
+from mobilenet.pretrained.offline import switched_off
 from mobilenet.pretrained.published_weights import PublishedWeights
 from mobilenet.progress import say
 
-_OFFLINE = ("MOBILENET_OFFLINE", "HF_HUB_OFFLINE")
-OFFLINE = _OFFLINE[0]
-"""The variable that keeps this package from the network."""
-_YES = ("1", "ON", "YES", "TRUE")
 _CHUNK_BYTES = 1 << 20
 _DAMAGED = ".damaged"
 # What damaged archives make the module zipfile raise.
@@ -73,19 +70,11 @@ def fetch(weights: PublishedWeights) -> Path:
     variable = switched_off()
     if variable is not None:
         raise WeightsError(
-            f"{weights.name}: is not on this machine, and {variable} keeps it from being"
-            f" downloaded{_damage(weights)}; {_by_hand(weights)}"
+            f"{weights.name}: is not on this machine{_damage(weights)}, and {variable} keeps it from"
+            f" being downloaded from {url_of(weights)}; {_by_hand(weights)}"
         )
     with _alone(weights):
         return stored(weights) or _download(weights)
-
-
-def switched_off() -> Optional[str]:
-    """The variable of the environment that forbids to use the network, if one does."""
-    set_ = (
-        name for name in _OFFLINE if os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE")
-    )
-    return next(set_, None)
 
 
 def url_of(weights: PublishedWeights) -> str:
@@ -248,9 +237,8 @@ def _damage(weights: PublishedWeights) -> str:
 
 
 def _by_hand(weights: PublishedWeights) -> str:
-    """How to get the file without the network of this machine."""
-    url, path = url_of(weights), path_of(weights)
-    member = f"{weights.file} of {url}" if url.endswith(".zip") else url
-    own_digest = "" if weights.digest else " (SHA256: of the file)"
+    """How to get the file without the network of this machine, to follow its address."""
+    what = weights.file if weights.address.endswith(".zip") else "the file"
+    digest = "" if weights.digest else ", by its own SHA256,"
     mirror = REPOSITORIES[weights.repository].variable
-    return f"name a mirror by {mirror}, or put {member} at {path}{own_digest}"
+    return f"name a mirror by {mirror}, or put {what} from there{digest} at {path_of(weights)}"

@@ -9,9 +9,9 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 def shipped(text: Union[str, Path]) -> Path:
-    """The path of a configuration; where there is nothing, of the package's own of that name.
+    """The path of a configuration file, if there is none the one of that name in the package.
 
-    So that `configs/quickstart.yaml` is found from every folder, also without the repository.
+    So `configs/quickstart.yaml` is found from every folder, and without the repository.
     """
     path, own = Path(text), _PACKAGE / text
     return own if not path.exists() and own.is_file() else path

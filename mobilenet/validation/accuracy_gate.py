@@ -78,7 +78,7 @@ def parse(texts: list[str], tolerance: float) -> Expectation:
 def published_expectation(
     model: LoadedModel, images: ValidationSet, tolerance: float
 ) -> Expectation:
-    """The published accuracies for the model's dialect, width and resolution.
+    """The published accuracies of the model's weights, or for its dialect, width and resolution.
 
     Raises:
         ConfigError: Nothing is published for it, its dialect or width is unknown, or the
@@ -96,7 +96,10 @@ def published_expectation(
             f"{images.path}: published accuracies are of the {ilsvrc2012.NUM_IMAGES['val']}"
             f" validation images of ILSVRC2012, not of {len(images)}"
         )
-    config = model.config
-    size = (config.model.dialect, config.model.width_multiplier, config.data.resolution)
-    row = published_accuracies.target(*size)
+    if model.published is not None and model.is_as_published:
+        return Expectation(model.published.top1, model.published.top5, tolerance)
+    network, pixels = model.config.model, model.config.data.resolution
+    row = published_accuracies.target(
+        network.dialect, network.width_multiplier, pixels, network.depth_multiplier
+    )
     return Expectation(row.top1, row.top5, tolerance)

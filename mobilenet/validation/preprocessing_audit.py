@@ -15,7 +15,13 @@ from typing import Any, Iterable, Iterator, Sequence
 import numpy as np
 
 from mobilenet.data.batch_reader import Batch
-from mobilenet.data.eval_transforms import PREPROCESSINGS, EvalTransform
+from mobilenet.data.eval_transforms import (
+    IMAGENET,
+    PREPROCESSINGS,
+    TENSORFLOW,
+    EvalTransform,
+    Normalization,
+)
 from mobilenet.data.mxnet_record_iter import obstacle, record_iter_batches
 from mobilenet.data.record_file import RecordFile
 from mobilenet.errors import ConfigError
@@ -87,7 +93,12 @@ class Audit:
         return {"model": str(self.model), "data": str(self.data), "rows": rows, "note": self.note}
 
 
-def audit(model: LoadedModel, data: Path | None = None, resolutions: Sequence[int] = ()) -> Audit:
+def audit(
+    model: LoadedModel,
+    data: Path | None = None,
+    resolutions: Sequence[int] = (),
+    normalizations: bool = False,
+) -> Audit:
     """Validates `model` under every named preprocessing, or at each of `resolutions`.
 
     Args:
@@ -95,6 +106,7 @@ def audit(model: LoadedModel, data: Path | None = None, resolutions: Sequence[in
         data: As for `validate`; by default the model's own validation records.
         resolutions: Heights and widths of the input in pixels; by default the model's own
             resolution under every preprocessing.
+        normalizations: Compare the ways in which published networks normalise their input instead.
 
     Raises:
         DataError: The data are missing, damaged, or have classes that the model does not have.
@@ -102,6 +114,8 @@ def audit(model: LoadedModel, data: Path | None = None, resolutions: Sequence[in
     """
     images = open_data(model, data)
     own = model.transform
+    if normalizations:
+        return Audit(model.path, images.path, tuple(_rows(_by_normalization(model, images))), "")
     others = _at(resolutions, own) if resolutions else _named(own)
     transforms = dict.fromkeys([own, *others])
     outcomes = [
@@ -111,6 +125,27 @@ def audit(model: LoadedModel, data: Path | None = None, resolutions: Sequence[in
     if not resolutions and not note:
         outcomes.append((_RECORD_ITER, own, _record_iter_predictions(model, images)))
     return Audit(model.path, images.path, tuple(_rows(outcomes)), note)
+
+
+_NORMALIZATIONS = {
+    "ImageNet's mean, std": IMAGENET,
+    "-1 to 1": TENSORFLOW,
+    "0 to 1": Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "0 to 255": Normalization((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
+}
+
+
+def _by_normalization(
+    model: LoadedModel, images: ValidationSet
+) -> Iterator[tuple[str, EvalTransform, Predictions]]:
+    """The model's own normalisation first, by its name if it has one."""
+    own = model.transform
+    names = {normalization: name for name, normalization in _NORMALIZATIONS.items()}
+    ways = dict.fromkeys([own.normalization, *_NORMALIZATIONS.values()])
+    for normalization in ways:
+        name = names.get(normalization, "the model's own")
+        transform = dataclasses.replace(own, normalization=normalization)
+        yield name, transform, collect_predictions(model, model.predict, images, transform)
 
 
 def _named(own: EvalTransform) -> Iterator[EvalTransform]:

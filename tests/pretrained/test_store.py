@@ -124,7 +124,8 @@ def test_failures(situation: str, server: WeightServer, monkeypatch: pytest.Monk
         store.fetch(gluon())
     text = str(caught.value)
     assert re.search(message, text), text
-    assert f"put net-12345678.params of {server.url}/gluon/models/net.zip at" in text
+    assert f" {server.url}/gluon/models/net.zip" in text
+    assert "or put net-12345678.params from there at" in text
     assert str(store.path_of(gluon())) in text
     assert "\n" not in text
     assert on_disk() == set()

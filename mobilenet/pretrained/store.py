@@ -70,8 +70,8 @@ def fetch(weights: PublishedWeights) -> Path:
     variable = switched_off()
     if variable is not None:
         raise WeightsError(
-            f"{weights.name}: is not on this machine{_damage(weights)}, and {variable} keeps it from"
-            f" being downloaded from {url_of(weights)}; {_by_hand(weights)}"
+            f"{weights.name}: is not on this machine{_damage(weights)}, and {variable} keeps it"
+            f" from being downloaded from {url_of(weights)}; {_by_hand(weights)}"
         )
     with _alone(weights):
         return stored(weights) or _download(weights)

@@ -43,11 +43,11 @@ def torchvision(network: MobileNetV2) -> Arrays:
     return _torch(network, names, "classifier.1")
 
 
-def timm(network: MobileNetV2) -> Arrays:
+def timm(network: MobileNetV2, repeats: tuple[int, ...] = (2, 3, 4, 3, 3, 1)) -> Arrays:
     names = [("conv_stem", "bn1")]
     names += [("blocks.0.0.conv_dw", "blocks.0.0.bn1"), ("blocks.0.0.conv_pw", "blocks.0.0.bn2")]
-    for stage, repeats in enumerate([2, 3, 4, 3, 3, 1], start=1):
-        for i in range(repeats):
+    for stage, number in enumerate(repeats, start=1):
+        for i in range(number):
             block = f"blocks.{stage}.{i}"
             names += [(f"{block}.conv_pw", f"{block}.bn1"), (f"{block}.conv_dw", f"{block}.bn2")]
             names += [(f"{block}.conv_pwl", f"{block}.bn3")]

@@ -110,7 +110,7 @@ def test_fine_tuning_begins_with_a_name(
     settings = {
         "epochs": 1, "batch_size": 10, "initial_weights": name, "frozen_stages": 9,
         "model": {"classes": records.num_classes, "width_multiplier": 0.25, "dialect": "gluoncv"},
-        "data": {"resolution": 32}, "validation": {"short_side": 32}, "warmup_epochs": 0,
+        "resolution": 32, "validation": {"short_side": 32}, "warmup_epochs": 0,
     }  # fmt: skip
     run = mobilenet.train("configs/quickstart.yaml", data=records, run="run", **settings)
     stem = next(iter(published.collect_params().values())).data().asnumpy()

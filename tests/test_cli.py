@@ -69,7 +69,7 @@ def test_settings_may_follow_options(tmp_path: Path, capsys: pytest.CaptureFixtu
 MISTAKES = [
     (["train", "missing.yaml"], "missing.yaml"),
     (["validate", "missing"], "missing: no such file or folder"),
-    (["validate", "w.params"], "w.params: a file of parameters needs its configuration"),
+    (["validate", "w.params"], "w.params: not a file of MXNet parameters"),
     (["validate", "empty"], "empty: neither a run folder nor a checkpoint"),
     (["validate", "w.params", "--config", "c.yaml"], "w.params: not a file of MXNet parameters"),
     (["export", "w.params", "--config", "c.yaml"], "w.params: not a file of MXNet parameters"),

@@ -14,6 +14,7 @@ from mobilenet.api.images import Image, expanded
 from mobilenet.api.predictions import Prediction, Predictions
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.export.to_onnx import export, options_for
+from mobilenet.export.zoo_package import package as pack
 from mobilenet.inference.open_model import LoadedModel, open_model
 from mobilenet.inference.predict_encoded import predict_encoded
 from mobilenet.network.complexity import Complexity, complexity
@@ -109,13 +110,20 @@ class Model:
         return compare(self._opened, other._opened, _path(data))
 
     def export(
-        self, output: AnyPath | None = None, *, images: AnyPath | None = None, **options: Any
+        self,
+        output: AnyPath | None = None,
+        *,
+        images: AnyPath | None = None,
+        package: AnyPath | None = None,
+        **options: Any,
     ) -> ExportResult:
         """Writes an ONNX file of opset 7, which gets its name after it was proven equal to MXNet's.
 
         Args:
             output: By default the model's name with .onnx.
             images: Record file or folder whose images are added to the random ones of the proof.
+            package: Folder for what the ONNX model zoo publishes of a model: an archive with
+                inputs and outputs, an entry of its manifest, and a model card.
             **options: As `mobilenet export` has them: `pixels="uint8"`, `softmax=True`,
                 `half_weights=True`, `form="zoo"`, `batch`, `resolution`, `opset`.
 
@@ -126,7 +134,11 @@ class Model:
         model = self._opened
         if model.network is None:
             model = open_model(model.path, as_network=True)
-        return export(model, _path(output), options_for(model.config, **options), _path(images))
+        chosen = options_for(model.config, **options)
+        result = export(model, _path(output), chosen, _path(images))
+        if package is not None:
+            pack(result.path, Path(package), result.images)
+        return result
 
     def __repr__(self) -> str:
         model = self.config.model

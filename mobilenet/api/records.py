@@ -5,10 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mobilenet import build, settings
+from mobilenet.api.changes import overrides_of
+from mobilenet.api.pictures import png
 from mobilenet.data.manifest import Manifest
+from mobilenet.data.synset import names_of_classes, read_synset, spoken_names
 from mobilenet.packing.prepare import PrepareOptions
 from mobilenet.packing.prepare import prepare as pack
+from mobilenet.pictures import draw_batch
 from mobilenet.quickstart import sample_images
+from mobilenet.settings.schema import Config
+from mobilenet.settings.shipped import shipped
+
+_NUM_SHOWN = 16
+
+
+class AugmentedImages:
+    """Images cropped, flipped and coloured at random as a configuration says; a picture."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def __repr__(self) -> str:
+        return f"images of {self._config.data.directory}, at {self._config.data.resolution} px"
+
+    def _repr_png_(self) -> bytes:
+        config = self._config
+        batch = next(build.train_reader(config).batches(epoch=0)).rows(slice(_NUM_SHOWN))
+        names = spoken_names(
+            names_of_classes(read_synset(Path(config.data.directory)), config.model.classes)
+        )
+        return png(lambda path: draw_batch(batch, build.normalization(config), names, path))
 
 
 class Records:
@@ -22,6 +49,11 @@ class Records:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.num_classes = folder, manifest.num_classes
         self._manifest = manifest
+
+    def augmented(self, config: str | Path, **changes: Any) -> AugmentedImages:
+        """The first images of the first epoch as training sees them; takes what `train` takes."""
+        overrides = [*overrides_of(changes), f"data.directory={self.folder.absolute()}"]
+        return AugmentedImages(settings.load(Config, shipped(config), overrides))
 
     def __fspath__(self) -> str:
         return str(self.folder)

@@ -154,7 +154,13 @@ def validate(arguments: Namespace) -> int:
     wanted = [text for text in arguments.expect if text != _PUBLISHED]
     tolerance = arguments.tolerance
     expected = [accuracy_gate.parse(wanted, tolerance or 0.0)] if wanted else []
-    model = open_model(arguments.model, arguments.config, arguments.settings, arguments.engine)
+    model = open_model(
+        arguments.model,
+        arguments.config,
+        arguments.settings,
+        arguments.engine,
+        as_network=arguments.int8,
+    )
     model = _asked(arguments, model, arguments.data)
     images = validate.open_data(model, arguments.data)
     if arguments.expect and images.gap:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from told import assert_told
 from weight_server import Answer, WeightServer, zipped
@@ -48,8 +50,13 @@ def test_names(capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, "export", "gluoncv/mobilenet_v2_1.0")
     assert_told(text, "a mistyped name of weights")
     assert_told(said(capsys, "export", "nothing"), "no such model")
-    text = said(
-        capsys, "train", "configs/quickstart.yaml", "--run", "no-run",
-        f"training.initial_weights={NAME}", "data.directory=nowhere",
-    )  # fmt: skip
-    assert "nowhere" in text  # the data are looked for first
+
+
+def test_another_network(
+    job: Path, server: WeightServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = f"training.initial_weights={NAME}"
+    text = said(capsys, "train", str(job / "mein Lauf.yaml"), "--run", "no-run", weights,
+                f"data.directory={job / 'Aufnahmen ü'}")  # fmt: skip
+    assert_told(text, "weights of another network")
+    assert server.asked == []  # told before anything is downloaded

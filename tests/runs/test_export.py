@@ -387,7 +387,6 @@ def test_mistakes_leave_nothing_behind(
         "checkpoint": [run_folder, "--output", tmp_path / "a.onnx"],
         "no such file": [tmp_path / "b.params", "--output", tmp_path / "a.onnx"],
         "do not fit": [*weights, "model.classes=6", "--output", tmp_path / "a.onnx"],
-        "needs its configuration": [folder / "net.params", "--output", tmp_path / "a.onnx"],
         "there are no images": [*weights, "--data", run_folder, "--output", tmp_path / "a.onnx"],
         "has 6 images; 7 are needed": [
             *(*weights, "--output", tmp_path / "a.onnx", "--data", folder / "images"),

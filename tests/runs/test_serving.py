@@ -143,7 +143,10 @@ def test_the_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         ((source, "--mar", tmp_path / "c.mar", "--json", tmp_path / "c"), "--json has no effect"),
         ((source, "--mar", tmp_path / "c.mar", "--data", tmp_path), "--data has no effect"),
         ((tmp_path / "no.onnx", "--mar", tmp_path / "c.mar"), "no.onnx: no such file"),
-        ((tmp_path / "a.mar", "--mar", tmp_path / "c.mar"), "needs its configuration"),
+        (
+            (tmp_path / "a.mar", "--mar", tmp_path / "c.mar"),
+            "a.mar: not one of the kinds .params, .onnx",
+        ),
     ):
         assert run(*arguments) == 2
         assert message in capsys.readouterr().err

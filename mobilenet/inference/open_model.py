@@ -197,7 +197,7 @@ def _tell_guess(path: Path, config: Config, overrides: Sequence[str]) -> None:
     if not said.issuperset(("data.mean", "data.std")):
         data = config.data
         say(
-            f"note: {path} does not say how its input is normalised; data.mean={list(data.mean)}"
+            f"warning: {path} does not say how its input is normalised; data.mean={list(data.mean)}"
             f" data.std={list(data.std)} are a guess, which `mobilenet audit --normalizations`"
             " compares with others"
         )

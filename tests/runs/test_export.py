@@ -329,10 +329,12 @@ def test_weights_that_are_not_finite_are_named(folder: Path, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_onnx_file_is_not_exported_again(model: LoadedModel, tmp_path: Path) -> None:
+def test_an_onnx_file_is_exported_again_as_a_network(model: LoadedModel, tmp_path: Path) -> None:
     path = export(model, tmp_path / "a.onnx").path
-    with pytest.raises(UserError, match="already"):
-        export(open_model(path))
+    with pytest.raises(UserError, match="not as a network"):
+        export(open_model(path), tmp_path / "b.onnx")
+    again = export(open_model(path, as_network=True), tmp_path / "b.onnx")
+    assert again.complexity == export(model, tmp_path / "c.onnx").complexity
 
 
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

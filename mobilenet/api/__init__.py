@@ -1,5 +1,5 @@
 """What `import mobilenet` offers: models, runs, records and results for Python and notebooks.
 
-The door is the package itself. Nothing here computes: it calls the use cases, and gives their
-results a short text and a picture.
+Door: `model.load`, `run.train`, `records.prepare`, `weights_table.weights`,
+`gluon_block.MobileNetV2`. Must not know the command line.
 """

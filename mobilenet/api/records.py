@@ -10,9 +10,9 @@ from mobilenet.api.changes import overrides_of
 from mobilenet.api.pictures import png
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.synset import names_of_classes, read_synset, spoken_names
+from mobilenet.notebook_figures import draw_batch
 from mobilenet.packing.prepare import PrepareOptions
 from mobilenet.packing.prepare import prepare as pack
-from mobilenet.pictures import draw_batch
 from mobilenet.quickstart import sample_images
 from mobilenet.settings.schema import Config
 from mobilenet.settings.shipped import shipped

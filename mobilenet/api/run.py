@@ -9,10 +9,10 @@ from typing import Any
 from mobilenet import settings
 from mobilenet.api.changes import overrides_of
 from mobilenet.api.model import Model, load
+from mobilenet.pretrained.absolute_paths import with_absolute_paths
 from mobilenet.runs import checkpoint, run_folder
 from mobilenet.settings.schema import Config
 from mobilenet.settings.shipped import shipped
-from mobilenet.training.absolute_paths import with_absolute_paths
 from mobilenet.training.training_run import train as train_run
 
 

@@ -62,7 +62,7 @@ def add_quickstart(adder: Adder) -> None:
 
 def train(arguments: Namespace) -> int:
     """Train a network from a YAML configuration; everything goes into a run folder."""
-    from mobilenet.training.absolute_paths import with_absolute_paths
+    from mobilenet.pretrained.absolute_paths import with_absolute_paths
     from mobilenet.training.training_run import train
 
     config = with_absolute_paths(load_config(arguments.config, arguments.settings))

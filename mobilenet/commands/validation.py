@@ -154,14 +154,9 @@ def validate(arguments: Namespace) -> int:
     wanted = [text for text in arguments.expect if text != _PUBLISHED]
     tolerance = arguments.tolerance
     expected = [accuracy_gate.parse(wanted, tolerance or 0.0)] if wanted else []
-    model = open_model(
-        arguments.model,
-        arguments.config,
-        arguments.settings,
-        arguments.engine,
-        as_network=arguments.int8,
-    )
-    model = _asked(arguments, model, arguments.data)
+    path, config, overrides = arguments.model, arguments.config, arguments.settings
+    opened = open_model(path, config, overrides, arguments.engine, as_network=arguments.int8)
+    model = _asked(arguments, opened, arguments.data)
     images = validate.open_data(model, arguments.data)
     if arguments.expect and images.gap:
         raise DataError(f"{images.path}: {images.gap}; without --expect they can be validated")

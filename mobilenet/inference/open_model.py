@@ -13,7 +13,7 @@ import mxnet as mx
 from mobilenet import build, settings
 from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.data.record_folder import SYNSET
-from mobilenet.data.synset import nearest_synset, read_lines
+from mobilenet.data.synset import names_of_classes, nearest_synset, read_lines
 from mobilenet.errors import ConfigError, DataError, WeightsError
 from mobilenet.foreign.foreign_network import read_network
 from mobilenet.metrics import Predict
@@ -163,7 +163,8 @@ def _open_published(
     _refuse_config(published, config_path)
     config = _config_of(published, overrides)
     model = _with_network(Path(published.name), file, config)
-    return dataclasses.replace(model, published=published)
+    names = names_of_classes((), config.model.classes)
+    return dataclasses.replace(model, published=published, class_names=names)
 
 
 def _config_of(published: PublishedWeights, overrides: Sequence[str]) -> Config:
@@ -252,7 +253,9 @@ def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
         raise WeightsError(
             f"{path}: has {model.num_classes} classes, but model.classes is {config.model.classes}"
         )
-    facts = model.metadata
+    facts, names = model.metadata, model.class_names
+    if source.published is not None:
+        names = names_of_classes((), config.model.classes)
     said = {text.partition("=")[0] for text in source.overrides}
     is_described = not (source.published is None and source.config_path is None) or all(
         getattr(facts, name) is not None or f"model.{name}" in said
@@ -261,7 +264,7 @@ def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
     return LoadedModel(
         path=path,
         config=config,
-        class_names=_fitting(model.class_names, config, path),
+        class_names=_fitting(names, config, path),
         predict=model.logits,
         network=None,
         calibrated_on=facts.calibrated_on,

@@ -1,5 +1,6 @@
-"""Published weights by name: which there are, where they come from, and their store on this disk.
+"""Published weights by name: the table of them, their downloads, and their store on this disk.
 
-The door is `published_weights.find` and `store.fetch`. Nothing here knows of training, or of what
-is done with the weights.
+Door: `published_weights.find`, `published_weights.published_at`, `store.fetch`,
+`weights_of_any_kind.read_weights`, `weights_of_any_kind.initial_weights`, `listing.table`.
+Must not know training or inference.
 """

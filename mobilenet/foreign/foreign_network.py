@@ -24,7 +24,7 @@ from mobilenet.network import weights
 from mobilenet.network.architecture import DIALECTS, MobileNetV2
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import settings_of
-from mobilenet.onnx.proof import TOLERANCE, Difference, compare
+from mobilenet.onnx.proof import Difference, compare
 from mobilenet.settings.schema import Config
 
 # The last three are of the compressions that a zip may have; bzip2's is OSError.
@@ -140,7 +140,7 @@ def _compared(reference: Reference, network: MobileNetV2, config: Config, path: 
         **input_,
     )
     difference = compare(reference.model, network, options)
-    if not difference.relative <= TOLERANCE:  # also if it is not a number
+    if not difference.relative <= difference.tolerance:  # also if it is not a number
         raise WeightsError(
             f"{path}: computes something else than a MobileNet v2 with its weights: outputs differ"
             f" by {difference.relative:.2g} of the largest"

@@ -44,7 +44,7 @@ class ImportResult:
             *(f"Note: {note}" for note in self.notes),
         ]
         if self.difference is not None:
-            images, same, _, relative = self.difference
+            images, same, _, relative, _ = self.difference
             lines.append(
                 f"Proof: on {images} images logits are within {relative:.1e} of the file's own,"
                 f" {same} with the same best class"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 import mxnet as mx
 
@@ -23,13 +23,16 @@ class Complexity(NamedTuple):
     """Values that convolutions and the classifier put out for one image."""
 
 
-def complexity(symbol: mx.sym.Symbol, resolution: int) -> Complexity:
-    """The cost of the plain graph `symbol` (input `data`) for a `(1, 3, resolution, resolution)`.
+def complexity(symbol: mx.sym.Symbol, resolution: Union[int, tuple[int, int]]) -> Complexity:
+    """The cost of the plain graph `symbol` (input `data`) for an image of the given resolution.
+
+    `resolution` is height and width in pixels, one number if they are the same.
 
     Sandler et al. and the tables of its reimplementations count a multiply-add once, and leave out
     BatchNorm, which inference folds into the convolutions.
     """
-    shape = (1, 3, resolution, resolution)
+    size = (resolution, resolution) if isinstance(resolution, int) else resolution
+    shape = (1, 3, *size)
     argument_shapes, _, _ = symbol.infer_shape(data=shape)
     arguments = dict(zip(symbol.list_arguments(), argument_shapes))
     del arguments["data"]
@@ -40,9 +43,9 @@ def complexity(symbol: mx.sym.Symbol, resolution: int) -> Complexity:
     nodes = json.loads(symbol.tojson())["nodes"]
     for node in nodes:
         if node["op"] in _WEIGHTED:
-            size = math.prod(outputs[f"{node['name']}_output"])
+            values = math.prod(outputs[f"{node['name']}_output"])
             weight = arguments[nodes[node["inputs"][1][0]]["name"]]
-            activations += size
-            multiply_adds += size * math.prod(weight[1:])
+            activations += values
+            multiply_adds += values * math.prod(weight[1:])
     trained = sum(math.prod(s) for name, s in arguments.items() if not name.endswith(_UNTRAINED))
     return Complexity(trained, multiply_adds, activations)

@@ -15,9 +15,9 @@ from mobilenet.onnx.graph import Array, Graph, rewired
 def fold_batch_norm(graph: Graph) -> Graph:
     """The graph with each BatchNormalization that alone reads a Conv folded into its weights.
 
-    Exact but for one rounding: scale `gamma / sqrt(var + epsilon)` and shift are computed in
-    float64 (Jacob et al., "Quantization and Training of Neural Networks for Efficient
-    Integer-Arithmetic-Only Inference", CVPR 2018, section 3.2).
+    Exact but for one rounding, to the type of the weights: scale `gamma / sqrt(var + epsilon)` and
+    shift are computed in float64 (Jacob et al., "Quantization and Training of Neural Networks for
+    Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 3.2).
     """
     reads = Counter(name for node in graph.nodes for name in node.input)
     conv_of = {
@@ -49,7 +49,8 @@ def _folded_weights(
     epsilon = next(get_attribute_value(a) for a in norm.attribute if a.name == "epsilon")
     with np.errstate(invalid="ignore", divide="ignore"):  # the proof will tell that it is no number
         scale = gamma / np.sqrt(var + epsilon)
+    dtype = constants[conv.input[1]].dtype
     weight = constants[conv.input[1]].astype(np.float64)
     bias = constants[conv.input[2]].astype(np.float64) if len(conv.input) == 3 else 0.0
     folded = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
-    return folded.astype(np.float32), (beta + (bias - mean) * scale).astype(np.float32)
+    return folded.astype(dtype), (beta + (bias - mean) * scale).astype(dtype)

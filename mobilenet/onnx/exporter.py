@@ -47,7 +47,7 @@ class ExportResult:
     def summary(self) -> str:
         """What was made and how it was proven, in three lines."""
         operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
-        num_images, same, _, relative = self.difference
+        num_images, same, _, relative, _ = self.difference
         kind = "random images"
         if self.images is not None:
             shown = min(str(self.images), os.path.relpath(self.images), key=len)

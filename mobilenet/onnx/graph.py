@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Literal, Mapping, Optional
+from typing import Any, Callable, Literal, Mapping, Optional, Union
 
 import numpy.typing as npt
 from onnx import NodeProto
@@ -29,8 +29,8 @@ class GraphOptions:
     mobilenetv2-7.onnx, node for node and name for name."""
     batch: Optional[int] = None
     """Images per batch, or None for any."""
-    resolution: Optional[int] = 224
-    """Height and width in pixels, or None for any."""
+    resolution: Union[int, tuple[int, int], None] = 224
+    """Height and width in pixels, one number if they are the same, or None for any."""
     pixels: Literal["normalised", "float", "uint8"] = "normalised"
     """What the input holds: normalised values, or pixels of 0 to 255 as float32 or uint8."""
     normalization: Normalization = IMAGENET
@@ -43,10 +43,10 @@ class GraphOptions:
     """Of ONNX's operators; all from 7 on that the installed onnx knows."""
 
     def __post_init__(self) -> None:
-        for name in ("batch", "resolution"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"{name} (={value}) must be at least 1")
+        for name, sizes in (("batch", (self.batch,)), ("resolution", self.size or ())):
+            for value in sizes:
+                if value is not None and value < 1:
+                    raise UserError(f"{name} (={value}) must be at least 1")
         newest = onnx_opset_version()
         if not OPSET <= self.opset <= newest:
             raise UserError(f"opset (={self.opset}) must be from {OPSET} to {newest}")
@@ -56,6 +56,12 @@ class GraphOptions:
                 "the form 'zoo' is the origin's graph, which takes normalised images and gives "
                 "logits; softmax, pixels and half_weights need the form 'portable'"
             )
+
+    @property
+    def size(self) -> Optional[tuple[int, int]]:
+        """Height and width in pixels, or None for any."""
+        size = self.resolution
+        return (size, size) if isinstance(size, int) else size
 
 
 @dataclass(frozen=True)

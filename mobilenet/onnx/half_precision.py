@@ -30,7 +30,7 @@ def with_half_weights(graph: Graph) -> Graph:
 
 
 def _is_weight(array: Array) -> bool:
-    return array.dtype == np.float32 and array.ndim > 1 and array.size > 3
+    return array.dtype.kind == "f" and array.ndim > 1 and array.size > 3
 
 
 def _stored(name: str) -> str:
@@ -38,5 +38,7 @@ def _stored(name: str) -> str:
 
 
 def _half(array: Array) -> Array:
+    if array.dtype == np.float64:  # of which nothing is rounded
+        return array
     with np.errstate(over="ignore"):  # the writer refuses infinities, by name
         return array.astype(np.float16)

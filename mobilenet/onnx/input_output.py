@@ -19,9 +19,10 @@ def with_normalization(graph: Graph, normalization: Normalization, *, is_integer
     These are nodes of their own because folding the mean into the first convolution
     would be wrong at the borders, which are padded with zeros after the normalisation.
     """
+    dtype = next(array.dtype for array in graph.constants.values() if array.dtype.kind == "f")
     constants = {
-        "pixel_mean": _per_channel(255 * np.array(normalization.mean)),
-        "pixel_scale": _per_channel(1 / (255 * np.array(normalization.std))),
+        "pixel_mean": _per_channel(255 * np.array(normalization.mean), dtype),
+        "pixel_scale": _per_channel(1 / (255 * np.array(normalization.std)), dtype),
     }
     pixels = graph.input
     nodes = []
@@ -38,8 +39,8 @@ def with_normalization(graph: Graph, normalization: Normalization, *, is_integer
     return Graph(tuple(nodes), {**constants, **graph.constants}, graph.input, graph.output)
 
 
-def _per_channel(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    return values.astype(np.float32).reshape(1, -1, 1, 1)
+def _per_channel(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    return values.astype(dtype).reshape(1, -1, 1, 1)
 
 
 def with_softmax(graph: Graph) -> Graph:

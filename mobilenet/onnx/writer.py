@@ -52,17 +52,28 @@ def write_model(
         WeightsError: An array is missing, has another shape than the symbol's, or is not finite.
         UserError: An operator, or the combination of form and network, cannot be written.
     """
-    classes = _checked_classes(symbol, arrays, options.resolution or 224)
+    graph = graph_of(symbol, arrays, options)
+    for name, array in graph.constants.items():
+        _check_finite(name, array)
+    classes = _checked_classes(symbol, arrays, options)
+    return _in_opset(_model(graph, options, metadata, classes), options.opset)
+
+
+def graph_of(symbol: mx.sym.Symbol, arrays: Mapping[str, Array], options: GraphOptions) -> Graph:
+    """The graph of the model at opset 7.
+
+    Of `arrays` in double precision its constants are too, and then none of them is rounded.
+
+    Raises:
+        WeightsError, UserError: As `write_model`.
+    """
+    classes = _checked_classes(symbol, arrays, options)
     for name, array in arrays.items():
         _check_finite(name, array)
     graph = convert(symbol, arrays)
     if options.form == "zoo":
-        graph = in_origin_form(graph, options.batch, classes)
-    else:
-        graph = _portable(graph, options)
-    for name, array in graph.constants.items():
-        _check_finite(name, array)
-    return _in_opset(_model(graph, options, metadata, classes), options.opset)
+        return in_origin_form(graph, options.batch, classes)
+    return _portable(graph, options)
 
 
 def _portable(graph: Graph, options: GraphOptions) -> Graph:
@@ -79,12 +90,14 @@ def _with_output(graph: Graph, output: str) -> Graph:
     return renamed(graph, lambda name: output if name == graph.output else name)
 
 
-def _checked_classes(symbol: mx.sym.Symbol, arrays: Mapping[str, Array], resolution: int) -> int:
+def _checked_classes(
+    symbol: mx.sym.Symbol, arrays: Mapping[str, Array], options: GraphOptions
+) -> int:
     sources = [name for name in symbol.list_inputs() if name not in arrays]
     if sources != ["data"]:
         names = ", ".join(f"'{name}'" for name in sources if name != "data")
         raise WeightsError(f"the network's input 'data' or one of its arrays is missing: {names}")
-    shapes, outputs, statistics = symbol.infer_shape(data=(1, 3, resolution, resolution))
+    shapes, outputs, statistics = symbol.infer_shape(data=(1, 3, *(options.size or (224, 224))))
     names = symbol.list_arguments() + symbol.list_auxiliary_states()
     for name, shape in zip(names, shapes + statistics):
         if name in arrays and arrays[name].shape != shape:
@@ -100,8 +113,7 @@ def _check_finite(name: str, array: Array) -> None:
 
 
 def _model(graph: Graph, options: GraphOptions, metadata: Metadata, classes: int) -> ModelProto:
-    size = options.resolution
-    shape = [options.batch or "N", 3, size or "H", size or "W"]
+    shape = [options.batch or "N", 3, *(options.size or ("H", "W"))]
     kind = TensorProto.UINT8 if options.pixels == "uint8" else TensorProto.FLOAT
     inputs = [make_tensor_value_info(graph.input, kind, shape)]
     inputs += [_value_info(name, array) for name, array in graph.constants.items()]

@@ -12,20 +12,23 @@ import os
 import platform
 import sys
 import warnings
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional, Sequence
 
 from mobilenet.arm_libraries import link_substitutes
 from mobilenet.cuda_libraries import load_cuda_libraries
 from mobilenet.native_libraries import require
-from mobilenet.removed_numpy_names import repair_numpy
+from mobilenet.removed_numpy_names import repair_numpy, respelled
 
 
 class _BeforeNativeImports:
     """Acts when MXNet or OpenCV is about to be imported: NumPy alone takes most of `--help`."""
 
-    def find_spec(self, name: str, *_: object) -> None:
-        """Called for every import before Python looks for the module; leaves it to that."""
+    def find_spec(
+        self, name: str, path: Optional[Sequence[str]] = None, *_: object
+    ) -> Optional[ModuleSpec]:
+        """Called for every import before Python looks for the module; leaves nearly all to that."""
         if name in ("mxnet", "cv2"):
             require()
         if name == "mxnet":
@@ -34,6 +37,7 @@ class _BeforeNativeImports:
             repair_numpy()
             _repair_children()
             load_cuda_libraries()
+        return respelled(name, path) if name == "mxnet.recordio" else None
 
 
 _before_native_imports = _BeforeNativeImports()

@@ -1,14 +1,15 @@
 """Puts the names back into NumPy that MXNet 1.9.1 reads and NumPy has removed, and no others.
 
-NumPy 1.24 removed the names of built-in types, 2.0 and later second names of
-constants and functions. `tests/test_removed_numpy_names.py` looks for what MXNet's sources read.
+NumPy 1.24 removed the names of built-in types, and 2.0 and later second names of constants,
+functions and a method. `tests/test_removed_numpy_names.py` looks for what MXNet's sources read.
 """
 
 from __future__ import annotations
 
 import functools
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType, SimpleNamespace
-from typing import Any, Callable
+from typing import Any, Callable, Optional, Sequence
 
 # Functions that are there under another name.
 _RENAMED = {
@@ -71,3 +72,22 @@ def _a_function_of_its_own(function: Callable[..., object]) -> Callable[..., obj
 
 def _financial(*_: object, **__: object) -> None:
     raise RuntimeError("NumPy has had no financial functions since 1.20; see numpy-financial")
+
+
+class _Respelled(SourceFileLoader):
+    """Compiles a module with the method `tostring` of arrays under the name that it still has."""
+
+    def get_code(self, fullname: str) -> Any:  # noqa: ARG002 - as it is called
+        source = self.get_data(self.path).replace(b".tostring()", b".tobytes()")
+        return self.source_to_code(source, self.path)
+
+
+def respelled(module: str, path: Optional[Sequence[str]]) -> Optional[ModuleSpec]:
+    """How to load a module of MXNet that calls a method of arrays that NumPy 2.3 removed.
+
+    Arrays, unlike NumPy, take no new attributes.
+    """
+    spec = PathFinder.find_spec(module, path)
+    if spec is not None and isinstance(spec.loader, SourceFileLoader):
+        spec.loader = _Respelled(module, spec.loader.path)
+    return spec

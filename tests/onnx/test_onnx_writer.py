@@ -239,7 +239,8 @@ def test_options_in_onnxruntime_and_opencv(chosen, origin: MobileNetV2, tmp_path
     data = images.astype(np.float32) if pixels else network_input(images, IMAGENET)
     assert_close(OnnxModel(path).predict(data), expected)
     opencv = cv2.dnn.readNetFromONNX(str(path))
-    opencv.setInput(data)
+    takes_uint8 = options.pixels == "uint8" and cv2.getVersionMajor() >= 5
+    opencv.setInput(images if takes_uint8 else data)
     assert_close(opencv.forward(), expected)
 
 

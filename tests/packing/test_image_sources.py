@@ -295,7 +295,7 @@ def test_a_list_and_a_synset_must_agree(images: Path, tmp_path: Path) -> None:
         ("0\t1e300\tcat/1.jpg", "the label '1e300' is not"),
         ("0\t0\tabsent.jpg", r"absent\.jpg: cannot be read: No such file"),
         ("0\t0\tcat", "cat: is no regular file"),
-        ("0\t0\ta\0b", "embedded null byte"),
+        ("0\t0\ta\0b", "embedded null"),
     ],
 )
 def test_lines_that_do_not_do(line: str, message: str, images: Path) -> None:

@@ -2,6 +2,6 @@
 
 Door: `record_file.RecordFile`, `record_file.RecordWriter`, `batch_reader.TrainReader`,
 `batch_reader.EvalReader`, `training_augmentation.TrainTransform`, `eval_transforms.EvalTransform`.
-`class_folder_labels` decides which class has which label.
+`class_folder_labels.from_folders` decides which class has which label.
 Must not know the configuration or the network.
 """

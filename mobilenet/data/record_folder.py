@@ -1,4 +1,4 @@
-"""The folder of record files: whether it is complete, whose it is, and how to tell it from others."""
+"""The folder of record files: whether it is complete, and what tells its files from others."""
 
 from __future__ import annotations
 

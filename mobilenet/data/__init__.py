@@ -1,7 +1,7 @@
 """Record files into batches: reading, decoding, augmenting and normalising images.
 
 Door: `record_file.RecordFile`, `record_file.RecordWriter`, `batch_reader.TrainReader`,
-`batch_reader.EvalReader`, `training_augmentation.TrainTransform`, `eval_transforms.EvalTransform`.
-`class_folder_labels` decides which class has which label.
+`batch_reader.EvalReader`, `training_augmentation.TrainTransform`, `eval_transforms.EvalTransform`,
+`class_folder_labels.from_folders` for the labels of class folders.
 Must not know the configuration or the network.
 """

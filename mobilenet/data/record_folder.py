@@ -1,4 +1,4 @@
-"""The folder of record files: who may write to it, and whether it is complete or has changed."""
+"""The folder of record files: whether it is complete, and what tells its files from others."""
 
 from __future__ import annotations
 

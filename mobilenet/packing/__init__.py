@@ -1,6 +1,6 @@
 """Images into record files, and the check of record files.
 
-Door: `prepare.prepare`, `prepare.PrepareOptions`, `verify.verify`, `image_sources.find`.
-`damaged_images` decides what is too damaged to be packed. Must not know MXNet, the configuration or
-the network.
+Door: `prepare.prepare`, `prepare.PrepareOptions`, `verify.verify`, `image_sources.find`,
+`damaged_images.check_decodes` for what is too damaged to be packed. Must not know MXNet, the
+configuration or the network.
 """

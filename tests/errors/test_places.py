@@ -64,12 +64,12 @@ def test_images_that_cannot_be_decoded_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as where it is not installed
-    Path("cat").mkdir()
-    Path("cat", "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
-    assert cli.main(["prepare", "--source", ".", "--output", "records"]) == 2
+    Path("photos", "cat").mkdir(parents=True)
+    Path("photos", "cat", "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
+    assert cli.main(["prepare", "--source", "photos", "--output", "records"]) == 2
     assert_told(capsys.readouterr().err, "an image in HEIC")
-    Path("cat", "a.heic").write_bytes(b"P6 20000 20000 255\n" + bytes(50))
-    assert cli.main(["prepare", "--source", ".", "--output", "records"]) == 2
+    Path("photos", "cat", "a.heic").write_bytes(b"P6 20000 20000 255\n" + bytes(50))
+    assert cli.main(["prepare", "--source", "photos", "--output", "records"]) == 2
     assert_told(capsys.readouterr().err, "an image of too many pixels")
 
 

@@ -36,7 +36,7 @@ $(READY): requirements.lock setup.py
 	@"$(PYTHON)" -c '$(SUITABLE)' || { echo "$(PYTHON) is not suitable: $(NEEDS); run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@case "$$(uname -sm)" in "Linux x86_64" | "Linux aarch64") ;; *) \
 	  echo "MXNet 1.9.1 is published for Linux on x86_64 and aarch64, and this is $$(uname -sm)" >&2; exit 2; esac
-	@"$(PYTHON)" mobilenet/native_libraries.py || exit 2
+	@"$(PYTHON)" mobilenet/compat/native_libraries.py || exit 2
 	@echo "setting up $(VENV): some minutes"
 	@"$(PYTHON)" -m venv "$(VENV)" || { echo "no environment can be made in $(VENV)" >&2; exit 2; }
 	@$(call pip,install --no-deps -r requirements.lock)

@@ -20,7 +20,7 @@ def version() -> str:
 
 
 # MXNet asks for NumPy below 2, which pip does not find for Python 3.13 and later. With later ones
-# it runs as well (`mobilenet.removed_numpy_names`), so it is installed by itself there, by the
+# it runs as well (`mobilenet.compat.numpy_names`), so it is installed by itself there, by the
 # command that `mobilenet.__main__` tells; what else it needs comes from here.
 MXNET = [
     "mxnet==1.9.1; python_version < '3.13'",

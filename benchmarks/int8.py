@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from header import header, spread
 
-from mobilenet.compat import allow_all_instructions
+from mobilenet.compat.environment import allow_all_instructions
 from mobilenet.export.to_onnx import untrained_network
 from mobilenet.network.architecture import parameter_arrays
 from mobilenet.network.graph_forms import inference_block, symbol_of

@@ -82,7 +82,7 @@ def ours_infer(job: Job) -> Step:
 
 def ours_int8(job: Job) -> Step:
     """The same in 8-bit integers."""
-    from mobilenet.compat import allow_all_instructions
+    from mobilenet.compat.environment import allow_all_instructions
     from mobilenet.inference.naive_engine import load_for_inference
 
     allow_all_instructions()

@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mobilenet.compat import prepare_for_mxnet
+from mobilenet.compat.before_mxnet import prepare_for_mxnet
 
 __version__ = "0.1.0"
 

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Sequence
 
-from mobilenet.native_libraries import MissingLibraries
+from mobilenet.compat.native_libraries import MissingLibraries
 
 _SET_UP = "run `make setup` and use .venv/bin/python, or `pip install .` with this Python"
 _MXNET_ALONE = (

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import mxnet as mx
 
-from mobilenet.compat import set_by_package, usable_processors
+from mobilenet.compat.environment import set_by_package, usable_processors
 from mobilenet.errors import last_line
 from mobilenet.gpus import Driver, driver
 from mobilenet.network.graph_forms import TrainingForm, training_form

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mobilenet import cli, network_table
-from mobilenet.compat import usable_processors
+from mobilenet.compat.environment import usable_processors
 
 
 def test_costs_are_the_published_ones() -> None:
@@ -92,7 +92,7 @@ def test_instructions_are_those_that_suit_the_processor(
 ) -> None:
     (tmp_path / "cpuinfo").write_text(facts)
     code = (
-        "import os, pathlib, sys, mobilenet.compat as compat;"
+        "import os, pathlib, sys, mobilenet.compat.environment as compat;"
         "compat.unset_environment(); compat.set_environment(pathlib.Path(sys.argv[1]));"
         "print(os.environ.get('DNNL_MAX_CPU_ISA'))"
     )
@@ -112,7 +112,7 @@ def test_instructions_are_those_that_suit_the_processor(
 )
 def test_waiting_threads_sleep_soon(of_user: dict[str, str], count: str, is_ours: bool) -> None:
     code = (
-        "import os, mobilenet.compat as compat;"
+        "import os, mobilenet.compat.environment as compat;"
         "print(os.environ.get('GOMP_SPINCOUNT'), list(compat.set_by_package().items()), sep=';');"
         "compat.unset_environment(); print(os.environ.get('GOMP_SPINCOUNT'))"
     )
@@ -140,7 +140,7 @@ def test_inference_on_cpus_calls_operators_without_a_thread(
     for name in files:
         (tmp_path / name).touch()
     code = (
-        "import os, pathlib, sys, mobilenet.compat as compat;"
+        "import os, pathlib, sys, mobilenet.compat.environment as compat;"
         "compat.prepare_for_inference(pathlib.Path(sys.argv[1]));"
         "print(os.environ.get('MXNET_ENGINE_TYPE'))"
     )

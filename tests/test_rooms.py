@@ -14,8 +14,6 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mobilenet"
 
 FLOORS = (
-    "native_libraries removed_numpy_names cuda_libraries",
-    "arm_libraries",
     "compat errors files progress",
     "bad_items settings data distributed metrics published_accuracies gpus",
     "evaluation network packing",
@@ -33,8 +31,7 @@ FLOORS = (
 )
 # What a room must not know, besides everything on its own floor and above.
 FORBIDDEN = {
-    "mxnet": "native_libraries removed_numpy_names cuda_libraries arm_libraries compat errors files"
-    " progress bad_items settings packing metrics published_accuracies",
+    "mxnet": "compat errors files progress bad_items settings packing metrics published_accuracies",
     "mobilenet.settings": "data distributed metrics evaluation network packing onnx",
     "mobilenet.training": "inference foreign validation",
     "mobilenet.data": "network",

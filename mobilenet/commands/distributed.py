@@ -33,7 +33,7 @@ def add_launch(adder: Adder) -> None:
 
 def launch(arguments: Namespace) -> int:
     """Start a run of several processes, here or on other hosts, and watch them."""
-    from mobilenet import compat
+    from mobilenet.compat import environment
     from mobilenet.distributed import cluster
     from mobilenet.distributed.launcher import launch
     from mobilenet.errors import UserError
@@ -53,7 +53,7 @@ def launch(arguments: Namespace) -> int:
     hosts = cluster.read_hosts(arguments.hosts) if arguments.hosts else local
     members = cluster.members(hosts, arguments.servers or len(hosts))
     environments = cluster.environments(members, arguments.port or cluster.free_port())
-    compat.unset_environment()
+    environment.unset_environment()
     return launch(
         members,
         [

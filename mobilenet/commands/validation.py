@@ -25,7 +25,7 @@ from mobilenet.commands.arguments import (
     resolutions,
     write_result,
 )
-from mobilenet.compat import allow_all_instructions
+from mobilenet.compat.environment import allow_all_instructions
 from mobilenet.errors import DataError, UserError
 from mobilenet.inference.naive_engine import load_for_inference
 

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mobilenet.compat import num_processors
+from mobilenet.compat.environment import num_processors
 from mobilenet.data.epoch_order import augmentation_draws, epoch_order
 from mobilenet.data.eval_transforms import EvalTransform, Floats
 from mobilenet.data.image_decoding import Encoded, Pixels

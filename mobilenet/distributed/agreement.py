@@ -7,7 +7,7 @@ from typing import Mapping
 
 import numpy as np
 
-from mobilenet.compat import launcher_number
+from mobilenet.compat.environment import launcher_number
 from mobilenet.distributed.group import Group
 from mobilenet.errors import ConfigError
 

@@ -6,7 +6,7 @@ next to a current NumPy for a Horovod without Gloo.
 
 from __future__ import annotations
 
-from mobilenet.compat import unset_environment
+from mobilenet.compat.environment import unset_environment
 
 # Also in the processes that Horovod spawns between this one and the workers.
 if __name__ in ("__main__", "__mp_main__"):

@@ -19,10 +19,10 @@ from mobilenet.inference.open_model import LoadedModel, open_model
 from mobilenet.validation.validate import transform_as_json
 
 SUFFIX = ".mar"
-# `mobilenet.export.request_handler` and all that it imports of this package.
+# `mobilenet.export.request_handler` and everything of this package that it imports.
 _MODULES = (
     "__init__",
-    "compat",
+    "compat/*",
     "errors",
     "metrics",
     "data/__init__",
@@ -91,8 +91,8 @@ def _facts(model: LoadedModel) -> dict[str, object]:
 
 def _modules() -> dict[str, bytes]:
     package = Path(mobilenet.__file__).parent
-    paths = [f"{module}.py" for module in _MODULES]
-    return {f"{package.name}/{path}": (package / path).read_bytes() for path in paths}
+    paths = [path for name in _MODULES for path in sorted(package.glob(f"{name}.py"))]
+    return {path.relative_to(package.parent).as_posix(): path.read_bytes() for path in paths}
 
 
 def _json(content: dict[str, object]) -> bytes:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Iterator
 
-from mobilenet.compat import prepare_for_inference
+from mobilenet.compat.environment import prepare_for_inference
 
 
 def load_for_inference() -> None:

@@ -22,8 +22,8 @@ def int8_block(
     """A frozen copy of a plain graph that computes in 8-bit integers: `(N, 3, H, W)` to logits.
 
     Ranges are the least and the largest value of each activation over `images`, normalised,
-    `(N, 3, H, W)`. The limit on instructions that training needs has to be off
-    (`mobilenet.compat.allow_all_instructions`): without those for integers it is no faster.
+    `(N, 3, H, W)`. `mobilenet.compat.environment.allow_all_instructions` has to be called before:
+    without the processor's instructions for integers this is no faster.
     """
     # quantize_net_v2 hybridizes what it is given; this copy is for it alone.
     network = frozen_block(symbol, arrays, mx.cpu())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generator, Iterable, Optional, Union
 
 from mobilenet import files
-from mobilenet.compat import usable_processors
+from mobilenet.compat.environment import usable_processors
 from mobilenet.data import record_folder
 from mobilenet.data.image_decoding import ExifOrientation
 from mobilenet.data.manifest import Manifest

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from mobilenet.compat import usable_processors
+from mobilenet.compat.environment import usable_processors
 from mobilenet.data.image_decoding import decode
 from mobilenet.data.record import CorruptRecord, Entry, Record, RecordSource
 from mobilenet.data.record_file import read_index, scan

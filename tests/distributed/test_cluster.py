@@ -11,8 +11,9 @@ from pathlib import Path
 import mxnet as mx
 import pytest
 
-from mobilenet import build, compat, settings
+from mobilenet import build, settings
 from mobilenet.cli import main
+from mobilenet.compat import environment
 from mobilenet.distributed import cluster, launcher
 from mobilenet.distributed.cluster import (
     Host,
@@ -31,7 +32,7 @@ from mobilenet.settings.schema import Config
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """`launch` takes back what the package has set, which other tests need."""
-    monkeypatch.setattr(compat, "_set_by_us", set())
+    monkeypatch.setattr(environment, "_set_by_us", set())
 
 
 def hosts_of(tmp_path: Path, text: str) -> list[Host]:
@@ -162,7 +163,7 @@ def test_workers_run_a_command_that_is_a_python_script(
 
 
 def test_processes_of_one_machine_share_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compat, "usable_processors", lambda: 8)
+    monkeypatch.setattr(environment, "usable_processors", lambda: 8)
     for name, number, share in (
         ("MOBILENET_LOCAL_SIZE", "4", 2),
         ("HOROVOD_LOCAL_SIZE", "16", 1),
@@ -171,9 +172,9 @@ def test_processes_of_one_machine_share_its_processors(monkeypatch: pytest.Monke
         ("OMPI_COMM_WORLD_LOCAL_SIZE", "0", 8),
     ):
         monkeypatch.setenv(name, number)
-        assert compat.num_processors() == share
+        assert environment.num_processors() == share
         monkeypatch.delenv(name)
-    assert compat.num_processors() == 8
+    assert environment.num_processors() == 8
 
 
 class _GroupOfTwo(Group):

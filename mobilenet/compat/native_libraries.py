@@ -25,7 +25,7 @@ _THREADS = Library("libgomp.so.1", "libgomp1", "libgomp")
 _OF_MXNET = {
     # The Fortran library that MXNet brings along computes with numbers of 128 bits.
     "x86_64": (_THREADS, Library("libquadmath.so.0", "libquadmath0", "libquadmath")),
-    # In the place of Arm's own libraries (`mobilenet.arm_libraries`).
+    # In the place of Arm's own libraries (`mobilenet.compat.arm_libraries`).
     "aarch64": (
         _THREADS,
         Library("libopenblas.so.0", "libopenblas0-openmp", "openblas-serial"),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mobilenet import native_libraries
-from mobilenet.native_libraries import MissingLibraries, require
+from mobilenet.compat import native_libraries
+from mobilenet.compat.native_libraries import MissingLibraries, require
 
 SCRIPT = Path(native_libraries.__file__)
 OF_MXNET = {"libgomp.so.1", "libquadmath.so.0"}

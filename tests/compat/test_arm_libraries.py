@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from told import assert_told
 
-from mobilenet import arm_libraries
-from mobilenet.native_libraries import MissingLibraries
+from mobilenet.compat import arm_libraries
+from mobilenet.compat.native_libraries import MissingLibraries
 
 # Libraries that every system has, in the place of those that an Arm system has.
 EVERYWHERE = {"libarmpl_lp64_mp.so": "libc.so.6", "libamath.so": "libm.so.6"}

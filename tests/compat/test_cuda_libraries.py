@@ -12,7 +12,7 @@ from compiled import shared_library
 
 LOAD = """
 import pathlib, sys
-from mobilenet.cuda_libraries import load_cuda_libraries
+from mobilenet.compat.cuda_libraries import load_cuda_libraries
 load_cuda_libraries(sys.argv[1:])
 lines = pathlib.Path("/proc/self/maps").read_text().splitlines()
 print(*sorted({line.split()[-1] for line in lines if "libstub" in line or "libmxnet" in line}))

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 _TELL_WHAT_IS_NEW = """
 import numpy
-from mobilenet.removed_numpy_names import repair_numpy
+from mobilenet.compat.numpy_names import repair_numpy
 before = dict(vars(numpy))
 repair_numpy()
 print(*(name for name in vars(numpy) if name not in before))

@@ -1,7 +1,7 @@
 """Puts the names back into NumPy that MXNet 1.9.1 reads and NumPy has removed, and no others.
 
 NumPy 1.24 removed the names of built-in types, and 2.0 and later second names of constants,
-functions and a method. `tests/test_removed_numpy_names.py` looks for what MXNet's sources read.
+functions and a method. `tests/compat/test_numpy_names.py` looks for what MXNet's sources read.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Optional
 
-from mobilenet.native_libraries import MissingLibraries
+from mobilenet.compat.native_libraries import MissingLibraries
 
 # What libmxnet.so asks for, and which library has the functions.
 SUBSTITUTES = {

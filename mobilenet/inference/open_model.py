@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Sequence
@@ -44,6 +45,8 @@ class LoadedModel:
     """Whether dialect and width are known; if not, `config` has the defaults."""
     engine: Engine | None = None
     """What runs an ONNX file; None for other models."""
+    crop: tuple[int, int] | None = None
+    """Height and width of its input in pixels, if they are fixed and not the same."""
 
     @property
     def title(self) -> str:
@@ -54,7 +57,7 @@ class LoadedModel:
     @property
     def transform(self) -> EvalTransform:
         """The validation preprocessing."""
-        return build.eval_transform(self.config)
+        return dataclasses.replace(build.eval_transform(self.config), crop=self.crop)
 
 
 def open_model(
@@ -160,6 +163,8 @@ def _open_onnx(
         getattr(facts, name) is not None or f"model.{name}" in said
         for name in ("dialect", "width_multiplier")
     )
+    height, width = model.resolution or (None, None)
+    crop = None if height is None or width is None or height == width else (height, width)
     return LoadedModel(
         path=path,
         config=config,
@@ -169,4 +174,5 @@ def _open_onnx(
         calibrated_on=facts.calibrated_on,
         is_described=is_described,
         engine=engine,
+        crop=crop,
     )

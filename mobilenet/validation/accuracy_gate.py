@@ -96,6 +96,8 @@ def published_expectation(
             f"{images.path}: published accuracies are of the {ilsvrc2012.NUM_IMAGES['val']}"
             f" validation images of ILSVRC2012, not of {len(images)}"
         )
+    if model.crop is not None:
+        raise ConfigError(f"{model.path}: nothing is published for images that are not square")
     config = model.config
     size = (config.model.dialect, config.model.width_multiplier, config.data.resolution)
     row = published_accuracies.target(*size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, Optional, Sequence
+from typing import Any, Optional, Sequence, Union
 
 from mobilenet.commands.arguments import (
     Adder,
@@ -72,7 +72,7 @@ def _add_graph_arguments(parser: ArgumentParser) -> None:
     add = group.add_argument
     add("--opset", type=int, help="version of ONNX's operators, from 7 on (7)")
     add("--batch", type=batch, metavar="N|any", help="images per batch (any)")
-    add("--resolution", type=size, metavar="PX|any", help="height and width (the model's)")
+    add("--resolution", type=size, metavar="PX|HxW|any", help="height and width (the model's)")
     add(
         "--form", choices=("portable", "zoo"),
         help="BatchNorm folded, or the graph of the ONNX model zoo's file (portable)",
@@ -90,8 +90,11 @@ def batch(text: str) -> Optional[int]:
     return None if text == "any" else count(text)
 
 
-def size(text: str) -> Optional[int]:
-    """A resolution, or None for any."""
+def size(text: str) -> Union[int, tuple[int, int], None]:
+    """A resolution, height and width such as (128, 224), or None for any."""
+    height, by, width = text.partition("x")
+    if by:
+        return resolution(height), resolution(width)
     return None if text == "any" else resolution(text)
 
 

@@ -80,8 +80,8 @@ class _BatchMemory:
     writing a batch into it.
     """
 
-    def __init__(self, max_size: int, resolution: int) -> None:
-        self._image_shape = (3, resolution, resolution)
+    def __init__(self, max_size: int, size: tuple[int, int]) -> None:
+        self._image_shape = (3, *size)
         self._num_values = max_size * math.prod(self._image_shape)
         self._free: deque[memoryview] = deque(maxlen=_NUM_AHEAD + 2)  # the consumer has up to two
 
@@ -186,7 +186,7 @@ class TrainReader:
     _memory: _BatchMemory = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._memory = _BatchMemory(self.batch_size, self.transform.resolution)
+        self._memory = _BatchMemory(self.batch_size, (self.transform.resolution,) * 2)
         global_batch_size = self.batch_size * self.world
         self.steps_per_epoch = len(self.records) // global_batch_size
         if not self.steps_per_epoch:
@@ -271,7 +271,7 @@ class EvalReader:
 
     def __post_init__(self) -> None:
         max_size = min(self.batch_size, len(self.records))
-        self._memory = _BatchMemory(max_size, self.transform.resolution)
+        self._memory = _BatchMemory(max_size, self.transform.size)
 
     def batches(self) -> Iterator[Batch]:
         """The batches of one pass.

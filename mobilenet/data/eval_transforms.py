@@ -164,12 +164,13 @@ class EvalTransform:
 
     Attributes:
         name: One of `PREPROCESSINGS`.
-        resolution: Height and width in pixels of the central crop.
+        resolution: Height and width in pixels of the central crop, or the larger of them.
         short_side: Pixels to which the shorter side is resized before the crop. Some
             preprocessings have their own; 0 is else resolution / 0.875 rounded up (gluoncv
             `train_imagenet.py`).
         normalization: Of the network that sees the images.
         exif_orientation: Whether photographs are turned as their EXIF orientation says.
+        crop: Height and width in pixels of a central crop that is not square.
 
     Raises:
         ConfigError: The name is unknown, or the short side is not the named preprocessing's own
@@ -181,6 +182,17 @@ class EvalTransform:
     short_side: int = 0
     normalization: Normalization = IMAGENET
     exif_orientation: ExifOrientation = "ignore"
+    crop: Optional[tuple[int, int]] = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels of the central crop."""
+        return self.crop or (self.resolution, self.resolution)
+
+    @property
+    def size_text(self) -> str:
+        """The size for people: 224, or 128x224."""
+        return "x".join(str(pixels) for pixels in self.crop or (self.resolution,))
 
     def __post_init__(self) -> None:
         if self.name not in PREPROCESSINGS:
@@ -198,7 +210,7 @@ class EvalTransform:
             )
 
     def __call__(self, image: Encoded) -> Floats:
-        """The network's input (3, resolution, resolution) for an encoded image.
+        """The network's input (3, H, W) for an encoded image.
 
         Raises:
             DataError: The image cannot be decoded, or there is not enough memory to resize it.
@@ -206,11 +218,11 @@ class EvalTransform:
         return self.normalization(self.planes(image))
 
     def planes(self, image: Encoded) -> Pixels:
-        """The same before normalisation, (3, resolution, resolution); raises as a call."""
+        """The same before normalisation, (3, H, W); raises as a call."""
         return planes(cv2.cvtColor(self.pixels(image), cv2.COLOR_BGR2RGB))
 
     def pixels(self, image: Encoded) -> Pixels:
-        """The same as (resolution, resolution, 3), blue, green, red; raises as a call."""
+        """The same as (H, W, 3), blue, green, red; raises as a call."""
         decoded = decode_bgr(image, self.exif_orientation)
         try:
             resized = PREPROCESSINGS[self.name].resize(decoded, self.short_side)
@@ -220,5 +232,6 @@ class EvalTransform:
                 f"there is not enough memory to give its {width} x {height} pixels a short side of"
                 f" {self.short_side}"
             ) from None
-        top, left = ((length - self.resolution) // 2 for length in resized.shape[:2])
-        return resized[top : top + self.resolution, left : left + self.resolution]
+        height, width = self.size
+        top, left = (resized.shape[0] - height) // 2, (resized.shape[1] - width) // 2
+        return resized[top : top + height, left : left + width]

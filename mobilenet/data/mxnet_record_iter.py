@@ -53,7 +53,7 @@ def record_iter_batches(
     iterator = mx.io.ImageRecordIter(
         path_imgrec=str(records.path),
         path_imgidx=str(records.index_path),
-        data_shape=(3, transform.resolution, transform.resolution),
+        data_shape=(3, *transform.size),
         batch_size=min(batch_size, len(records)),
         resize=transform.short_side,
         ctx="cpu",  # on all processors

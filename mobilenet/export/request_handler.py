@@ -23,8 +23,8 @@ from mobilenet.onnx.runtime import OnnxModel
 
 MODEL_FILE = "model.onnx"
 FACTS_FILE = "service.json"
-"""The preprocessing (`name`, `resolution`, `short_side`, `mean`, `std`, `exif_orientation`) and
-`class_names`."""
+"""The preprocessing (`name`, `resolution`, `short_side`, `mean`, `std`, `exif_orientation`, `crop`)
+and `class_names`."""
 
 # How the server calls the body of a request, and what forms call the image.
 _BODY, _FIELD = "body", "data"
@@ -49,6 +49,7 @@ class Classifier:
             facts["short_side"],
             Normalization(tuple(facts["mean"]), tuple(facts["std"])),
             facts["exif_orientation"],
+            facts["crop"] and tuple(facts["crop"]),
         )
         self._model = OnnxModel(folder / MODEL_FILE, int(os.environ[_THREADS]))
 

@@ -153,9 +153,14 @@ def _description(config: Config, transform: EvalTransform) -> Metadata:
 
 def transform_for(transform: EvalTransform, options: GraphOptions) -> EvalTransform:
     """The preprocessing for a file of these options: the model's, at the file's resolution."""
-    if options.resolution in (None, transform.resolution):
+    if options.size in (None, transform.size):
         return transform
-    return dataclasses.replace(transform, resolution=options.resolution, short_side=0)
+    height, width = options.size
+    crop = None if height == width else (height, width)
+    larger = max(height, width)
+    if larger == transform.resolution:
+        return dataclasses.replace(transform, crop=crop)
+    return dataclasses.replace(transform, resolution=larger, short_side=0, crop=crop)
 
 
 def default_output(model: LoadedModel, ending: str = ".onnx") -> Path:

@@ -91,7 +91,7 @@ def _examples(
     size = model.batch_size or 1
     transform = opened.transform
     if images is None:
-        pixels = random_images(number * size, transform.resolution, _SEED)
+        pixels = random_images(number * size, transform.size, _SEED)
     else:
         pixels = enough_images(images, transform, number * size)
     data = pixels if model.dtype == np.uint8 else network_input(pixels, transform.normalization)

@@ -134,7 +134,7 @@ def _compared(reference: Reference, network: MobileNetV2, config: Config, path: 
     """
     input_: dict[str, Any] = {"pixels": reference.model.metadata.pixels or "normalised"}
     options = GraphOptions(
-        resolution=config.data.resolution,
+        resolution=reference.model.resolution or config.data.resolution,
         normalization=build.normalization(config),
         softmax=reference.gives_probabilities,
         **input_,

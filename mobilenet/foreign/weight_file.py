@@ -108,11 +108,10 @@ def _symbols_activation(path: Path) -> Optional[str]:
 def _read_graph(path: Path) -> Source:
     graph = read_graph(path)
     file = OnnxModel(path)
-    height, width = file.resolution or (None, None)
-    if height != width:
-        raise WeightsError(f"{path} takes images of {height}x{width}; they should be square")
     known = dataclasses.replace(file.metadata, pixels=None, activation=graph.activation)
-    facts = IMAGENET_INPUT.updated(known).updated(Metadata(resolution=height))
+    facts = IMAGENET_INPUT.updated(known).updated(
+        Metadata(resolution=file.resolution and max(file.resolution))
+    )
     notes = []
     if known.mean is None:
         notes.append("the file does not say what it takes; ImageNet's mean and std are assumed")

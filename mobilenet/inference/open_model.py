@@ -50,7 +50,9 @@ class LoadedModel:
     is_described: bool = True
     """Whether dialect and width are known; if not, `config` has the defaults."""
     engine: Engine | None = None
-    """What computes an ONNX file; None for other models."""
+    """What runs an ONNX file; None for other models."""
+    crop: tuple[int, int] | None = None
+    """Height and width of its input in pixels, if they are fixed and not the same."""
     published: PublishedWeights | None = None
     """What is known of published weights; `path` is then their name."""
 
@@ -74,7 +76,7 @@ class LoadedModel:
     @property
     def transform(self) -> EvalTransform:
         """The validation preprocessing."""
-        return build.eval_transform(self.config)
+        return dataclasses.replace(build.eval_transform(self.config), crop=self.crop)
 
 
 def open_model(
@@ -261,6 +263,8 @@ def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
         getattr(facts, name) is not None or f"model.{name}" in said
         for name in ("dialect", "width_multiplier")
     )
+    height, width = model.resolution or (None, None)
+    crop = None if height is None or width is None or height == width else (height, width)
     return LoadedModel(
         path=path,
         config=config,
@@ -270,6 +274,7 @@ def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
         calibrated_on=facts.calibrated_on,
         is_described=is_described,
         engine=engine,
+        crop=crop,
         published=source.published,
     )
 

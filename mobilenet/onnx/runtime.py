@@ -73,7 +73,7 @@ class OnnxModel:
         """The settings of a configuration that describe the file and its input, as YAML."""
         metadata = self.metadata
         if metadata.resolution is None and self.resolution is not None:
-            metadata = dataclasses.replace(metadata, resolution=self.resolution[0])
+            metadata = dataclasses.replace(metadata, resolution=max(self.resolution))
         return settings_of(metadata, self.num_classes)
 
     @property

@@ -96,6 +96,8 @@ def published_expectation(
             f"{images.path}: published accuracies are of the {ilsvrc2012.NUM_IMAGES['val']}"
             f" validation images of ILSVRC2012, not of {len(images)}"
         )
+    if model.crop is not None:
+        raise ConfigError(f"{model.path}: nothing is published for images that are not square")
     if model.published is not None and model.is_as_published:
         return Expectation(model.published.top1, model.published.top5, tolerance)
     network, pixels = model.config.model, model.config.data.resolution

@@ -19,20 +19,18 @@ def flips(images: Images) -> list[Images]:
     return [images, images[..., ::-1]]
 
 
-def ten_crops(resolution: int) -> Views:
+def ten_crops(height: int, width: int) -> Views:
     """Cuts the four corners and the centre out of larger images, each with its mirror image.
 
-    Gives ten times `(N, 3, resolution, resolution)`. Source: Krizhevsky et al., "ImageNet
+    Gives ten times `(N, 3, height, width)`. Source: Krizhevsky et al., "ImageNet
     Classification with Deep Convolutional Neural Networks", NIPS 2012, section 4.1, where the
     larger image is the central square of the whole one.
     """
 
     def views(images: Images) -> list[Images]:
-        bottom, right = (size - resolution for size in images.shape[2:])
+        bottom, right = images.shape[2] - height, images.shape[3] - width
         corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
-        crops = (
-            images[:, :, top : top + resolution, left : left + resolution] for top, left in corners
-        )
+        crops = (images[:, :, top : top + height, left : left + width] for top, left in corners)
         return [view for crop in crops for view in flips(crop)]
 
     return views

@@ -71,7 +71,7 @@ class Audit:
         own = self.rows[0].predictions.counts()
         for row in self.rows:
             counts, transform = row.predictions.counts(), row.transform
-            pixels = f"{transform.short_side}/{transform.resolution}"
+            pixels = f"{transform.short_side}/{transform.size_text}"
             difference = 100 * (counts.top1 - own.top1)
             lines.append(
                 f"{row.name:22} {pixels:>9}  {100 * counts.top1:5.2f} %"
@@ -167,7 +167,10 @@ def _at(resolutions: Sequence[int], own: EvalTransform) -> Iterator[EvalTransfor
         short_side = -(-own.short_side * resolution // own.resolution)
         is_free = PREPROCESSINGS[own.name].short_side is None
         yield dataclasses.replace(
-            own, resolution=resolution, short_side=short_side if is_free else own.short_side
+            own,
+            resolution=resolution,
+            crop=None,
+            short_side=short_side if is_free else own.short_side,
         )
 
 

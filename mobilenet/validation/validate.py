@@ -126,6 +126,7 @@ def transform_as_json(transform: EvalTransform) -> dict[str, Any]:
         "mean": list(transform.normalization.mean),
         "std": list(transform.normalization.std),
         "exif_orientation": transform.exif_orientation,
+        "crop": None if transform.crop is None else list(transform.crop),
     }
 
 
@@ -204,8 +205,8 @@ def _with_views(model: LoadedModel, name: str) -> tuple[EvalTransform, Predict]:
             f"ten crops of {transform.resolution} px need a larger short side than"
             f" {transform.short_side} px; set validation.short_side"
         )
-    square = dataclasses.replace(transform, resolution=transform.short_side)
-    return square, multi_crop.averaged(model.predict, multi_crop.ten_crops(transform.resolution))
+    square = dataclasses.replace(transform, resolution=transform.short_side, crop=None)
+    return square, multi_crop.averaged(model.predict, multi_crop.ten_crops(*transform.size))
 
 
 def _restricted(predict: Predict, classes: Integers) -> Predict:

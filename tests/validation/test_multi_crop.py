@@ -37,12 +37,12 @@ def test_ten_crops_are_those_of_alexnet() -> None:
     for top, left in tops_lefts:
         crop = batch[:, :, top : top + 4, left : left + 4]
         expected += [crop, np.flip(crop, axis=3)]
-    crops = ten_crops(4)(batch)
+    crops = ten_crops(4, 4)(batch)
     assert len(crops) == 10
     for crop, wanted in zip(crops, expected):
         np.testing.assert_array_equal(crop, wanted)
     mean = np.mean([special.softmax(predict(crop.copy()), axis=1) for crop in expected], axis=0)
-    assert np.exp(averaged(predict, ten_crops(4))(batch)) == pytest.approx(mean, rel=1e-5)
+    assert np.exp(averaged(predict, ten_crops(4, 4))(batch)) == pytest.approx(mean, rel=1e-5)
 
 
 def test_the_average_of_logits_would_be_something_else() -> None:

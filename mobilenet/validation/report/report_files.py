@@ -35,7 +35,7 @@ def _facts(validation: Validation) -> Iterator[tuple[str, str]]:
     """The conditions of a validation, and what they leave out."""
     model, data, transform = validation.model, validation.data, validation.transform
     yield "data", str(data.path)
-    sizes = f"short side {transform.short_side}, crop {transform.resolution} px"
+    sizes = f"short side {transform.short_side}, crop {transform.size_text} px"
     yield "preprocessing", f"{transform.name}, {sizes}"
     yield "EXIF orientation", {"ignore": "ignored", "apply": "applied"}[transform.exif_orientation]
     yield "views", validation.options.views

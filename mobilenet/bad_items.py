@@ -11,7 +11,7 @@ import contextlib
 from typing import Iterator
 
 from mobilenet.errors import UserError, VerificationError
-from mobilenet.progress import say
+from mobilenet.progress_bar import say
 
 _NUM_NAMED = 20
 

@@ -25,7 +25,7 @@ from mobilenet.gpus import Gpu, driver
 from mobilenet.metrics import Images, Predict
 from mobilenet.network.architecture import DIALECTS, Dialect, MobileNetV2
 from mobilenet.network.graph_forms import inference_block, inference_block_of
-from mobilenet.progress import say
+from mobilenet.progress_bar import say
 from mobilenet.settings.schema import Config
 
 

@@ -228,7 +228,7 @@ def _images(arguments: Namespace, model: Any) -> Optional[Path]:
 
 
 def _export_model(arguments: Namespace, model: Any) -> Any:
-    from mobilenet.export.int8_onnx import export_int8
+    from mobilenet.export.to_int8_onnx import export_int8
     from mobilenet.export.to_onnx import export, options_for
     from mobilenet.onnx.int8_quantizer import OPSET
 

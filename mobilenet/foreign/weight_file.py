@@ -10,9 +10,9 @@ from typing import Callable, Mapping, NamedTuple, Optional
 
 from mobilenet.errors import WeightsError
 from mobilenet.foreign.onnx_graph import read_graph
-from mobilenet.foreign.renaming import recognise
+from mobilenet.foreign.renamed_arrays import recognise
 from mobilenet.foreign.stored_arrays import Stored, read_npz, read_safetensors
-from mobilenet.foreign.torchvision_timm_keras import IMAGENET_INPUT
+from mobilenet.foreign.torchvision_timm_keras_names import IMAGENET_INPUT
 from mobilenet.network import weights
 from mobilenet.network.params_file import read_arrays
 from mobilenet.onnx.metadata import Metadata

@@ -24,7 +24,7 @@ from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.pretrained.published_weights import PublishedWeights, published_at
 from mobilenet.pretrained.store import fetch, stored
 from mobilenet.pretrained.weights_of_any_kind import read_weights
-from mobilenet.progress import say
+from mobilenet.progress_bar import say
 from mobilenet.runs.described_weights import best_weights, weights_file
 from mobilenet.runs.run_folder import CONFIG
 from mobilenet.settings.schema import Config

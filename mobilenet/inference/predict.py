@@ -23,7 +23,7 @@ from mobilenet.metrics import Guess, guesses, score
 from mobilenet.packing.dataset_layouts import is_image
 from mobilenet.packing.folder_trees import DiskFolder, walk
 from mobilenet.packing.image_sources import some_of
-from mobilenet.progress import say
+from mobilenet.progress_bar import say
 
 _STANDARD_INPUT = "-"
 

@@ -29,7 +29,7 @@ from mobilenet.packing.image_sources import Source
 from mobilenet.packing.record_writing import Packed, Tally
 from mobilenet.packing.source_fingerprint import fingerprint
 from mobilenet.packing.stored_image import Conversion
-from mobilenet.progress import say, watched
+from mobilenet.progress_bar import say, watched
 
 _SPLITS = ("train", "val")
 _RECORD_OVERHEAD_BYTES = 64  # of a record and its line in the index, rounded up

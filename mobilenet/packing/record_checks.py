@@ -22,7 +22,7 @@ from mobilenet.data.record import CorruptRecord, Entry, Record, RecordSource
 from mobilenet.data.record_file import read_index, scan
 from mobilenet.errors import DataError
 from mobilenet.packing.decoder_warnings import counted
-from mobilenet.progress import watched
+from mobilenet.progress_bar import watched
 
 _Integers = npt.NDArray[np.int64]
 

@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from mobilenet.errors import one_line, shortened
-from mobilenet.progress import watched
+from mobilenet.progress_bar import watched
 
 
 class Repository(NamedTuple):

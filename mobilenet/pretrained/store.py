@@ -23,7 +23,7 @@ from mobilenet.files import open_replaced
 from mobilenet.pretrained.download import MAX_BYTES, REPOSITORIES, DownloadError, download
 from mobilenet.pretrained.offline import switched_off
 from mobilenet.pretrained.published_weights import PublishedWeights
-from mobilenet.progress import say
+from mobilenet.progress_bar import say
 
 _CHUNK_BYTES = 1 << 20
 _DAMAGED = ".damaged"

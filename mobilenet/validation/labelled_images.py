@@ -24,7 +24,7 @@ from mobilenet.metrics import Integers
 from mobilenet.packing import ilsvrc2012
 from mobilenet.packing.folder_trees import DiskFolder, File
 from mobilenet.packing.image_sources import Request, find
-from mobilenet.progress import say
+from mobilenet.progress_bar import say
 
 _RECORD_FILE = "val.rec"
 _ILSVRC2012_LAYOUTS = ("ilsvrc-tars", "kaggle")

@@ -28,9 +28,9 @@ from mobilenet.errors import ConfigError
 from mobilenet.evaluation import collect
 from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Predictions
-from mobilenet.progress import watched
+from mobilenet.progress_bar import watched
 from mobilenet.validation.labelled_images import ValidationSet
-from mobilenet.validation.model_comparison import mcnemar
+from mobilenet.validation.mcnemar_test import mcnemar
 from mobilenet.validation.validate import collect_predictions, open_data, transform_as_json
 
 _RECORD_ITER = "ImageRecordIter"

@@ -21,7 +21,7 @@ from mobilenet.errors import ConfigError
 from mobilenet.evaluation import collect
 from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Counts, Images, Integers, Logits, Predict, Predictions
-from mobilenet.progress import say, watched
+from mobilenet.progress_bar import say, watched
 from mobilenet.validation import multi_crop
 from mobilenet.validation.accuracy_statistics import calibration, wilson_interval
 from mobilenet.validation.labelled_images import ValidationSet, open_validation_set

@@ -11,7 +11,7 @@ import numpy as np
 from mobilenet.errors import WeightsError
 from mobilenet.foreign.architecture_detection import repeats_of
 from mobilenet.foreign.stored_arrays import Array, Stored
-from mobilenet.foreign.torchvision_timm_keras import LAYOUTS, Layout
+from mobilenet.foreign.torchvision_timm_keras_names import LAYOUTS, Layout
 from mobilenet.network.architecture import EPSILON
 from mobilenet.network.weights import some
 from mobilenet.onnx.metadata import Metadata

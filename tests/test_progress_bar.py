@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from mobilenet import progress
+from mobilenet import progress_bar
 
 
 def test_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
-    assert list(progress.watched("abc", "train", 3)) == ["a", "b", "c"]
+    monkeypatch.setattr(progress_bar, "_SECONDS_BETWEEN_LINES", 0.0)
+    assert list(progress_bar.watched("abc", "train", 3)) == ["a", "b", "c"]
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(",")[0] for line in lines] == [
         f"train: {number} of 3 images" for number in (1, 2, 3)
@@ -23,7 +23,7 @@ def test_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
 
 def test_short_work_has_no_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(progress.watched(range(1000), "train", 1000)) == list(range(1000))
+    assert list(progress_bar.watched(range(1000), "train", 1000)) == list(range(1000))
     assert capsys.readouterr().err == ""
 
 
@@ -31,7 +31,7 @@ def test_a_bar_on_a_terminal() -> None:
     code = (
         "import fcntl, struct, termios\n"
         "fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack('4H', 30, 100, 0, 0))\n"
-        "from mobilenet.progress import say, watched\n"
+        "from mobilenet.progress_bar import say, watched\n"
         "[say('a line') for item in watched('ab', 'train', 2)]\n"
     )
     ours, theirs = pty.openpty()

@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from mobilenet.validation.model_comparison import mcnemar
+from mobilenet.validation.mcnemar_test import mcnemar
 
 
 @pytest.mark.parametrize("first, second", [(0, 0), (1, 0), (0, 5), (12, 13), (3, 22), (25, 0)])

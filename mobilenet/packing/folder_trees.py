@@ -217,15 +217,18 @@ class HeaderReader(io.BufferedIOBase):
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._num_left = _MAX_HEADER_BYTES
 
     def read(self, size: Optional[int] = -1, /) -> bytes:
-        """The next `size` bytes."""
-        if size is None or not 0 <= size <= _MAX_HEADER_BYTES:
+        """The next `size` bytes; newer versions of `tarfile` read a long header in pieces."""
+        if size is None or not 0 <= size <= self._num_left:
             raise tarfile.ReadError("a header of more than a mebibyte")
+        self._num_left -= size
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Goes to a place in the file."""
+        """Goes to a place in the file, where another header begins."""
+        self._num_left = _MAX_HEADER_BYTES
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:

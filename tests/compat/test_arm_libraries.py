@@ -11,8 +11,8 @@ from told import assert_told
 from mobilenet.compat import arm_libraries
 from mobilenet.compat.native_libraries import MissingLibraries
 
-# Libraries that every system has, in the place of those that an Arm system has.
-EVERYWHERE = {"libarmpl_lp64_mp.so": "libc.so.6", "libamath.so": "libm.so.6"}
+# Names that no process has loaded, and libraries that every system has.
+EVERYWHERE = {"libstand-in-blas.so": "libc.so.6", "libstand-in-math.so": "libm.so.6"}
 
 
 @pytest.fixture
@@ -29,13 +29,13 @@ def mxnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_mxnet_asks_for_is_a_link_to_what_the_system_has(mxnet: Path) -> None:
     arm_libraries.link_substitutes()
     assert {path.name for path in mxnet.iterdir()} == {"__init__.py", *EVERYWHERE}
-    mathematics = ctypes.CDLL(str(mxnet / "libamath.so"))
+    mathematics = ctypes.CDLL(str(mxnet / "libstand-in-math.so"))
     mathematics.cos.restype, mathematics.cos.argtypes = ctypes.c_double, (ctypes.c_double,)
     assert mathematics.cos(0.0) == 1.0
 
 
 def test_links_that_are_there_stay_and_one_that_leads_nowhere_is_made_anew(mxnet: Path) -> None:
-    own, stale = mxnet / "libarmpl_lp64_mp.so", mxnet / "libamath.so"
+    own, stale = mxnet / "libstand-in-blas.so", mxnet / "libstand-in-math.so"
     own.write_bytes(b"the user's")
     stale.symlink_to(mxnet / "removed.so")
     arm_libraries.link_substitutes()
@@ -46,9 +46,9 @@ def test_links_that_are_there_stay_and_one_that_leads_nowhere_is_made_anew(mxnet
 def test_what_the_system_lacks_is_left_to_the_sentence_about_missing_libraries(
     mxnet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arm_libraries, "SUBSTITUTES", {"libarmpl_lp64_mp.so": "libnowhere.so.7"})
+    monkeypatch.setattr(arm_libraries, "SUBSTITUTES", {"libstand-in-blas.so": "libnowhere.so.7"})
     arm_libraries.link_substitutes()
-    assert not (mxnet / "libarmpl_lp64_mp.so").is_symlink()
+    assert not (mxnet / "libstand-in-blas.so").is_symlink()
 
 
 def test_a_library_of_arm_that_the_loader_finds_is_used(
@@ -60,7 +60,7 @@ def test_a_library_of_arm_that_the_loader_finds_is_used(
 
 
 def test_a_folder_that_takes_no_links_is_told(mxnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arm_libraries, "SUBSTITUTES", {"missing/libamath.so": "libm.so.6"})
+    monkeypatch.setattr(arm_libraries, "SUBSTITUTES", {"missing/libstand-in-math.so": "libm.so.6"})
     with pytest.raises(MissingLibraries) as error:
         arm_libraries.link_substitutes()
     assert_told(str(error.value), "on Arm, an MXNet whose folder takes no links")

@@ -45,7 +45,10 @@ def test_within_a_recipe_more_work_is_more_accurate() -> None:
 
     for _, rows in itertools.groupby(sorted(PUBLISHED, key=by_recipe), by_recipe):
         for one, other in itertools.permutations(list(rows), 2):
-            if one[1] <= other[1] and one[2] <= other[2]:
+            sizes = [
+                (row.width_multiplier, row.resolution, row.depth_multiplier) for row in (one, other)
+            ]
+            if all(ours <= theirs for ours, theirs in zip(*sizes)):
                 assert one.top1 < other.top1 and one.top5 < other.top5
 
 

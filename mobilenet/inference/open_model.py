@@ -289,7 +289,7 @@ def _config_of_onnx(path: Path, source: _OnnxSource, model: OnnxModel | Imported
     if config_path is not None:
         if knows_preprocessing:
             raise ConfigError(
-                f"{path}: says its own preprocessing, which --config would replace; leave it out,"
+                f"{path}: has its own preprocessing, which --config would replace; leave it out,"
                 " or replace single settings by key.sub=value"
             )
         return settings.load(Config, config_path, overrides)

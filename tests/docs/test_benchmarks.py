@@ -15,6 +15,7 @@ PROGRAMS = {path.name for path in BENCHMARKS.glob("*.py")} - {
     "header.py",  # what the others share
     "torch_mobilenet.py",  # these need PyTorch, which the project does without
     "torch_speed.py",
+    "timm_weights.py",
 }
 
 

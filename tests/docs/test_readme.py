@@ -17,9 +17,9 @@ from readme_commands import ROOT, SCRIPTS, commands, imagenet_commands, made_sma
 from mobilenet import cli
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# Programs that are not ours: the horovod wheel is built, hosts are reached, and models are served
-# with these.
-OTHERS = ("pip", "mkdir", "printf", "ssh-copy-id", "multi-model-server", "curl")
+# Programs that are not ours: the horovod wheel is built, hosts are reached, models are served and
+# images are made with these.
+OTHERS = ("pip", "mkdir", "printf", "ssh-copy-id", "multi-model-server", "curl", "docker")
 
 ALL = sorted({line for page in PAGES for line in commands(page)})
 

@@ -19,6 +19,7 @@ from mobilenet.network import weights
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.onnx.mxnet_importer import ImportedModel
 from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.onnx.untrusted_file import check_untrusted
 from mobilenet.runs.described_weights import best_weights, weights_file
 from mobilenet.runs.run_folder import CONFIG
 from mobilenet.settings.schema import Config
@@ -103,6 +104,7 @@ def takes_config(path: Path) -> bool:
         WeightsError: It is an ONNX file that cannot be read.
     """
     if path.suffix == ".onnx":
+        check_untrusted(path)
         return not OnnxModel(path).metadata.knows_preprocessing
     return not path.is_dir()
 
@@ -143,6 +145,7 @@ def _open_onnx(
     path: Path, config_path: Path | None, overrides: Sequence[str], engine: Engine
 ) -> LoadedModel:
     """Opens an ONNX file; its own metadata take precedence over the defaults."""
+    check_untrusted(path)
     model = ImportedModel(path) if engine == "mxnet" else OnnxModel(path)
     if config_path is not None:
         if model.metadata.knows_preprocessing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import lzma
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -27,16 +26,7 @@ from mobilenet.onnx.metadata import settings_of
 from mobilenet.onnx.proof import Difference, compare
 from mobilenet.settings.schema import Config
 
-# The last three are of the compressions that a zip may have; bzip2's is OSError.
-_DAMAGES = (
-    EOFError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    OSError,
-)
+_DAMAGES = (EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error, OSError)
 
 
 @dataclass(frozen=True)
@@ -69,6 +59,7 @@ def read_network(path: Path, overrides: Sequence[str] = ()) -> ForeignNetwork:
     text = _settings(source)
     config = settings.loads(Config, text, str(path), overrides)
     network = build.network(config)
+    network.collect_params().setattr("grad_req", "null")
     network.initialize()
     arrays = fitting_arrays(network, source.arrays, path)
     weights.fit(network, arrays, path)

@@ -6,6 +6,7 @@ graph around them is that of a MobileNet v2 is for a comparison of outputs to sa
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Optional
 
@@ -30,6 +31,9 @@ _OPERATORS = {
     *("Cast", "Sub", "Mul", "Shape", "Gather", "Unsqueeze", "Concat"),
 }
 _LEAST_INPUTS = {"Conv": 2, "Gemm": 2, "BatchNormalization": 5}
+# Of the attributes of its convolutions; TensorFlow pads by up to 2 on one side. Larger ones would
+# make images of them that fill the memory when the graph is run.
+_MOST = {"kernel_shape": 3, "strides": 2, "pads": 2, "dilations": 1}
 
 
 class GraphWeights(NamedTuple):
@@ -87,12 +91,20 @@ def _load(path: Path) -> GraphProto:
 
 
 def _check_nodes(graph: GraphProto) -> None:
-    """Raises ValueError if a node has less than is read of it here, as only damaged ones have."""
+    """Raises ValueError if a node has less than is read of it here, or what no layer has."""
     for node in graph.node:
         is_constant = node.op_type == "Constant"
         given = node.attribute if is_constant else node.input
         if not node.output or len(given) < _LEAST_INPUTS.get(node.op_type, 1):
             raise ValueError(f"a node {node.op_type} lacks inputs or its output")
+        if node.op_type == "Conv":
+            _check_convolution(node)
+
+
+def _check_convolution(node: NodeProto) -> None:
+    for attribute in node.attribute:
+        if max(attribute.ints, default=0) > _MOST.get(attribute.name, math.inf):
+            raise ValueError(f"a convolution has {attribute.name} {list(attribute.ints)}")
 
 
 def _constants(graph: GraphProto) -> dict[str, Stored]:

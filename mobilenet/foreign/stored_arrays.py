@@ -5,12 +5,14 @@ Nothing is unpickled, and nothing is read into memory before its shape is known 
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Callable
+from typing import IO, Any, Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +53,13 @@ _DTYPES = {
     "BOOL": "|b1",
 }
 _LENGTH_BYTES = 8
-_MAX_HEADER_BYTES = 1 << 24
+# That of a MobileNet v2 has 30 KB.
+_MAX_HEADER_BYTES = 1 << 20
+# What numpy.savez and numpy.savez_compressed write.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What an archive may grow to when it is unpacked: hardly anything can be saved of weights.
+_MAX_GROWTH, _SMALL_BYTES = 20, 1 << 28
+_MAX_NPY_HEADER_BYTES = 10_000  # as NumPy's `max_header_size`
 
 
 def read_safetensors(path: Path) -> dict[str, Stored]:
@@ -70,7 +78,11 @@ def read_safetensors(path: Path) -> dict[str, Stored]:
     try:
         header = json.loads(text)
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        return {name: _located(path, start, size, entry) for name, entry in entries.items()}
+        found = {name: _located(path, start, size, entry) for name, entry in entries.items()}
+        places = [entry["data_offsets"] for entry in entries.values()]
+        if sum(end - begin for begin, end in places) > size - start:
+            raise ValueError("arrays share their places")
+        return found
     except (
         ArithmeticError,
         AttributeError,
@@ -116,39 +128,60 @@ def read_npz(path: Path) -> dict[str, Stored]:
     """
     try:
         archive = zipfile.ZipFile(path)  # stays open for as long as an array of it is left
-        names = archive.namelist()
-        return {name.removesuffix(".npy"): _member(path, archive, name) for name in names}
+        members = archive.infolist()
+        _check_growth(members, path)
+        return {m.filename.removesuffix(".npy"): _member(path, archive, m) for m in members}
     except WeightsError:
         raise
-    except Exception as error:  # of zip, its compressions, and what NumPy parses headers with
-        if isinstance(error, OSError) and error.errno is not None:  # bzip2's has none
+    except Exception as error:  # of zip, of zlib, and what NumPy parses headers with
+        if isinstance(error, OSError):
             raise
         raise WeightsError(f"{path}: not a NumPy archive (.npz), or damaged") from error
 
 
-def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Stored:
-    with archive.open(name) as file:
-        shape, _, dtype = _header(file)
-    if dtype.hasobject:
+def _check_growth(members: Sequence[zipfile.ZipInfo], path: Path) -> None:
+    if any(member.compress_type not in _COMPRESSIONS for member in members):
         raise WeightsError(
-            f"{path}: '{shortened(one_line(name))}' holds Python objects, which are never"
-            " unpickled; arrays of numbers would be right"
+            f"{path}: is compressed otherwise than numpy.savez_compressed does; save it by that"
+        )
+    num_bytes, size = sum(member.file_size for member in members), path.stat().st_size
+    if num_bytes > max(_SMALL_BYTES, _MAX_GROWTH * size):
+        raise WeightsError(
+            f"{path}: would grow from {size:,} to {num_bytes:,} bytes, which no weights do"
         )
 
+
+def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Stored:
+    with archive.open(member) as file:
+        shape, dtype, num_header_bytes = _header(file)
+    name = shortened(one_line(member.filename.removesuffix(".npy")), 120)
+    if dtype.hasobject:
+        raise WeightsError(
+            f"{path}: '{name}' holds Python objects, which are never unpickled; arrays of numbers"
+            " would be right"
+        )
+    if num_header_bytes + math.prod(shape) * dtype.itemsize != member.file_size:
+        raise WeightsError(f"{path}: '{name}' is damaged or cut short")
+
     def read() -> Array:
-        with archive.open(name) as file:
+        with archive.open(member) as file:
             return np.asarray(_NPY.read_array(file, allow_pickle=False))
 
     return Stored(shape, read)
 
 
-def _header(file: IO[bytes]) -> Any:
-    """Shape, order and type of a `.npy` file; raises ValueError if it is none."""
-    version = _NPY.read_magic(file)
-    readers = {
-        (1, 0): _NPY.read_array_header_1_0,
-        (2, 0): _NPY.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise ValueError(f"version {version}")
-    return readers[version](file)
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape and type in a `.npy` file, and how many bytes say so; raises ValueError if it is none.
+
+    Not more is read than a header may have, whatever it says of its own length.
+    """
+    form, read = {
+        b"\x93NUMPY\1\0": ("<H", _NPY.read_array_header_1_0),
+        b"\x93NUMPY\2\0": ("<I", _NPY.read_array_header_2_0),
+    }[file.read(8)]
+    prefix = file.read(struct.calcsize(form))
+    (length,) = struct.unpack(form, prefix)
+    if length > _MAX_NPY_HEADER_BYTES:
+        raise ValueError(f"a header of {length} bytes")
+    shape, _, dtype = read(io.BytesIO(prefix + file.read(length)))
+    return shape, dtype, 8 + len(prefix) + length

@@ -17,6 +17,7 @@ from mobilenet.network import weights
 from mobilenet.network.params_file import read_arrays
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.onnx.untrusted_file import check_untrusted
 
 
 class Reference(NamedTuple):
@@ -107,6 +108,7 @@ def _symbols_activation(path: Path) -> Optional[str]:
 
 def _read_graph(path: Path) -> Source:
     graph = read_graph(path)
+    check_untrusted(path)
     file = OnnxModel(path)
     known = dataclasses.replace(file.metadata, pixels=None, activation=graph.activation)
     facts = IMAGENET_INPUT.updated(known).updated(

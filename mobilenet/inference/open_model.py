@@ -21,6 +21,7 @@ from mobilenet.network import weights
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.onnx.mxnet_importer import ImportedModel
 from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.onnx.untrusted_file import check_untrusted
 from mobilenet.pretrained.published_weights import PublishedWeights, published_at
 from mobilenet.pretrained.store import fetch, stored
 from mobilenet.pretrained.weights_of_any_kind import read_weights
@@ -136,6 +137,7 @@ def takes_config(path: Path) -> bool:
     if published_at(path) is not None or path.is_dir():
         return False
     if path.suffix == ".onnx":
+        check_untrusted(path)
         return not OnnxModel(path).metadata.knows_preprocessing
     return _config_beside(path) is None
 
@@ -249,6 +251,8 @@ class _OnnxSource(NamedTuple):
 
 
 def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
+    """Opens an ONNX file; its own metadata take precedence over the defaults."""
+    check_untrusted(source.file)
     model = ImportedModel(source.file) if engine == "mxnet" else OnnxModel(source.file)
     config = _config_of_onnx(path, source, model)
     if config.model.classes != model.num_classes:

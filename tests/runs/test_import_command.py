@@ -241,12 +241,12 @@ def test_damaged_archives(
         path.write_bytes(content)
         assert "archive" in refused(path, capsys)
     # The right size is written in front of too little, or of another size of many gigabytes.
-    for shape, what in (((4,), "classifier_bias is damaged"), ((2**40,), "classifier_bias is (")):
+    for shape in ((4,), (2**40,)):
         rest = {name: array for name, array in arrays.items() if name != "classifier.1.bias"}
         np.savez(path, **rest)
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr("classifier.1.bias.npy", npy(shape, bytes(7)))
-        assert what in refused(path, capsys)
+        assert "'classifier.1.bias' is damaged or cut short" in refused(path, capsys)
 
 
 @pytest.mark.parametrize("header", [b"(1", b"'''", b"-" * 9000 + b"1", b"{[]: 1}"])

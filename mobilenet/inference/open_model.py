@@ -60,8 +60,7 @@ class LoadedModel:
     @property
     def file(self) -> Path:
         """The run, checkpoint or file on the disk."""
-        file = None if self.published is None else stored(self.published)
-        return file or self.path
+        return (self.published and stored(self.published)) or self.path
 
     @property
     def is_as_published(self) -> bool:
@@ -259,9 +258,8 @@ def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
         raise WeightsError(
             f"{path}: has {model.num_classes} classes, but model.classes is {config.model.classes}"
         )
-    facts, names = model.metadata, model.class_names
-    if source.published is not None:
-        names = names_of_classes((), config.model.classes)
+    facts, is_published = model.metadata, source.published is not None
+    names = names_of_classes((), config.model.classes) if is_published else model.class_names
     said = {text.partition("=")[0] for text in source.overrides}
     is_described = not (source.published is None and source.config_path is None) or all(
         getattr(facts, name) is not None or f"model.{name}" in said
@@ -289,15 +287,14 @@ def _config_of_onnx(path: Path, source: _OnnxSource, model: OnnxModel | Imported
     if source.published is not None:
         _refuse_config(source.published, config_path)
         return _config_of(source.published, overrides)
-    knows_preprocessing = model.metadata.knows_preprocessing
     if config_path is not None:
-        if knows_preprocessing:
+        if model.metadata.knows_preprocessing:
             raise ConfigError(
                 f"{path}: has its own preprocessing, which --config would replace; leave it out,"
                 " or replace single settings by key.sub=value"
             )
         return settings.load(Config, config_path, overrides)
     config = settings.loads(Config, model.settings(), str(path), overrides)
-    if not knows_preprocessing:
+    if not model.metadata.knows_preprocessing:
         _tell_guess(path, config, overrides)
     return config

@@ -23,8 +23,9 @@ from mobilenet.onnx.runtime import OnnxModel
 
 MODEL_FILE = "model.onnx"
 FACTS_FILE = "service.json"
-"""The preprocessing (`name`, `resolution`, `short_side`, `mean`, `std`, `exif_orientation`, `crop`)
-and `class_names`."""
+# What it holds: the preprocessing, and one name per class.
+_PREPROCESSING = ("name", "resolution", "short_side", "mean", "std", "exif_orientation", "crop")
+_FACTS = (*_PREPROCESSING, "class_names")
 
 # How the server calls the body of a request, and what forms call the image.
 _BODY, _FIELD = "body", "data"
@@ -41,7 +42,7 @@ class Classifier:
     """
 
     def __init__(self, folder: Path) -> None:
-        facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+        facts = _read_facts(folder / FACTS_FILE)
         self._names = facts["class_names"]
         self._transform = EvalTransform(
             facts["name"],
@@ -61,6 +62,14 @@ class Classifier:
         """
         logits = self._model.logits(self._transform(image)[None])
         return guesses(score(logits, np.zeros(1, np.int32)), 0, self._names)
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return {name: facts[name] for name in _FACTS}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DataError(f"{path}: damaged; make the archive anew by mobilenet export") from error
 
 
 _opened = functools.cache(Classifier)

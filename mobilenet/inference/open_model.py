@@ -250,7 +250,6 @@ class _OnnxSource(NamedTuple):
 
 
 def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
-    """Opens an ONNX file; its own metadata take precedence over the defaults."""
     check_untrusted(source.file)
     model = ImportedModel(source.file) if engine == "mxnet" else OnnxModel(source.file)
     config = _config_of_onnx(path, source, model)

@@ -18,9 +18,9 @@ from onnx import numpy_helper
 from mobilenet.data.eval_transforms import Normalization
 from mobilenet.errors import VerificationError, WeightsError
 from mobilenet.network.architecture import parameter_arrays
-from mobilenet.network.double_precision import double_logits
+from mobilenet.network.float64_logits import float64_logits
 from mobilenet.network.graph_forms import symbol_of
-from mobilenet.onnx.double_evaluator import evaluate
+from mobilenet.onnx.float64_evaluator import evaluate
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.writer import graph_of
@@ -122,7 +122,7 @@ def _prove_graph(path: Path, network: nn.HybridBlock, options: GraphOptions) -> 
 def _judge_double(
     outputs: Outputs, data: Doubles, network: nn.HybridBlock, options: GraphOptions
 ) -> None:
-    expected = double_logits(network, data)
+    expected = float64_logits(network, data)
     rounding = _relative(_single_logits(network, data), expected)
     difference = _relative(_logits(outputs, options), _expected_outputs(expected, options))
     if not difference <= max(_DOUBLE_TOLERANCE, _DOUBLE_ROUNDINGS * rounding):  # nor if it is NaN
@@ -157,7 +157,7 @@ def compare(
 def _rounding(network: nn.HybridBlock, options: GraphOptions, images: Pixels) -> float:
     """How far MXNet's outputs in single precision are from those in double precision."""
     data = network_input(images, options.normalization)
-    exact = double_logits(network, data.astype(np.float64))
+    exact = float64_logits(network, data.astype(np.float64))
     single, exact = (_expected_outputs(o, options) for o in (_single_logits(network, data), exact))
     return _relative(single, exact)
 

@@ -23,8 +23,8 @@ from mobilenet.errors import WeightsError
 from mobilenet.onnx.batchnorm_folding import fold_batch_norm
 from mobilenet.onnx.graph import OPSET, Array, Graph, GraphOptions, renamed
 from mobilenet.onnx.half_precision import with_half_weights
-from mobilenet.onnx.input_output import with_normalization, with_softmax
 from mobilenet.onnx.metadata import UNTRAINED, UNTRAINED_GRAPH, Metadata
+from mobilenet.onnx.normalization_and_softmax import with_normalization, with_softmax
 from mobilenet.onnx.operators import convert
 from mobilenet.onnx.zoo_names import in_origin_form
 

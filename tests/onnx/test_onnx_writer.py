@@ -17,6 +17,7 @@ import onnxruntime
 import pytest
 from mxnet.gluon import nn
 from onnx import numpy_helper
+from onnx.helper import get_attribute_value
 from random_networks import random_network
 
 from mobilenet.data.eval_transforms import IMAGENET, TENSORFLOW
@@ -336,6 +337,22 @@ def test_dropout_and_fixed_gamma() -> None:
     windows = np.lib.stride_tricks.sliding_window_view(images[0], (3, 3), axis=(1, 2))
     expected = np.einsum("chwij,ocij->ohw", windows, arrays["c_weight"]).mean(axis=(1, 2))
     assert np.abs(run(model, images)[0] - expected).max() < 1e-5
+
+
+def test_batch_norms_keep_their_momentum() -> None:
+    """It has no effect on inference, so no proof sees it; who trains the file on needs it."""
+    momenta = (0.75, 0.99)
+    values = mx.sym.var("data")
+    for momentum in momenta:
+        values = mx.sym.BatchNorm(values, momentum=momentum, name=f"n{momentum}")
+    pooled = mx.sym.Pooling(values, pool_type="avg", global_pool=True, kernel=(1, 1))
+    symbol = mx.sym.Flatten(pooled)
+    names = [name for name in symbol.list_inputs() if name != "data"]
+    arrays = {name: np.ones(3, np.float32) for name in names}
+    model = write_model(symbol, arrays, GraphOptions(resolution=8), Metadata())
+    norms = [node for node in model.graph.node if node.op_type == "BatchNormalization"]
+    attributes = [{a.name: get_attribute_value(a) for a in norm.attribute} for norm in norms]
+    assert [each["momentum"] for each in attributes] == pytest.approx(momenta)
 
 
 def test_unknown_operator_is_named() -> None:

@@ -14,7 +14,7 @@ from random_networks import random_network
 
 from mobilenet.errors import VerificationError
 from mobilenet.network.architecture import MobileNetV2
-from mobilenet.network.double_precision import double_logits
+from mobilenet.network.float64_logits import float64_logits
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.proof import TOLERANCE, prove
@@ -148,6 +148,6 @@ def test_an_ill_conditioned_network_is_exported_and_a_wrong_one_is_not(
 def test_double_precision_is_that_of_the_network() -> None:
     network = random_network("paper", 0.1)
     data = np.random.default_rng(0).normal(size=(2, 3, 40, 64))
-    exact, single = double_logits(network, data), network(mx.nd.array(data)).asnumpy()
+    exact, single = float64_logits(network, data), network(mx.nd.array(data)).asnumpy()
     assert exact.dtype == np.float64
     assert 0 < np.abs(exact - single).max() < 1e-4 * np.abs(exact).max()

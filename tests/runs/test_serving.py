@@ -19,6 +19,7 @@ from PIL import Image
 
 from mobilenet import cli, settings
 from mobilenet.data.image_decoding import decode
+from mobilenet.errors import DataError
 from mobilenet.export.model_archive import write_service
 from mobilenet.export.request_handler import handle
 from mobilenet.export.to_onnx import describe_untrained, untrained_network
@@ -105,6 +106,14 @@ def test_an_archive_answers_as_predict_does(source: Path, tmp_path: Path) -> Non
         assert "send one image" in empty["error"] == foreign["error"]
         assert result["status"] == {"2": 400, "3": 400, "4": 400}
         assert result["loaded"] == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 200_000], ids=len)
+def test_damaged_facts_are_told_in_a_sentence(text: str, tmp_path: Path) -> None:
+    (tmp_path / "service.json").write_text(text)
+    context = SimpleNamespace(system_properties={"model_dir": str(tmp_path)})
+    with pytest.raises(DataError, match=r"service\.json: damaged; make the archive anew"):
+        handle(None, context)
 
 
 def test_archives_of_the_same_file_are_the_same(source: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mobilenet.network.graph_forms import symbol_of
 Doubles = npt.NDArray[np.float64]
 
 
-def double_logits(network: nn.HybridBlock, data: Doubles) -> Doubles:
+def float64_logits(network: nn.HybridBlock, data: Doubles) -> Doubles:
     """The logits `(N, classes)` of `network` for `data` `(N, 3, H, W)`, by MXNet on the CPU."""
     symbol = _in_double(symbol_of(network))
     arrays = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ class AugmentedImages:
         self._config = config
 
     def __repr__(self) -> str:
-        return f"images of {self._config.data.directory}, at {self._config.data.resolution} px"
+        data = self._config.data
+        return f"images of {os.path.relpath(data.directory)}, at {data.resolution} px"
 
     def _repr_png_(self) -> bytes:
         config = self._config

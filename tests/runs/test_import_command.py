@@ -139,7 +139,7 @@ MISFITS = {
     "not finite": "classifier_bias has 2 values that are not finite, the first at [2]",
     "int64": "classifier_bias is of int64; floats would be right",
     "no array has a name": "the names are a",
-    "never unpickled": "'classifier.1.bias.npy' holds Python objects",
+    "never unpickled": "'classifier.1.bias' holds Python objects",
 }
 
 

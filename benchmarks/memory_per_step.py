@@ -20,7 +20,7 @@ import numpy as np
 from mobilenet import settings
 from mobilenet.data.batch_reader import Batch
 from mobilenet.settings.schema import Config
-from mobilenet.training.learner import Learner
+from mobilenet.training.build import learner as learner_of
 
 WARM_UP_STEPS = 100
 CLASSES = 10
@@ -39,7 +39,7 @@ def growth(width: float, resolution: int, batch_size: int, num_steps: int) -> fl
         data: {{resolution: {resolution}}}
         training: {{batch_size: {batch_size}}}
     """
-    learner = Learner(settings.loads(Config, text, "the benchmark's settings"))
+    learner = learner_of(settings.loads(Config, text, "the benchmark's settings"))
     random = np.random.default_rng(0)
     before = 0
     for step in range(WARM_UP_STEPS + num_steps):

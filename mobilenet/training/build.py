@@ -48,8 +48,8 @@ def parts(config: Config, group: Group = ALONE) -> Parts:
         ConfigError: There is no such device, or the ranks cannot share a batch evenly.
         DataError: The records cannot be used.
     """
-    contexts = build.contexts(config)
     _check_memory(config, group)
+    contexts = build.contexts(config)
     reader = build.train_reader(config, group)
     split = build.eval_split(config)
     eval_reader = build.eval_reader(config, split, group)

@@ -8,7 +8,6 @@ which one was not, and the peak of the memory in MB.
 
 from __future__ import annotations
 
-import resource
 import sys
 from pathlib import Path
 from typing import Any, Callable, Sequence
@@ -158,7 +157,9 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 def peak() -> int:
     """The largest memory that this process had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
 def main() -> None:

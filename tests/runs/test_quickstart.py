@@ -64,7 +64,7 @@ def test_a_missed_target_shows_the_table(
     assert cli.main(["quickstart"]) == 1
     shown = capsys.readouterr()
     assert "94.00% / 99.00% of 100" in shown.out
-    assert "reached 94.0% top-1, and 95% is expected" in shown.err
+    assert "reached 94.0% top-1; at least 95% is expected" in shown.err
 
 
 @pytest.mark.parametrize("has_begun", [False, True])

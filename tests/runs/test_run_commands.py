@@ -129,11 +129,9 @@ def test_compared_runs_of_the_same_name_go_by_their_paths(
     assert drawn == ["a/run", "b/run"]
 
 
-def test_compare_of_what_is_no_run(
-    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_compare_of_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     curves = tmp_path / "curves.png"
-    assert cli.main(["compare", str(runs[0]), str(tmp_path), "--curves", str(curves)]) == 2
+    assert cli.main(["compare", str(tmp_path), "--curves", str(curves)]) == 2
     assert capsys.readouterr().err == (
         f"mobilenet compare: {tmp_path}: no run that has finished an epoch\n"
     )

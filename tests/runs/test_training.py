@@ -629,10 +629,24 @@ def test_corrupt_records_are_replaced_and_named(what: str, records: Path, tmp_pa
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_an_unreadable_image_costs_no_step(split: str, records: Path, tmp_path: Path) -> None:
-    copy, run = damaged(records, tmp_path / "records", split, "image"), tmp_path / "run"
+def test_an_unreadable_image_costs_no_step(
+    split: str, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk spoils it while the run is under way; a sound file is given back."""
+    spoilt, run = damaged(records, tmp_path / "spoilt", split, "image"), tmp_path / "run"
+    copy = tmp_path / "records"
+    shutil.copytree(records, copy)
+    make = training_run._parts
+
+    def spoil_after(*given: Any) -> Any:
+        made = make(*given)
+        (copy / f"{split}.rec").write_bytes((spoilt / f"{split}.rec").read_bytes())
+        return made
+
     once = config(copy, "training.epochs=1", "checkpoint.every_steps=null")
-    with pytest.raises(DataError, match=r"record 4: .*; saved .*step-\d+; continue with --resume"):
+    match = r"record 4: .*; saved .*step-\d+; continue with --resume"
+    with monkeypatch.context() as patched, pytest.raises(DataError, match=match):
+        patched.setattr(training_run, "_parts", spoil_after)
         train(once, run, resume=False)
     (saved,) = checkpoint_paths(run)
     num_done = read_checkpoint(saved).state.progress.step

@@ -73,10 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = in_a_sentence(error)
         if message is None:
             raise
+        _end_failed_work()
         return _fail(parsed.command, message, 2)
     except KeyboardInterrupt:
         return _fail(parsed.command, "interrupted", 130)
     return code
+
+
+def _end_failed_work() -> None:
+    """Waits for what MXNet still computes; it would tell of further failures at exit, at length."""
+    mxnet = sys.modules.get("mxnet")
+    if mxnet is not None:
+        with contextlib.suppress(RuntimeError):
+            mxnet.nd.waitall()
 
 
 def _flush_or_drop(stream: TextIO) -> None:

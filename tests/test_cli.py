@@ -170,3 +170,25 @@ def test_what_cannot_be_written_is_told_before_the_work(
         cli.main(call)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_operators_that_fail_after_the_message_are_not_told() -> None:
+    """MXNet computes on after a failure, and would print a traceback of the next one at exit."""
+    program = (
+        "import sys; from mobilenet.commands import machine\n"
+        "def fail(_):\n"
+        "    from mobilenet.compat.before_mxnet import prepare_for_mxnet\n"
+        "    prepare_for_mxnet()\n"
+        "    import mxnet as mx\n"
+        "    mx.nd.random.normal(0, -1, (2, 2))\n"  # fails when it is computed, not here
+        "    raise MemoryError\n"
+        "def add_fail(adder): adder.add_parser('fail').set_defaults(run=fail)\n"
+        "machine.add_info = add_fail\n"
+        "from mobilenet import cli\n"
+        "sys.exit(cli.main(['fail']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "there is no memory left" in done.stderr

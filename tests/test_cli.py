@@ -181,6 +181,7 @@ def test_operators_that_fail_after_the_message_are_not_told() -> None:
         "    prepare_for_mxnet()\n"
         "    import mxnet as mx\n"
         "    mx.nd.random.normal(0, -1, (2, 2))\n"  # fails when it is computed, not here
+        "    import time; time.sleep(0.5)\n"
         "    raise MemoryError\n"
         "def add_fail(adder): adder.add_parser('fail').set_defaults(run=fail)\n"
         "machine.add_info = add_fail\n"

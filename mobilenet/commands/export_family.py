@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 from mobilenet.bad_items import BadItems
-from mobilenet.commands.arguments import load_config, write_result
+from mobilenet.commands.arguments import load_config
+from mobilenet.commands.json_output import write_result
 
 # What makes each member, by its name.
 _Exports = dict[str, Callable[[], Any]]

@@ -13,10 +13,9 @@ from mobilenet.commands.arguments import (
     add_offline,
     add_settings,
     count,
-    file_to_write,
-    folder_to_write,
     load_config,
 )
+from mobilenet.commands.output_paths import file_to_write, folder_to_write
 
 
 def add_train(adder: Adder) -> None:

@@ -18,13 +18,12 @@ from mobilenet.commands.arguments import (
     add_json,
     add_model,
     add_settings,
-    file_to_write,
-    folder_to_write,
     given,
     refuse,
     resolutions,
-    write_result,
 )
+from mobilenet.commands.json_output import write_result
+from mobilenet.commands.output_paths import file_to_write, folder_to_write
 from mobilenet.compat.environment import allow_all_instructions
 from mobilenet.errors import DataError, UserError
 from mobilenet.inference.naive_engine import load_for_inference

@@ -1,8 +1,8 @@
 """One process of a launched run: the scheduler, a server or a worker, as DMLC_ROLE says.
 
-`python -m mobilenet.distributed.member [SCRIPT ARGUMENT ...]` is started by the launcher, perhaps
-over ssh, and hears from it on standard input: the numbers of signals, and at intervals a 0. It
-ends at once when the launcher is gone or has been silent for too long: nothing is ever left over.
+`python -m mobilenet.distributed.member [SCRIPT|-m MODULE ARGUMENT ...]` is started by the launcher,
+perhaps over ssh, and hears from it on standard input: the numbers of signals, and at intervals a 0.
+It ends at once when the launcher is gone or has been silent for too long: nothing is left over.
 """
 
 from __future__ import annotations
@@ -46,10 +46,14 @@ def _follow(control: int) -> None:
 
 
 def _work(command: list[str]) -> None:
-    """Runs a Python script as its own process would."""
-    sys.argv, sys.path[0] = command, str(Path(command[0]).parent)
+    """Runs a Python script, or `-m` a module, as its own process would."""
     try:
-        runpy.run_path(command[0], run_name="__main__")
+        if command[0] == "-m":
+            sys.argv = command[1:]
+            runpy.run_module(command[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv, sys.path[0] = command, str(Path(command[0]).parent)
+            runpy.run_path(command[0], run_name="__main__")
     except SystemExit as end:
         if not isinstance(end.code, (int, type(None))):
             _end(1, f"{end.code}\n")

@@ -282,7 +282,8 @@ def test_no_mistake_waits_for_another_to_be_mended(
     assert cli.main(["train", "c.yaml", "--run", "run"]) == 2
     told = capsys.readouterr().err
     assert "3 mistakes: (1) training.devices: 'gpu(7)' cannot be used: " in told
-    assert "or take the CPU: training.devices=[cpu]; (2) nowhere/train.rec: there is no" in told
+    remedy = "or take the CPU: training.devices=[cpu]"
+    assert f"{remedy}; (2) {tmp_path}/nowhere/train.rec: there is no record file" in told
     assert told.endswith("(3) run: exists already; continue the run with --resume or choose another"
                          " folder with --run\n")  # fmt: skip
 

@@ -46,9 +46,13 @@ class Meter:
         """Counts images that were trained."""
         self._num_images += num_images
 
+    def so_far(self) -> Speed:
+        """The speed since the last reading, which goes on."""
+        seconds = max(self.clock() - self._start, 1e-9)
+        return Speed(self._num_images / seconds, self._wait_seconds / seconds)
+
     def read(self) -> Speed:
         """The speed since the last reading."""
-        seconds = max(self.clock() - self._start, 1e-9)
-        speed = Speed(self._num_images / seconds, self._wait_seconds / seconds)
+        speed = self.so_far()
         self._restart()
         return speed

@@ -47,9 +47,11 @@ svg .ideal { stroke: var(--faint); stroke-dasharray: 4 4; }
 svg .bar { fill: var(--accent); opacity: .75; }
 svg .gap { fill: var(--wrong); }
 svg .count { fill: var(--faint); opacity: .55; }
-svg .band { fill: var(--accent); stroke: var(--accent); stroke-width: 1.5; }
-svg .second { opacity: .45; }
 svg .curve { fill: none; stroke: var(--accent); stroke-width: 2; stroke-linejoin: round; }
+svg .band { fill: var(--accent); opacity: .2; }
+svg .curve.second { stroke: var(--faint); stroke-dasharray: 5 3; }
+svg circle { fill: var(--accent); }
+svg circle.second { fill: var(--faint); }
 .table { overflow-x: auto; padding: 0; }
 table { width: 100%; border-collapse: collapse; }
 td { overflow-wrap: anywhere; }

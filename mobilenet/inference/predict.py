@@ -18,6 +18,7 @@ from mobilenet.bad_items import NONE_LEFT_OUT, BadItems
 from mobilenet.data.eval_transforms import EvalTransform, Floats
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.errors import DataError, reason
+from mobilenet.inference.grad_cam import HeatMaps
 from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Guess, guesses, score
 from mobilenet.packing.dataset_layouts import is_image
@@ -36,10 +37,15 @@ class Answer:
 
     image: str
     guesses: tuple[Guess, ...]
+    heat_map: Path | None = None
+    """The picture of what speaks for the most probable class, if it was asked for."""
 
 
 def predict(
-    model: LoadedModel, images: Iterable[str], bad: BadItems = NONE_LEFT_OUT
+    model: LoadedModel,
+    images: Iterable[str],
+    bad: BadItems = NONE_LEFT_OUT,
+    heat_maps: HeatMaps | None = None,
 ) -> Iterator[Answer]:
     """The predictions of `model` for image files, in order, as they are made.
 
@@ -47,6 +53,7 @@ def predict(
         model: From `open_model`.
         images: Paths of files that OpenCV decodes.
         bad: Takes the files that cannot be read or decoded; by default the first one raises.
+        heat_maps: Draws what speaks for the most probable class of each image, if it is given.
 
     Raises:
         DataError: A file cannot be read or decoded, and `bad` does not take it.
@@ -61,10 +68,13 @@ def predict(
         good = list(_decoded(pending, bad))
         if not good:
             continue
-        logits = model.predict(np.stack([data for _, data in good]))
-        predictions = score(logits, np.zeros(len(good), np.int32))
-        for place, (path, _) in enumerate(good):
-            yield Answer(path, guesses(predictions, place, names))
+        paths, inputs = [path for path, _ in good], np.stack([data for _, data in good])
+        predictions = score(model.predict(inputs), np.zeros(len(good), np.int32))
+        drawn: Sequence[Path | None] = [None] * len(good)
+        if heat_maps is not None:
+            drawn = heat_maps.write(paths, inputs, predictions.classes[:, 0])
+        for place, (path, heat_map) in enumerate(zip(paths, drawn)):
+            yield Answer(path, guesses(predictions, place, names), heat_map)
 
 
 def _batches(paths: Sequence[str], transform: EvalTransform, size: int) -> Iterator[_Batch]:
@@ -146,13 +156,17 @@ def as_table(answers: Iterable[Answer]) -> Iterator[str]:
     for answer in answers:
         yield answer.image
         yield from (f"  {100 * guess.probability:6.2f} %  {guess.name}" for guess in answer.guesses)
+        if answer.heat_map is not None:
+            yield f"  heat map: {answer.heat_map}"
 
 
 def as_json(answers: Iterable[Answer]) -> Iterator[str]:
     """A line of JSON per image, as they come."""
     for answer in answers:
         guesses = [guess._asdict() for guess in answer.guesses]
-        yield json.dumps({"image": answer.image, "guesses": guesses}, ensure_ascii=False)
+        drawn = {} if answer.heat_map is None else {"heat_map": str(answer.heat_map)}
+        line = {"image": answer.image, "guesses": guesses, **drawn}
+        yield json.dumps(line, ensure_ascii=False)
 
 
 def as_csv(answers: Iterable[Answer]) -> Iterator[str]:

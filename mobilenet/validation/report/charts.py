@@ -188,7 +188,8 @@ def class_chart(counts: ClassCounts) -> Markup:
 
 
 def _classes(most: int) -> Markup:
-    return element("text", f"{most} classes", x=_LEFT, y=_TOP + 8, class_="note")
+    noun = "class" if most == 1 else "classes"
+    return element("text", f"{most} {noun}", x=_LEFT, y=_TOP + 8, class_="note")
 
 
 def _figure(label: str, *children: Markup, height: int = _HEIGHT) -> Markup:

@@ -16,6 +16,7 @@ from mobilenet.commands.arguments import (
     load_config,
 )
 from mobilenet.commands.output_paths import file_to_write, folder_to_write
+from mobilenet.inference.naive_engine import load_for_inference
 
 
 def add_train(adder: Adder) -> None:
@@ -43,9 +44,8 @@ def add_compare(adder: Adder) -> None:
     parser = add_command(adder, "compare", compare)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     parser.add_argument(
-        "--curves", type=file_to_write, metavar="FILE.png", default=Path("curves.png"),
-        help="file for the plot (curves.png)",
-    )  # fmt: skip
+        "--curves", type=file_to_write, metavar="FILE.png", help="also plot the curves of the runs"
+    )
 
 
 def add_quickstart(adder: Adder) -> None:
@@ -84,12 +84,18 @@ def average(arguments: Namespace) -> int:
 
 
 def compare(arguments: Namespace) -> int:
-    """Tabulate and plot what several runs have reached, and in which settings they differ."""
-    from mobilenet.runs.run_table import compare_runs
+    """Tabulate what runs have reached, what they cost, and in which settings they differ."""
+    load_for_inference()
+    from mobilenet.runs.curves import draw_curves
+    from mobilenet.runs.run_table import read_runs
+    from mobilenet.validation.run_comparison import compare
 
     bad = BadItems("runs", len(arguments.runs))
-    print(compare_runs(arguments.runs, arguments.curves, bad, _warn))
-    print(f"\ncurves: {arguments.curves}")
+    runs = read_runs(arguments.runs, bad, _warn)
+    print(compare(runs).summary())
+    if arguments.curves is not None:
+        draw_curves({run.name: run.history for run in runs}, arguments.curves)
+        print(f"\ncurves: {arguments.curves}")
     bad.check()
     return 0
 

@@ -22,7 +22,7 @@ PIXELS, CLASSES = 96, 7
 
 @pytest.fixture(scope="module", params=["paper", "gluoncv", "origin"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained network: its classifier is a dense layer or a convolution, as the dialect has."""
+    """An untrained network; its classifier is a dense layer or a convolution."""
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "c.yaml").write_text(
         f"model: {{width_multiplier: 0.1, classes: {CLASSES}, dialect: {request.param}}}\n"

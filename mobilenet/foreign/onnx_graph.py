@@ -20,7 +20,7 @@ from mobilenet.errors import WeightsError
 from mobilenet.foreign.architecture_detection import repeats_of
 from mobilenet.foreign.stored_arrays import Stored
 from mobilenet.network.architecture import EPSILON
-from mobilenet.network.weights import NORM, layer_names, some
+from mobilenet.network.weights import NORM, first_few, layer_names
 
 # That of width 10, the widest that a configuration admits, has 0.93 GB.
 _MAX_BYTES = 1 << 30
@@ -56,13 +56,13 @@ def read_graph(path: Path) -> GraphWeights:
     operators = {node.op_type for node in graph.node}
     strange = sorted(operators - _OPERATORS)
     if strange:
-        raise WeightsError(f"{path}: not a MobileNet v2: it has the operators {some(strange)}")
+        raise WeightsError(f"{path}: not a MobileNet v2: it has the operators {first_few(strange)}")
     try:
         _check_nodes(graph)
         arrays = _layers(graph, _constants(graph))
     except KeyError as error:
         raise WeightsError(
-            f"{path}: not the weights of a layer: {some([error.args[0]])}"
+            f"{path}: not the weights of a layer: {first_few([error.args[0]])}"
         ) from error
     except ValueError as error:
         raise WeightsError(f"{path}: not a MobileNet v2: {error}") from error

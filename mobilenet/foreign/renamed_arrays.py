@@ -13,7 +13,7 @@ from mobilenet.foreign.architecture_detection import repeats_of
 from mobilenet.foreign.stored_arrays import Array, Stored
 from mobilenet.foreign.torchvision_timm_keras_names import LAYOUTS, Layout
 from mobilenet.network.architecture import EPSILON
-from mobilenet.network.weights import some
+from mobilenet.network.weights import first_few
 from mobilenet.onnx.metadata import Metadata
 
 # What training leaves in a checkpoint besides the network.
@@ -49,13 +49,13 @@ def recognise(arrays: Mapping[str, Stored], path: Path) -> Recognised:
         families = ", ".join(each.family for each in LAYOUTS)
         raise WeightsError(
             f"{path}: no array has a name of a MobileNet v2 as written by {families}; the names"
-            f" are {some(sorted(arrays)) or 'none'}"
+            f" are {first_few(sorted(arrays)) or 'none'}"
         )
     groups = {
         "missing": sorted(names.keys() - given),
         "left over": sorted(stated[plain][0] for plain in given.keys() - names),
     }
-    wrong = "; ".join(f"{kind}: {some(listed)}" for kind, listed in groups.items() if listed)
+    wrong = "; ".join(f"{kind}: {first_few(listed)}" for kind, listed in groups.items() if listed)
     if wrong:
         raise WeightsError(f"{path}: not the arrays of a MobileNet v2 of {layout.family}: {wrong}")
     own = {names[name]: _converted(names[name], array, layout) for name, array in given.items()}

@@ -17,10 +17,10 @@ from mobilenet.export.to_onnx import default_output, export, transform_for
 from mobilenet.files import replaced
 from mobilenet.inference.int8_model import Calibration, calibration_images, needed_network
 from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.onnx.export_verification import check
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.int8_quantizer import OPSET, quantized
 from mobilenet.onnx.metadata import Metadata
-from mobilenet.onnx.proof import check
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.validation.labelled_images import ValidationSet
 from mobilenet.validation.model_comparison import Comparison

@@ -15,11 +15,11 @@ from mobilenet.inference.open_model import LoadedModel
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.network.initialization import initialize
 from mobilenet.network.untrained_statistics import calibrate
-from mobilenet.onnx.example_images import example_images
+from mobilenet.onnx.example_images import example_images, random_images
+from mobilenet.onnx.export_verification import BATCH_SIZES
 from mobilenet.onnx.exporter import ExportResult, export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import UNTRAINED, Metadata
-from mobilenet.onnx.proof import BATCH_SIZES, network_input, random_images
 from mobilenet.runs.checkpoint import best
 from mobilenet.runs.checkpoint_format import read_checkpoint
 from mobilenet.runs.run_folder import CONFIG
@@ -105,7 +105,7 @@ def untrained_network(config: Config) -> MobileNetV2:
     initialize(network, [mx.cpu()], config.training.seed)
     seed = config.training.seed
     images = random_images(_NUM_CALIBRATION_IMAGES, _CALIBRATION_RESOLUTION, seed)
-    calibrate(network, network_input(images, build.normalization(config)))
+    calibrate(network, build.normalization(config)(images))
     return network
 
 

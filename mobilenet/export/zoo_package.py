@@ -15,9 +15,8 @@ from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.data.record_folder import SYNSET
 from mobilenet.errors import DataError, WeightsError
 from mobilenet.inference.open_model import LoadedModel, open_model
-from mobilenet.onnx.example_images import example_images
+from mobilenet.onnx.example_images import example_images, random_images
 from mobilenet.onnx.metadata import Metadata
-from mobilenet.onnx.proof import network_input, random_images
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.zoo_archive import Tensor, manifest_entry, opset_of, write_archive
 
@@ -94,7 +93,7 @@ def _examples(
         pixels = random_images(number * size, transform.size, _SEED)
     else:
         pixels = enough_images(images, transform, number * size)
-    data = pixels if model.dtype == np.uint8 else network_input(pixels, transform.normalization)
+    data = pixels if model.dtype == np.uint8 else transform.normalization(pixels)
     batches = np.split(data, number)
     return [(batch, model.predict(batch)) for batch in batches]
 

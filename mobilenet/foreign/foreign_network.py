@@ -21,9 +21,9 @@ from mobilenet.foreign.stored_arrays import Stored
 from mobilenet.foreign.weight_file import Reference, Source, read_source
 from mobilenet.network import weights
 from mobilenet.network.architecture import DIALECTS, MobileNetV2
+from mobilenet.onnx.export_verification import Difference, compare
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import settings_of
-from mobilenet.onnx.proof import Difference, compare
 from mobilenet.settings.schema import Config
 
 _DAMAGES = (EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error, OSError)

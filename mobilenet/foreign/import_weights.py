@@ -14,7 +14,7 @@ from mobilenet.foreign.foreign_network import read_network
 from mobilenet.foreign.weight_file import Source
 from mobilenet.network.architecture import DIALECTS
 from mobilenet.network.params_file import write_arrays
-from mobilenet.onnx.proof import Difference
+from mobilenet.onnx.export_verification import Difference
 from mobilenet.settings.schema import Config
 
 

@@ -1,4 +1,4 @@
-"""Arrays of another program, recognised by their names and laid out as the package's own."""
+"""Recognises arrays of other programs by their names, renames and transposes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mobilenet.network.architecture import EPSILON
 from mobilenet.network.weights import first_few
 from mobilenet.onnx.metadata import Metadata
 
-# What training leaves in a checkpoint besides the network.
+# Arrays of training that checkpoints contain besides the network.
 _OTHERS = re.compile(r"num_batches_tracked$|global_step$|/(RMSProp|Momentum|Adam)(_\d+)?$")
 _AVERAGE = "/ExponentialMovingAverage"
 _WITH_BACKGROUND = 1001
@@ -26,7 +26,7 @@ _KERNEL, _DEPTHWISE, _DENSE = (3, 2, 0, 1), (2, 3, 0, 1), (1, 0)
 
 
 class Recognised(NamedTuple):
-    """Arrays by the package's names and in its layout."""
+    """Arrays by the package's names, in its layout."""
 
     arrays: dict[str, Stored]
     family: str
@@ -36,10 +36,10 @@ class Recognised(NamedTuple):
 
 
 def recognise(arrays: Mapping[str, Stored], path: Path) -> Recognised:
-    """The arrays of the file `path`, whichever family they are of.
+    """The arrays of the file `path`, whichever family of names they have.
 
     Raises:
-        WeightsError: They are of no known family, or some are missing or left over.
+        WeightsError: They have the names of no known family, or some are missing or left over.
     """
     stated = {_plain(name): (name, array) for name, array in _averaged(arrays).items()}
     given = {plain: array for plain, (_, array) in stated.items()}
@@ -64,14 +64,14 @@ def recognise(arrays: Mapping[str, Stored], path: Path) -> Recognised:
 
 
 def _repeats(names: Iterable[str], layout: Layout) -> tuple[int, ...]:
-    """Blocks of each stage, told by the number of layers."""
+    """Number of blocks in each stage, from the number of layers."""
     num_norms = sum(name.endswith(layout.norm[-1]) for name in names)
-    # Three in each block, two in the first; one in the stem and one in the head.
+    # Three in each block but two in the first, one in the stem and one in the head.
     return repeats_of(num_blocks=(num_norms - 1) // 3)
 
 
 def _averaged(arrays: Mapping[str, Stored]) -> dict[str, Stored]:
-    """The network's arrays; where training kept a moving average of one, the average."""
+    """The network's arrays, or their moving averages where training kept any."""
     network = {n: a for n, a in arrays.items() if not _OTHERS.search(n) and not _is_average(n)}
     averages = {n.removesuffix(_AVERAGE): a for n, a in arrays.items() if _is_average(n)}
     return {**network, **averages}
@@ -82,12 +82,12 @@ def _is_average(name: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """The name without what depends on the version of a program or on who saved it."""
+    """The name without the parts that differ between versions of a program."""
     name = re.sub(r"^module\.|:\d+$", "", name)
     name = re.sub(r"depthwise_(?=kernel$|weights$)", "", name)
     if "/" not in name or name.startswith("MobilenetV2/"):
         return name
-    # Keras puts the name of the model before that of the layer, or the layer's twice.
+    # Keras writes the name of the model, or that of the layer again, before the layer.
     return re.sub(r"^Logits/", "predictions/", "/".join(name.split("/")[-2:]))
 
 
@@ -101,12 +101,12 @@ def _converted(name: str, array: Stored, layout: Layout) -> Stored:
 
 
 def _padded(variance: Array, epsilon: float) -> Array:
-    """The variance that this network pads to what another one pads to by `epsilon`."""
+    """The variance to which adding EPSILON gives the same as adding `epsilon` to `variance`."""
     return variance.astype(np.float64) + (epsilon - EPSILON)
 
 
 def _without_background(arrays: Mapping[str, Stored], layout: Layout) -> dict[str, Stored]:
-    """The arrays without class 0 of slim's 1001, which ImageNet's labels do not have."""
+    """The arrays without class 0 of slim's 1001, the background."""
     if not _has_background(arrays, layout):
         return dict(arrays)
     cut = {

@@ -79,9 +79,13 @@ def read_parameters(path: Path) -> dict[str, mx.nd.NDArray]:
         WeightsError: The file is missing or damaged, is not a list of named arrays, or has the
             names of another Gluon network.
     """
-    arrays = read_arrays(path)
-    plain = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
-    return rename_gluon(plain, path) if is_gluon(plain) else plain
+    return read_and_recognise(path)[0]
+
+
+def read_and_recognise(path: Path) -> tuple[dict[str, mx.nd.NDArray], bool]:
+    """The arrays as `read_parameters` gives them, and whether their names were Gluon's."""
+    arrays = {name.split(":", 1)[-1]: array for name, array in read_arrays(path).items()}
+    return (rename_gluon(arrays, path), True) if is_gluon(arrays) else (arrays, False)
 
 
 # `save_parameters` names layers by position, `export` by type after an arbitrary prefix.

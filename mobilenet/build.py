@@ -16,10 +16,10 @@ from mobilenet.data.eval_transforms import EvalTransform, Normalization
 from mobilenet.data.record_file import RecordFile
 from mobilenet.data.record_folder import MANIFEST, manifest_of, orientation_warning
 from mobilenet.data.training_augmentation import TrainTransform
-from mobilenet.distributed.agreement import check_launched
 from mobilenet.distributed.group import ALONE, Group
 from mobilenet.distributed.horovod import HorovodGroup
 from mobilenet.distributed.kvstore import KVStoreGroup
+from mobilenet.distributed.rank_consistency import check_launched
 from mobilenet.errors import ConfigError, DataError
 from mobilenet.gpus import Gpu, driver
 from mobilenet.metrics import Images, Predict

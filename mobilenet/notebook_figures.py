@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 
@@ -130,3 +131,11 @@ def _figure(width: float, height: float) -> Figure:
 def _save(figure: Any, path: Path) -> None:
     with files.replaced(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)
+
+
+def png(draw: Callable[[Path], object]) -> bytes:
+    """The PNG file that `draw` writes, as Jupyter's `_repr_png_` returns it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "picture.png")
+        draw(path)
+        return path.read_bytes()

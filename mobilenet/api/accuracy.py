@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mobilenet.api.pictures import png
-from mobilenet.notebook_figures import draw_mistakes
+from mobilenet.notebook_figures import draw_mistakes, png
 from mobilenet.validation.report.report_files import write_report
 from mobilenet.validation.validate import Validation
 

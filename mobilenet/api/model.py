@@ -9,14 +9,14 @@ from typing import Any, Iterable, Literal, Sequence, Union
 import mxnet as mx
 
 from mobilenet.api.accuracy import Accuracy
-from mobilenet.api.changes import overrides_of
-from mobilenet.api.images import Image, expanded
+from mobilenet.api.image_inputs import Image, expanded
 from mobilenet.api.predictions import Prediction, Predictions
+from mobilenet.api.setting_overrides import overrides_of
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.export.to_onnx import export, options_for
 from mobilenet.export.zoo_package import package as pack
 from mobilenet.inference.open_model import LoadedModel, open_model
-from mobilenet.inference.predict_encoded import predict_encoded
+from mobilenet.inference.predict import predict_encoded
 from mobilenet.network.complexity import Complexity, complexity
 from mobilenet.network.graph_forms import symbol_of
 from mobilenet.onnx.exporter import ExportResult
@@ -78,8 +78,8 @@ class Model:
         """
         is_one, encoded = expanded(images)
         found = [
-            Prediction(name, guesses, content)
-            for (name, content), guesses in zip(encoded, predict_encoded(self._opened, encoded))
+            Prediction(name, answer.guesses, content)
+            for (name, content), answer in zip(encoded, predict_encoded(self._opened, encoded))
         ]
         return found[0] if is_one else Predictions(found)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Sequence, Union, overload
 
-from mobilenet.api.pictures import png
 from mobilenet.data.image_decoding import decode
 from mobilenet.metrics import Guess
-from mobilenet.notebook_figures import Tile, draw_tiles
+from mobilenet.notebook_figures import Tile, draw_tiles, png
 
 _NUM_DRAWN = 10
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mobilenet import build, settings
-from mobilenet.api.changes import overrides_of
-from mobilenet.api.pictures import png
+from mobilenet.api.setting_overrides import overrides_of
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.synset import names_of_classes, read_synset, spoken_names
-from mobilenet.notebook_figures import draw_batch
+from mobilenet.notebook_figures import draw_batch, png
 from mobilenet.packing.prepare import PrepareOptions
 from mobilenet.packing.prepare import prepare as pack
 from mobilenet.quickstart import sample_images

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mobilenet import settings
-from mobilenet.api.changes import overrides_of
 from mobilenet.api.model import Model, load
+from mobilenet.api.setting_overrides import overrides_of
 from mobilenet.pretrained.absolute_paths import with_absolute_paths
 from mobilenet.runs import checkpoint, run_folder
 from mobilenet.settings.schema import Config

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import load_config, write_result
+from mobilenet.skipped_items import SkippedItems
 
 # What makes each member, by its name.
 _Exports = dict[str, Callable[[], Any]]
@@ -31,13 +31,13 @@ def export_family(
 
     plan = _plan_untrained if arguments.untrained else _plan_trained
     exports = plan(arguments, paths, overrides, GraphOptions(**graph))
-    bad, members = BadItems("files", len(exports)), []
+    skipped, members = SkippedItems("files", len(exports)), []
     for name, make in exports.items():
-        with bad.leaving_out(name):
+        with skipped.skipping(name):
             members.append(make())
     print(table(members))
     write_result(arguments.json, [member.as_json() for member in members])
-    bad.check()
+    skipped.check()
     return 0
 
 

@@ -6,7 +6,6 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import (
     Adder,
     add_command,
@@ -17,6 +16,7 @@ from mobilenet.commands.arguments import (
     folder_to_write,
     load_config,
 )
+from mobilenet.skipped_items import SkippedItems
 
 
 def add_train(adder: Adder) -> None:
@@ -88,10 +88,10 @@ def compare(arguments: Namespace) -> int:
     """Tabulate and plot what several runs have reached, and in which settings they differ."""
     from mobilenet.runs.run_table import compare_runs
 
-    bad = BadItems("runs", len(arguments.runs))
-    print(compare_runs(arguments.runs, arguments.curves, bad, _warn))
+    skipped = SkippedItems("runs", len(arguments.runs))
+    print(compare_runs(arguments.runs, arguments.curves, skipped, _warn))
     print(f"\ncurves: {arguments.curves}")
-    bad.check()
+    skipped.check()
     return 0
 
 

@@ -7,7 +7,6 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import (
     MODEL,
     Adder,
@@ -28,6 +27,7 @@ from mobilenet.commands.arguments import (
 from mobilenet.compat.environment import allow_all_instructions
 from mobilenet.errors import DataError, UserError
 from mobilenet.inference.naive_engine import load_for_inference
+from mobilenet.skipped_items import SkippedItems
 
 _PUBLISHED = "published"
 _ORIENTATION = "data.exif_orientation="
@@ -255,13 +255,13 @@ def history(arguments: Namespace) -> int:
     from mobilenet.runs.checkpoint import checkpoint_paths
     from mobilenet.validation.checkpoint_history import history, write_curve
 
-    bad = BadItems("checkpoints", len(checkpoint_paths(arguments.run_folder)))
-    result = history(arguments.run_folder, arguments.data, arguments.settings, bad)
+    skipped = SkippedItems("checkpoints", len(checkpoint_paths(arguments.run_folder)))
+    result = history(arguments.run_folder, arguments.data, arguments.settings, skipped)
     print(result.summary())
     if arguments.output is not None:
         write_curve(result, arguments.output)
     write_result(arguments.json, result.as_json())
-    bad.check()
+    skipped.check()
     return 0
 
 
@@ -276,8 +276,8 @@ def predict(arguments: Namespace) -> int:
     is_chosen = any(setting.startswith(_ORIENTATION) for setting in arguments.set)
     settings = arguments.set if is_chosen else [f"{_ORIENTATION}apply", *arguments.set]
     model = _asked(arguments, open_model(arguments.model, arguments.config, settings))
-    bad = BadItems("images", len(images))
-    for line in FORMATS[arguments.format](predict(model, images, bad)):
+    skipped = SkippedItems("images", len(images))
+    for line in FORMATS[arguments.format](predict(model, images, skipped)):
         print(line, flush=True)
-    bad.check()
+    skipped.check()
     return 0

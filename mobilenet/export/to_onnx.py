@@ -21,7 +21,7 @@ from mobilenet.onnx.exporter import ExportResult, export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import UNTRAINED, Metadata
 from mobilenet.runs.checkpoint import best
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 from mobilenet.runs.run_folder import CONFIG
 from mobilenet.settings.schema import Config
 

@@ -17,7 +17,7 @@ from typing import Callable, Iterable, Mapping
 
 from mobilenet import files
 from mobilenet.errors import WeightsError
-from mobilenet.runs.checkpoint_format import (
+from mobilenet.runs.checkpoint_folder import (
     Arrays,
     Checkpoint,
     DamagedError,

@@ -12,7 +12,7 @@ from mobilenet import files
 from mobilenet.errors import WeightsError
 from mobilenet.network.params_file import write_arrays
 from mobilenet.runs.checkpoint import epoch_ends
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 
 
 def average_run(run: Path, last: int, output: Path) -> list[Path]:

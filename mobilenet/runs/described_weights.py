@@ -10,8 +10,8 @@ from mobilenet.data.record_folder import SYNSET
 from mobilenet.data.synset import read_lines, synset_of
 from mobilenet.errors import WeightsError
 from mobilenet.runs.checkpoint import best, checkpoint_paths
-from mobilenet.runs.checkpoint_format import is_checkpoint, read_checkpoint
-from mobilenet.runs.run_folder import CONFIG
+from mobilenet.runs.checkpoint_folder import is_checkpoint, read_checkpoint
+from mobilenet.runs.run_folder import CONFIG, run_of
 from mobilenet.settings.schema import Config
 
 
@@ -42,9 +42,8 @@ def described_weights(path: Path) -> DescribedWeights:
     """
     file = parameters_at(path)
     config, synset = file.with_suffix(".yaml"), synset_of(file)
-    if not config.is_file():  # a checkpoint lies two folders below its run
-        folders = file.absolute().parents[:3]
-        run = next((folder for folder in folders if (folder / CONFIG).is_file()), None)
+    if not config.is_file():
+        run = run_of(file.absolute().parent)
         if run is None:
             return DescribedWeights(file, None, _names(synset))
         config, synset = run / CONFIG, run / SYNSET

@@ -44,6 +44,12 @@ _FREE_WITH_EFFECT = ("training.devices", "training.accumulation", "distributed."
 _ENDS_WITH_RUN = ("cosine", "polynomial")
 
 
+def run_of(path: Path) -> Path | None:
+    """The run that `path` is, or is a checkpoint of: the folder with the configuration, or None."""
+    folders = (path, *path.absolute().parents)[:3]  # checkpoints are two folders below their run
+    return next((folder for folder in folders if (folder / CONFIG).is_file()), None)
+
+
 def check(run: Path, resume: bool) -> None:
     """Refuses to begin a run where there is something, and to resume one where there is none.
 

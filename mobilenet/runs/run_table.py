@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, Sequence
 
 from mobilenet import settings
-from mobilenet.bad_items import NONE_LEFT_OUT, BadItems
 from mobilenet.errors import UserError
 from mobilenet.runs import run_folder
 from mobilenet.runs.checkpoint import best_epoch, newest_checkpoint
 from mobilenet.runs.curves import draw_curves
 from mobilenet.runs.epoch_record import EpochRecord
 from mobilenet.settings.schema import Config
+from mobilenet.skipped_items import SKIP_NONE, SkippedItems
 
 _RESULTS = ("epoch", "best epoch", "top-1", "top-5", "images", "training top-1")
 
@@ -49,7 +49,7 @@ class Run:
 def compare_runs(
     folders: Sequence[Path],
     curves: Path,
-    bad: BadItems = NONE_LEFT_OUT,
+    skipped: SkippedItems = SKIP_NONE,
     warn: Callable[[str], None] = warnings.warn,
 ) -> str:
     """Tables of several runs as Markdown; their curves go into the PNG file `curves`.
@@ -59,7 +59,7 @@ def compare_runs(
     Args:
         folders: Of the runs.
         curves: A PNG file.
-        bad: Takes the runs that cannot be read; by default the first one raises.
+        skipped: Takes the runs that cannot be read; by default the first one raises.
         warn: Is told of checkpoints that are damaged, so that a run is shown as it was before.
 
     Raises:
@@ -68,7 +68,7 @@ def compare_runs(
     """
     runs = []
     for folder, name in zip(folders, _names(folders)):
-        with bad.leaving_out(folder):
+        with skipped.skipping(folder):
             runs.append(_read(folder, name, warn))
     if not runs:
         raise UserError(f"none of these {len(folders)} runs can be compared")

@@ -15,7 +15,7 @@ from mobilenet.distributed.group import ALONE, Group
 from mobilenet.network import batchnorm_statistics, weights
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.network.graph_forms import training_block
-from mobilenet.runs.checkpoint_format import Arrays
+from mobilenet.runs.checkpoint_folder import Arrays
 
 
 @dataclass(frozen=True)

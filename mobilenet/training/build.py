@@ -37,7 +37,7 @@ from mobilenet.training.learning_rate_schedule import (
 )
 from mobilenet.training.memory import check_memory
 from mobilenet.training.optimizer import Momentum, Optimizer, RMSProp, Rule, WeightDecay
-from mobilenet.training.parts import Course, Parts
+from mobilenet.training.run_parts import Course, Parts
 from mobilenet.training.step import Objective, TrainingStep
 
 

@@ -20,13 +20,13 @@ from mobilenet.errors import DataError, RunStopped, VerificationError
 from mobilenet.evaluation import evaluate
 from mobilenet.metrics import Counts, NotFiniteError
 from mobilenet.runs import checkpoint, run_folder
-from mobilenet.runs.checkpoint_format import Arrays, Checkpoint, State
+from mobilenet.runs.checkpoint_folder import Arrays, Checkpoint, State
 from mobilenet.runs.curves import draw_curves
 from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
 from mobilenet.runs.log import RunLog
 from mobilenet.runs.progress_line import Plan, Reporter, StepReport
 from mobilenet.training.learner import Learner, is_finite
-from mobilenet.training.parts import Course, Parts
+from mobilenet.training.run_parts import Course, Parts
 from mobilenet.training.step import PendingOutcome
 from mobilenet.training.stop_requests import (
     StopRequest,

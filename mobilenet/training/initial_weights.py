@@ -15,7 +15,7 @@ from mobilenet.data.class_folder_labels import class_id
 from mobilenet.network import batchnorm_unfolding
 from mobilenet.network.graph_forms import inference_block_of
 from mobilenet.pretrained.weights_of_any_kind import read_alone
-from mobilenet.runs.checkpoint_format import Arrays
+from mobilenet.runs.checkpoint_folder import Arrays
 from mobilenet.training.learner import Learner, Start
 
 _UNFOLDING_BATCHES = 8

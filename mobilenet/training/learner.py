@@ -13,7 +13,7 @@ from mobilenet.data.batch_reader import Batch
 from mobilenet.distributed.group import ALONE, Group
 from mobilenet.network import batchnorm_statistics, weights
 from mobilenet.network.architecture import MobileNetV2, parameter_arrays
-from mobilenet.runs.checkpoint_format import Arrays, Checkpoint
+from mobilenet.runs.checkpoint_folder import Arrays, Checkpoint
 from mobilenet.training.ema import MovingAverage
 from mobilenet.training.optimizer import Optimizer, norm
 from mobilenet.training.step import PendingOutcome, TrainingStep

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from dataclasses import dataclass
-from types import FrameType
 from typing import Iterable, Iterator, TypeVar
 
 from mobilenet.distributed.group import Group
+from mobilenet.distributed.noted_signals import noted_signals
 from mobilenet.errors import DataError
 
 Item = TypeVar("Item")
@@ -36,29 +35,15 @@ class UnreadableError(Exception):
 def stop_requests() -> Iterator[StopRequest]:
     """Notes SIGTERM and the first Ctrl-C while the block runs; a second Ctrl-C ends the process.
 
-    Where Ctrl-C is ignored, as in a job that a script starts in the background, it stays ignored.
-    Outside of the main thread, where Python handles no signals, nothing is noted.
+    Exceptions are those of `noted_signals`.
     """
     request = StopRequest()
-    numbers = {signal.SIGTERM}
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        numbers.add(signal.SIGINT)
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    def note(number: int) -> None:
         request.number = number
-        if signal.SIGINT in numbers:
-            # The system's own handling: a second one ends the process wherever it is.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    if threading.current_thread() is not threading.main_thread():
+    with noted_signals(note, signal.SIG_DFL):
         yield request
-        return
-    before = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def until_stopped(batches: Iterable[Item], stop: StopRequest, group: Group) -> Iterator[Item]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobilenet import build, files, settings
-from mobilenet.distributed.agreement import check_agreement
 from mobilenet.distributed.group import Group
+from mobilenet.distributed.rank_consistency import check_consistency
 from mobilenet.runs import checkpoint, run_folder
 from mobilenet.runs.epoch_record import EpochRecord, Progress
 from mobilenet.runs.log import OtherRankLog, RunLog, tensorboard_writer
@@ -17,7 +17,7 @@ from mobilenet.runs.markdown_report import run_report
 from mobilenet.settings.schema import Config
 from mobilenet.training import build as training_build
 from mobilenet.training.epoch_loop import Trainer
-from mobilenet.training.parts import Parts
+from mobilenet.training.run_parts import Parts
 from mobilenet.training.stop_requests import stop_requests
 
 # Settings in which the processes of a run may differ.
@@ -149,5 +149,5 @@ def _parts(config: Config, group: Group) -> Parts:
         of_file = dict(digests)
         records[f"manifest.json of {split}.rec"] = of_file.pop("content", None)
         records[f"{split}.rec"] = of_file
-    check_agreement(group, {**own, **versions, **records})
+    check_consistency(group, {**own, **versions, **records})
     return parts

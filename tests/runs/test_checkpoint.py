@@ -18,7 +18,7 @@ from told import assert_told
 from mobilenet import files
 from mobilenet.errors import WeightsError
 from mobilenet.runs import checkpoint
-from mobilenet.runs.checkpoint_format import Arrays, State, read_checkpoint
+from mobilenet.runs.checkpoint_folder import Arrays, State, read_checkpoint
 from mobilenet.runs.described_weights import best_weights, weights_file
 from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
 

@@ -27,7 +27,7 @@ from tiny_run import NUM_EPOCHS, STEPS_PER_EPOCH, last_step, train, write_record
 
 from mobilenet.data.record_file import RecordFile
 from mobilenet.runs.checkpoint import checkpoint_paths
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 
 NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
 LIMIT_SECONDS = 60

@@ -36,7 +36,7 @@ from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.runs.checkpoint import clear_after, newest_checkpoint, prune, save
-from mobilenet.runs.checkpoint_format import State
+from mobilenet.runs.checkpoint_folder import State
 from mobilenet.runs.epoch_record import EpochRecord, Progress
 from mobilenet.settings.schema import Config
 

@@ -24,7 +24,7 @@ from tiny_run import (
 )
 
 from mobilenet.runs.checkpoint import checkpoint_paths
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 
 NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
 STEP_SECONDS = 0.3

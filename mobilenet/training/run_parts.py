@@ -10,7 +10,7 @@ from mobilenet.distributed.group import Group
 from mobilenet.metrics import Predict
 from mobilenet.network.graph_forms import TrainingForm
 from mobilenet.runs.checkpoint import Retention
-from mobilenet.runs.checkpoint_format import Arrays
+from mobilenet.runs.checkpoint_folder import Arrays
 from mobilenet.training.batchnorm_recalibration import Recalibration
 from mobilenet.training.initial_weights import InitialWeights
 from mobilenet.training.learner import Learner

@@ -1,4 +1,4 @@
-"""The file of parameters that a run or a checkpoint stands for, and what is said of it."""
+"""Finds the .params file of a run or checkpoint, with its configuration and class names."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from mobilenet.settings.schema import Config
 
 @dataclass(frozen=True)
 class DescribedWeights:
-    """A file of parameters with what is said of them.
+    """A .params file with its configuration and class names.
 
     Attributes:
         file: The file.
-        config: The configuration that they were trained or imported with; None if nothing tells it.
+        config: The configuration that the parameters were trained or imported with; None if
+            unknown.
         class_names: One line per class, in label order; empty if unknown.
     """
 
@@ -31,14 +32,18 @@ class DescribedWeights:
 
 
 def described_weights(path: Path) -> DescribedWeights:
-    """The parameters that `path` stands for, as their run or the files beside them describe them.
+    """The parameters of a file, a checkpoint, or a run's best checkpoint, with their description.
 
-    Beside NAME.params these are NAME.yaml and NAME-synset.txt.
+    The description is that of the run or, of NAME.params, in NAME.yaml and NAME-synset.txt.
+
+    Args:
+        path: A `.params` file, the folder of a checkpoint, or that of a run.
 
     Raises:
-        WeightsError: The folder is neither a checkpoint nor a run with one that was validated.
-        ConfigError: The configuration of the parameters cannot be read.
-        DataError: Their class names cannot be read.
+        WeightsError: The folder is neither a checkpoint nor a run with a validated one, or the
+            checkpoint is damaged.
+        ConfigError: The configuration cannot be read.
+        DataError: The class names cannot be read.
     """
     file = parameters_at(path)
     config, synset = file.with_suffix(".yaml"), synset_of(file)
@@ -55,10 +60,10 @@ def _names(synset: Path) -> tuple[str, ...]:
 
 
 def weights_file(checkpoint: Path) -> Path:
-    """The file of parameters that is validated and exported, of the checkpoint in a folder.
+    """The file with the validated parameters of the checkpoint in a folder.
 
     Raises:
-        WeightsError: The checkpoint is incomplete or damaged, or cannot be read.
+        WeightsError: The checkpoint is incomplete, damaged or cannot be read.
     """
     return read_checkpoint(checkpoint).weights_file
 
@@ -67,7 +72,8 @@ def best_weights(run: Path) -> Path:
     """The file of parameters of a run's best checkpoint.
 
     Raises:
-        WeightsError: The run has none that was validated, or it cannot be read; names another one.
+        WeightsError: The run has no validated checkpoint, or the best one cannot be read; the
+            message names another one.
     """
     path = best(run)[0]
     try:
@@ -79,10 +85,10 @@ def best_weights(run: Path) -> Path:
 
 
 def parameters_at(path: Path) -> Path:
-    """The file of parameters that `path` stands for: that file, a checkpoint, or a run's best one.
+    """The file of parameters at `path`: itself, of a checkpoint, or of a run's best checkpoint.
 
     Raises:
-        WeightsError: The folder is neither a checkpoint nor a run with one that was validated.
+        WeightsError: As for `described_weights`.
     """
     if not path.is_dir():
         return path

@@ -1,4 +1,4 @@
-"""Compares runs: what they have reached, and in which settings they differ."""
+"""Compares runs in tables: their results, and the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _RESULTS = ("epoch", "best epoch", "top-1", "top-5", "images", "training top-1")
 
 @dataclass(frozen=True)
 class Run:
-    """A run as its newest checkpoint tells of it; it may still be under way.
+    """A run according to its newest checkpoint; it may still be training.
 
     Attributes:
-        name: Of its folder, or the path to it where another one has the same name.
+        name: The name of its folder, or the path if another run has the same name.
         history: The epochs so far, at least one.
         settings: Every setting by its dotted name.
     """
@@ -52,18 +52,16 @@ def compare_runs(
     skipped: SkippedItems = SKIP_NONE,
     warn: Callable[[str], None] = warnings.warn,
 ) -> str:
-    """Tables of several runs as Markdown; their curves go into the PNG file `curves`.
-
-    The first table holds what they have reached, the second the settings in which they differ.
+    """Compares several runs in two Markdown tables: results, and settings that differ.
 
     Args:
-        folders: Of the runs.
-        curves: A PNG file.
-        skipped: Takes the runs that cannot be read; by default the first one raises.
-        warn: Is told of checkpoints that are damaged, so that a run is shown as it was before.
+        folders: The run folders.
+        curves: PNG file to draw the curves of the runs into.
+        skipped: Collects runs that cannot be read; by default the first one raises.
+        warn: Called for each damaged checkpoint; the run is shown as of the one before.
 
     Raises:
-        UserError: A folder holds no run that has finished an epoch, or none of them does.
+        UserError: A folder has no run that has finished an epoch, or all runs were skipped.
         WeightsError: All checkpoints of a run are damaged, or one cannot be read.
     """
     runs = []

@@ -1,4 +1,4 @@
-"""Validates every checkpoint of a run: the accuracy against the step, as a table and a curve."""
+"""Validates every checkpoint of a run: accuracy by step, as a table and a curve."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def history(
         run: The run folder.
         data: As for `validate`; by default the run's own validation records.
         settings: Settings `key.sub=value` that replace the run's own.
-        skipped: Takes the checkpoints that are damaged or whose output is not finite; by default
+        skipped: Collects checkpoints that are damaged or whose output is not finite; by default
             the first one raises.
 
     Raises:
-        WeightsError: There is no checkpoint, or none that could be validated.
+        WeightsError: There is no checkpoint, or none could be validated.
         DataError: The data are missing, damaged, or have classes that the run does not have.
     """
     paths = checkpoint_paths(run)

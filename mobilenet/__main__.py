@@ -1,6 +1,6 @@
 """Entry point of `python -m mobilenet`, the `mobilenet` command and the three scripts.
 
-Reports in one sentence what keeps the command line itself from loading.
+Reports in one sentence why the command line itself cannot be loaded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MXNET_ALONE = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and gives its exit code; 2 if this Python cannot run it."""
+    """Runs one command and returns its exit code; 2 if this Python cannot run it."""
     _open_standard_streams()
     if not (3, 9) <= sys.version_info[:2] <= (3, 14):
         version = ".".join(map(str, sys.version_info[:2]))
@@ -49,7 +49,7 @@ def _remedy(package: str | None) -> str:
 
 
 def _open_standard_streams() -> None:
-    """Opens closed ones, or the next file would get their number, and messages would go into it."""
+    """Opens closed standard streams; otherwise the next file would get their number and output."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

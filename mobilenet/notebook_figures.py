@@ -67,7 +67,7 @@ def draw_mistakes(validation: Validation, path: Path, number: int = 6) -> None:
 def draw_batch(
     batch: Batch, normalization: Normalization, class_names: Sequence[str], path: Path
 ) -> None:
-    """Draws the images of a batch as the network sees them, with the names of their labels."""
+    """Draws the images of a training batch, as augmented, with the names of their labels."""
     num_columns = 8
     num_rows = -(-len(batch.labels) // num_columns)
     figure = _figure(10, _ROW_INCHES * num_rows)
@@ -83,7 +83,7 @@ def draw_batch(
 
 
 def draw_family(members: Sequence[Member], path: Path) -> None:
-    """Draws the top-1 accuracies of exported files against multiply-adds and against latency."""
+    """Draws the top-1 accuracy of exported files over multiply-adds and over latency."""
     costs = {
         "million multiply-adds": [m.result.complexity.multiply_adds / 1e6 for m in members],
         "ms per image, ONNX Runtime on this machine": [1000 * m.latency_seconds for m in members],

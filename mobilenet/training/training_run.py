@@ -1,4 +1,4 @@
-"""Trains a network from a configuration; all that is made goes into one run folder."""
+"""Trains a network from a configuration, and writes everything into one run folder."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from mobilenet.training.epoch_loop import Trainer
 from mobilenet.training.run_parts import Parts
 from mobilenet.training.stop_requests import stop_requests
 
-# Settings in which the processes of a run may differ.
+# Settings that may differ between the processes of a run.
 _OF_EACH_HOST = ("data.directory", "data.num_workers")
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended: its best checkpoint, and the epoch that made it."""
+    """The result of a run: its best checkpoint, and the epoch of that."""
 
     best: Path
     record: EpochRecord
@@ -41,19 +41,19 @@ class TrainingResult:
 
 
 def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
-    """Trains the network of `config` to the end; the folder `run` holds everything that is made.
+    """Trains the network of `config` to the end, and writes everything into the folder `run`.
 
-    Of several processes the first one alone touches that folder and has a result.
+    In a distributed run only rank 0 writes to that folder and returns a result; others return None.
 
     Args:
-        config: What to train.
+        config: The configuration.
         run: A new folder or, with `resume`, that of a run that was stopped or killed.
-        resume: Go on from the newest checkpoint.
+        resume: Continue from the newest checkpoint.
 
     Raises:
         UserError: The folder, the data or a setting cannot be used.
         VerificationError: The loss is no longer finite, the disk is full, or a process is lost.
-        RunStopped: SIGTERM or Ctrl-C; the run is saved.
+        RunStopped: By SIGTERM or Ctrl-C; the run has been saved.
     """
     with build.group(config) as group:
         if group.rank > 0:
@@ -75,9 +75,9 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
         parts.load_initial_weights(learner)
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.claimed(run))
-        run_folder.check(run, resume)  # another process may have been quicker
+        run_folder.check(run, resume)  # another process may have been faster
         stack.enter_context(run_folder.full_disk_explained(run))
-        if not resume:  # before all else: what a kill leaves is no run, or one to be resumed
+        if not resume:  # first, so that a killed run can be resumed or has left nothing
             run_folder.describe(run, config)
         board = run / run_folder.TENSORBOARD if config.log.tensorboard else None
         log = stack.enter_context(contextlib.closing(RunLog(run / run_folder.LOG, board)))
@@ -93,10 +93,10 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
 
 
 def _resume(config: Config, run: Path, trainer: Trainer, parts: Parts, log: RunLog) -> None:
-    """Takes up the newest intact checkpoint, or the start if there is none yet.
+    """Restores the newest intact checkpoint, or the start if there is none yet.
 
     Raises:
-        UserError: A setting or the data is not that of the run, or no checkpoint is intact.
+        UserError: A setting or the data differ from those of the run, or no checkpoint is intact.
     """
     saved = checkpoint.newest_checkpoint(run, log.warn)
     if saved is None:
@@ -111,11 +111,11 @@ def _resume(config: Config, run: Path, trainer: Trainer, parts: Parts, log: RunL
     for change in changes:
         log.warn(f"no longer bit for bit the run that it was: {change}")
     trainer.go_back_to(saved)
-    run_folder.describe(run, config)  # as it is from here on
+    run_folder.describe(run, config)  # the configuration from here on
 
 
 def _circumstances(config: Config, parts: Parts, progress: Progress) -> dict[str, str]:
-    """What a result depends on besides the configuration."""
+    """The circumstances besides the configuration that a result depends on."""
     records, steps_per_epoch = parts.reader.records, parts.reader.steps_per_epoch
     return {
         "training records": f"{len(records):,} in {records.path}",
@@ -128,7 +128,7 @@ def _circumstances(config: Config, parts: Parts, progress: Progress) -> dict[str
 
 
 def _follow(config: Config, run: Path, group: Group) -> None:
-    """Trains with the first rank."""
+    """Trains as another rank than 0."""
     parts = _parts(config, group)
     with contextlib.ExitStack() as stack:
         nowhere = stack.enter_context(Path(os.devnull).open("w"))

@@ -1,4 +1,4 @@
-"""`info` and `bench`: what networks cost, what this machine is, and how fast it is."""
+"""`info` and `bench`: the cost of networks, a description of this machine, and its speed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SIZES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "width_multiplier": ("--width", width, "width multiplier (1.0)"),
     "repeats": ("--repeats", count, "repeats of which the median is told (10)"),
 }
-# What decides on the speed of each subject besides the repeats; other options would be ignored.
+# The options that affect each subject, besides the repeats; others would be ignored.
 _SUBJECTS = {
     "train": ("batch_size", "resolution", "width_multiplier"),
     "infer": ("batch_size", "resolution", "width_multiplier"),
@@ -106,7 +106,7 @@ def bench(arguments: Namespace) -> int:
 
 
 def _check_options(arguments: Namespace) -> None:
-    """Refuses what the subject would ignore."""
+    """Refuses options that the subject would ignore."""
     subject = arguments.subject
     for name in given(arguments, "path", *_SIZES):
         if name not in (*_SUBJECTS[subject], "repeats"):

@@ -68,7 +68,7 @@ def train(arguments: Namespace) -> int:
     config = with_absolute_paths(load_config(arguments.config, arguments.settings))
     run = arguments.folder or Path("runs") / arguments.config.stem
     result = train(config, run, arguments.resume)
-    if result is not None:  # of several processes the first one has it
+    if result is not None:  # in a distributed run only rank 0 has one
         print(result.summary())
     return 0
 

@@ -197,7 +197,7 @@ def _views(arguments: Namespace) -> list[str]:
 
 
 def _prepare(arguments: Namespace) -> None:
-    """Loads MXNet with the instructions and the engine that the call needs."""
+    """Loads MXNet with the instructions and the engine that the arguments need."""
     if arguments.int8:
         allow_all_instructions()
     else:
@@ -206,7 +206,7 @@ def _prepare(arguments: Namespace) -> None:
 
 
 def _asked(arguments: Namespace, model: Any, data: Path | None = None) -> Any:
-    """The model, in 8-bit integers if `--int8` was given; by default `data` calibrates it."""
+    """The model, in int8 if `--int8` was given; calibrated on `data` by default."""
     if not arguments.int8:
         return model
     from mobilenet.inference.int8_model import in_int8
@@ -222,7 +222,7 @@ def _compare(arguments: Namespace) -> int:
     names = ("report", "restrict", "classes", "labels", "expect", *_views(arguments))
     refuse(arguments, circumstance, *names)
     paths = (arguments.model, arguments.against)
-    # The configuration is for those that lack one; where none does, the first one refuses it.
+    # --config is for models without one; if both have their own, opening the first one refuses it.
     lacking = [path for path in paths if takes_config(path)] or paths[:1]
     first, second = (
         open_model(path, arguments.config if path in lacking else None, arguments.settings, engine)
@@ -272,7 +272,7 @@ def predict(arguments: Namespace) -> int:
     from mobilenet.inference.predict import FORMATS, find_images, predict
 
     images = find_images(arguments.images, sys.stdin)
-    # Those who send photos mean them upright, whatever the network was trained on.
+    # Photos to predict are meant upright, whatever the network was trained on.
     is_chosen = any(setting.startswith(_ORIENTATION) for setting in arguments.set)
     settings = arguments.set if is_chosen else [f"{_ORIENTATION}apply", *arguments.set]
     model = _asked(arguments, open_model(arguments.model, arguments.config, settings))

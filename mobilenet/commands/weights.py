@@ -1,4 +1,4 @@
-"""`weights`: the published weights that have a name, and which of them are on this machine."""
+"""`weights`: lists published weights, and downloads them by name."""
 
 from __future__ import annotations
 

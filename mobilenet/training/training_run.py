@@ -64,7 +64,7 @@ def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
 
 
 def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
-    """Trains, and keeps the run's folder."""
+    """Trains as rank 0, which writes the run's folder."""
     run_folder.check(run, resume)
     # Mistakes in the settings are found before the folder is made.
     if config.log.tensorboard:

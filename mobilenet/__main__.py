@@ -14,8 +14,8 @@ from mobilenet.compat.native_libraries import MissingLibraries
 
 _SET_UP = "run `make setup` and use .venv/bin/python, or `pip install .` with this Python"
 _MXNET_ALONE = (
-    "run `{python} -m pip install --no-deps mxnet==1.9.1`: pip leaves it out, because it asks for"
-    " NumPy below 2, which there is none of for Python 3.13 and later"
+    "run `{python} -m pip install --no-deps mxnet==1.9.1`: pip leaves it out, because it needs a"
+    " NumPy below 2, and there is none for Python 3.13 and later"
 )
 
 

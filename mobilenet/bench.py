@@ -80,8 +80,8 @@ class Speed:
         """One line."""
         low, high = self.spread
         return (
-            f"{self.what}: {self.median:.1f} images/s, the middle half of {len(self.rates)} repeats"
-            f" from {low:.1f} to {high:.1f}"
+            f"{self.what}: {self.median:.1f} images/s, quartiles of {len(self.rates)} repeats"
+            f" {low:.1f} to {high:.1f}"
         )
 
     def as_json(self) -> dict[str, Any]:

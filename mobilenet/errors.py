@@ -32,7 +32,9 @@ _OF_CUDA = ("libcu", "libnccl.", "libnvrtc.", "libnvToolsExt.")
 
 # In messages of MXNet's allocators for CPUs and GPUs.
 _FAILED_ALLOCATIONS = ("Failed to allocate CPU Memory", "out of memory")
-LESS_MEMORY = "lower the batch size, or raise training.accumulation, which takes batches in parts"
+LESS_MEMORY = (
+    "lower the batch size, or raise training.accumulation, which computes batches in parts"
+)
 
 
 def last_line(error: Exception) -> str:

@@ -141,7 +141,9 @@ def json_to_write(text: str) -> Path:
     if path.is_file():
         with path.open("rb") as file:
             if file.read(1) not in (b"", b"{", b"["):
-                raise argparse.ArgumentTypeError(f"{path}: is there and no JSON; name another file")
+                raise argparse.ArgumentTypeError(
+                    f"{path}: exists and is no JSON file; name another file"
+                )
     return path
 
 

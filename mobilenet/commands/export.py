@@ -44,15 +44,15 @@ def add_export(adder: Adder) -> None:
     add_config(parser)
     add("--output", type=to_write, help="file (MODEL's name with .onnx), or folder of a family")
     add("--untrained", action="store_true", help="MODEL is a YAML file; its weights are random")
-    add("--widths", type=widths, default=(), metavar="W,W", help="of an --untrained family")
-    add("--resolutions", type=resolutions, default=(), metavar="PX,PX", help="of a family")
+    add("--widths", type=widths, default=(), metavar="W,W", help="widths of an --untrained family")
+    add("--resolutions", type=resolutions, default=(), metavar="PX,PX", help="sizes of a family")
     add(
         "--package",
         type=folder_to_write,
         metavar="DIR",
         help="also pack the file as the model zoo does",
     )
-    add("--examples", type=count, help=f"inputs with outputs in the package ({_NUM_EXAMPLES})")
+    add("--examples", type=count, help=f"number of examples in the package ({_NUM_EXAMPLES})")
     add(
         "--mar",
         type=file_to_write,
@@ -99,7 +99,7 @@ def size(text: str) -> Union[int, tuple[int, int], None]:
 
 
 def export(arguments: Namespace) -> int:
-    """Write models as ONNX opset 7, each after it has been proven equal to MXNet's."""
+    """Export models to ONNX opset 7, each file after comparing it with MXNet."""
     paths, overrides = _split(arguments.models)
     _check(arguments, paths)
     if _is_family(arguments, paths):

@@ -61,7 +61,7 @@ def add_quickstart(adder: Adder) -> None:
 
 
 def train(arguments: Namespace) -> int:
-    """Train a network from a YAML configuration; everything goes into a run folder."""
+    """Train a network from a YAML configuration, and write everything into a run folder."""
     from mobilenet.pretrained.absolute_paths import with_absolute_paths
     from mobilenet.training.training_run import train
 
@@ -74,7 +74,7 @@ def train(arguments: Namespace) -> int:
 
 
 def average(arguments: Namespace) -> int:
-    """Average the weights of a run's newest checkpoints, each of which ends an epoch."""
+    """Average the weights of a run's newest checkpoints at the end of epochs."""
     from mobilenet.runs.checkpoint_averaging import average_run
     from mobilenet.runs.run_folder import CONFIG
 
@@ -85,7 +85,7 @@ def average(arguments: Namespace) -> int:
 
 
 def compare(arguments: Namespace) -> int:
-    """Tabulate and plot what several runs have reached, and in which settings they differ."""
+    """Compare several runs: tables of results and of differing settings, and a plot."""
     from mobilenet.runs.run_table import compare_runs
 
     skipped = SkippedItems("runs", len(arguments.runs))

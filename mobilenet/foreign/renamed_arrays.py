@@ -135,6 +135,6 @@ def _notes(given: Mapping[str, Stored], own: Mapping[str, Stored], layout: Layou
         )
     if layout.is_channels_last:
         yield (
-            "TensorFlow pads even sizes unevenly, MXNet evenly: logits are the same for sizes that"
-            " stay odd, 32 k + 1, such as 225"
+            "TensorFlow pads even sizes on one side more, MXNet on both alike: logits are the same"
+            " only for sizes of 32 k + 1, such as 225, which stay odd"
         )

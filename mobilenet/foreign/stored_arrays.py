@@ -142,12 +142,12 @@ def read_npz(path: Path) -> dict[str, Stored]:
 def _check_growth(members: Sequence[zipfile.ZipInfo], path: Path) -> None:
     if any(member.compress_type not in _COMPRESSIONS for member in members):
         raise WeightsError(
-            f"{path}: is compressed otherwise than numpy.savez_compressed does; save it by that"
+            f"{path}: is not compressed as by numpy.savez_compressed; save it again with that"
         )
     num_bytes, size = sum(member.file_size for member in members), path.stat().st_size
     if num_bytes > max(_SMALL_BYTES, _MAX_GROWTH * size):
         raise WeightsError(
-            f"{path}: would grow from {size:,} to {num_bytes:,} bytes, which no weights do"
+            f"{path}: would unpack from {size:,} to {num_bytes:,} bytes; weights hardly shrink"
         )
 
 

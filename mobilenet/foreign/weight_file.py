@@ -116,7 +116,7 @@ def _read_graph(path: Path) -> Source:
     if known.mean is None:
         notes.append("the file does not say what it takes; ImageNet's mean and std are assumed")
     if graph.has_folded_norm:
-        notes.append("BatchNorm is folded into the kernels, so that it is left with its shift")
+        notes.append("BatchNorm is folded into the kernels, so that only its shift is left")
     reference = Reference(file, graph.gives_probabilities)
     return Source("ONNX", graph.arrays, facts, tuple(notes), known.mean is None, reference)
 

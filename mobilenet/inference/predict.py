@@ -139,7 +139,7 @@ def _in_folder(folder: str) -> list[str]:
         else:
             others.append(name)
     if others:
-        say(f"warning: {folder}: ignored, for they are no images: {some_of(others)}")
+        say(f"warning: {folder}: ignored, because they are no images: {some_of(others)}")
     return found
 
 

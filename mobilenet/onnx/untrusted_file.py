@@ -81,7 +81,7 @@ def _check_place(tensor: TensorProto, path: Path) -> None:
         beside = path.parent / place
         if Path(place).name != place or not place or beside.is_symlink() or not beside.is_file():
             shown = shortened(one_line(place), 120)
-            raise WeightsError(f"{path}: its arrays are in '{shown}', which is no file beside it")
+            raise WeightsError(f"{path}: its arrays are in '{shown}', not in a file beside it")
 
 
 def _check_group(node: NodeProto, path: Path) -> None:

@@ -109,7 +109,9 @@ def _checked_classes(
 
 def _check_finite(name: str, array: Array) -> None:
     if not np.isfinite(array).all():
-        raise WeightsError(f"the array '{name}' has values that are not finite, or become so")
+        raise WeightsError(
+            f"the array '{name}' has values that are not finite, or become infinite when stored"
+        )
 
 
 def _model(graph: Graph, options: GraphOptions, metadata: Metadata, classes: int) -> ModelProto:

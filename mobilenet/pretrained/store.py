@@ -172,7 +172,7 @@ def _download(weights: PublishedWeights) -> Path:
         digest = weights.digest or (stated and f"sha256:{stated}")
         if not digest:
             raise WeightsError(
-                f"{weights.name}: {url} states no SHA-256 to hold the file against;"
+                f"{weights.name}: {url} states no SHA-256 to check the file with;"
                 f" {_by_hand(weights)}"
             )
         path = path_of(weights, digest)

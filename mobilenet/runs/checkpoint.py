@@ -164,7 +164,9 @@ def best(run: Path) -> tuple[Path, EpochRecord]:
         raise WeightsError(f"{run}: has no checkpoint that was validated yet")
     for epoch, path in of_epoch.items():
         if epoch not in known:
-            raise WeightsError(f"{errors[path]}; it may be the run's best: name the one to take")
+            raise WeightsError(
+                f"{errors[path]}; it may be the run's best: name the checkpoint to take"
+            )
     record = best_epoch(known[epoch] for epoch in of_epoch)
     return of_epoch[record.epoch], record
 

@@ -80,7 +80,7 @@ def best_weights(run: Path) -> Path:
         return weights_file(path)
     except WeightsError as error:
         others = [other for other in checkpoint_paths(run) if other != path]
-        advice = f"; the run's best is lost, but there is {others[-1]}" if others else ""
+        advice = f"; the run's best is lost; another checkpoint is {others[-1]}" if others else ""
         raise WeightsError(f"{error}{advice}") from error
 
 

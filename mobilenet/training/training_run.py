@@ -109,7 +109,7 @@ def _resume(config: Config, run: Path, trainer: Trainer, parts: Parts, log: RunL
         run_folder.check_classes(run, Path(config.data.directory))
         changes += run_folder.differences(saved.state.arithmetic, parts.arithmetic)
     for change in changes:
-        log.warn(f"no longer bit for bit the run that it was: {change}")
+        log.warn(f"no longer bit for bit equal to an unchanged run: {change}")
     trainer.go_back_to(saved)
     run_folder.describe(run, config)  # the configuration from here on
 

@@ -68,7 +68,8 @@ def parse(texts: list[str], tolerance: float) -> Expectation:
         match = _FORM.fullmatch(text)
         if match is None:
             raise ConfigError(
-                f"'{text}' expects no accuracy; write e.g. top1=0.7094, top5=0.8999 or published"
+                f"'{text}' is no expected accuracy; write e.g. top1=0.7094, top5=0.8999 or"
+                " published"
             )
         if match[1] in values:
             raise ConfigError(f"{match[1]} is expected twice")

@@ -143,5 +143,5 @@ def test_what_is_no_image_in_a_folder_is_named(
         (tmp_path / name).write_bytes(b"")
     found = find_images([str(tmp_path)], io.StringIO())
     assert [Path(path).name for path in found] == names[:5]
-    said = f"warning: {tmp_path}: ignored, for they are no images: f.txt, g.mp4 (2)"
+    said = f"warning: {tmp_path}: ignored, because they are no images: f.txt, g.mp4 (2)"
     assert said in capsys.readouterr().err

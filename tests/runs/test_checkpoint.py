@@ -56,7 +56,7 @@ def test_a_damaged_best_one_names_another(tmp_path: Path) -> None:
         best_weights(tmp_path)
     assert str(caught.value) == (
         f"{best}: damaged checkpoint: parameters.params is not as it was written;"
-        f" the run's best is lost, but there is {last}"
+        f" the run's best is lost; another checkpoint is {last}"
     )
     assert weights_file(last) == last / "parameters.params"
 

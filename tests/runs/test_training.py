@@ -199,7 +199,7 @@ def test_a_finished_run_is_prolonged(finished: Path, records: Path, tmp_path: Pa
     assert result is not None
     assert read_checkpoint(checkpoint_paths(run)[-1]).state.progress.step == 3 * STEPS_PER_EPOCH
     assert [e["text"] for e in events(run) if e["event"] == "warning"] == [
-        "no longer bit for bit the run that it was: training.epochs: 2 -> 3"
+        "no longer bit for bit equal to an unchanged run: training.epochs: 2 -> 3"
     ]
     rates = {e["step"]: e["learning_rate"] for e in events(run) if e["event"] == "progress"}
     schedule = training_build.schedule(longer, STEPS_PER_EPOCH)

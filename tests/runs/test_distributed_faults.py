@@ -29,7 +29,7 @@ from mobilenet import files
 from mobilenet.data.manifest import Manifest, Split
 from mobilenet.data.record_file import RecordFile
 from mobilenet.runs.checkpoint import checkpoint_paths
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 
 NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
 LIMIT_SECONDS = 60

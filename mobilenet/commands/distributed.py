@@ -1,4 +1,4 @@
-"""`launch`: runs of several processes."""
+"""`launch`: starts distributed runs."""
 
 from __future__ import annotations
 

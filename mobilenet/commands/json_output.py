@@ -24,7 +24,7 @@ def json_to_write(text: str) -> Path:
     if path.is_file():
         with path.open("rb") as file:
             if file.read(1) not in (b"", b"{", b"["):
-                raise ArgumentTypeError(f"{path}: is there and no JSON; name another file")
+                raise ArgumentTypeError(f"{path}: exists and is no JSON file; name another file")
     return path
 
 

@@ -7,11 +7,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any, Sequence
 
-from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import MODEL, Adder, add_command, add_config, add_int8, refuse
 from mobilenet.commands.inference_setup import in_int8_if_asked, prepare_mxnet
 from mobilenet.commands.output_paths import folder_to_write
 from mobilenet.errors import UserError
+from mobilenet.skipped_items import SkippedItems
 
 _ORIENTATION = "data.exif_orientation="
 
@@ -68,11 +68,11 @@ def predict(arguments: Namespace) -> int:
         arguments.model, arguments.config, settings, as_network=arguments.explain is not None
     )
     model = in_int8_if_asked(arguments, opened)
-    bad = BadItems("images", len(images))
-    answers = predict(model, images, bad, _heat_maps(model, arguments.explain))
+    skipped = SkippedItems("images", len(images))
+    answers = predict(model, images, skipped, _heat_maps(model, arguments.explain))
     for line in FORMATS[arguments.format](answers):
         print(line, flush=True)
-    bad.check()
+    skipped.check()
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import (
     Adder,
     add_command,
@@ -23,6 +22,7 @@ from mobilenet.commands.json_output import write_result
 from mobilenet.commands.output_paths import file_to_write, folder_to_write
 from mobilenet.errors import DataError, UserError
 from mobilenet.inference.naive_engine import load_for_inference
+from mobilenet.skipped_items import SkippedItems
 
 _PUBLISHED = "published"
 
@@ -169,7 +169,7 @@ def _compare(arguments: Namespace) -> int:
     names = ("report", "restrict", "classes", "labels", "expect", *_views(arguments))
     refuse(arguments, circumstance, *names)
     paths = (arguments.model, arguments.against)
-    # The configuration is for those that lack one; where none does, the first one refuses it.
+    # --config is for models without one; if both have their own, opening the first one refuses it.
     lacking = [path for path in paths if takes_config(path)] or paths[:1]
     first, second = (
         open_model(path, arguments.config if path in lacking else None, arguments.settings, engine)
@@ -202,11 +202,11 @@ def history(arguments: Namespace) -> int:
     from mobilenet.runs.checkpoint import checkpoint_paths
     from mobilenet.validation.checkpoint_history import history, write_curve
 
-    bad = BadItems("checkpoints", len(checkpoint_paths(arguments.run_folder)))
-    result = history(arguments.run_folder, arguments.data, arguments.settings, bad)
+    skipped = SkippedItems("checkpoints", len(checkpoint_paths(arguments.run_folder)))
+    result = history(arguments.run_folder, arguments.data, arguments.settings, skipped)
     print(result.summary())
     if arguments.output is not None:
         write_curve(result, arguments.output)
     write_result(arguments.json, result.as_json())
-    bad.check()
+    skipped.check()
     return 0

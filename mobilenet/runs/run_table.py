@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Callable, Iterable, Sequence
 
 from mobilenet import settings
-from mobilenet.bad_items import NONE_LEFT_OUT, BadItems
 from mobilenet.errors import UserError
 from mobilenet.runs import run_folder
 from mobilenet.runs.checkpoint import best_epoch, newest_checkpoint
 from mobilenet.runs.epoch_record import EpochRecord
 from mobilenet.settings.schema import Config
+from mobilenet.skipped_items import SKIP_NONE, SkippedItems
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run as its newest checkpoint tells of it; it may still be under way.
+    """A run according to its newest checkpoint; it may still be training.
 
     Attributes:
         name: Of its folder, or the path to it where another one has the same name.
@@ -40,23 +40,23 @@ class Run:
 
 def read_runs(
     folders: Sequence[Path],
-    bad: BadItems = NONE_LEFT_OUT,
+    skipped: SkippedItems = SKIP_NONE,
     warn: Callable[[str], None] = warnings.warn,
 ) -> list[Run]:
     """The runs in several folders, at least one.
 
     Args:
         folders: Of the runs.
-        bad: Takes the runs that cannot be read; by default the first one raises.
+        skipped: Collects runs that cannot be read; by default the first one raises.
         warn: Is told of checkpoints that are damaged, so that a run is shown as it was before.
 
     Raises:
-        UserError: A folder holds no run that has finished an epoch, or none of them does.
+        UserError: A folder has no run that has finished an epoch, or all runs were skipped.
         WeightsError: All checkpoints of a run are damaged, or one cannot be read.
     """
     runs = []
     for folder, name in zip(folders, _names(folders)):
-        with bad.leaving_out(folder):
+        with skipped.skipping(folder):
             runs.append(_read(folder, name, warn))
     if not runs:
         raise UserError(f"none of these {len(folders)} runs can be compared")

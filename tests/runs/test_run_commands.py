@@ -19,7 +19,7 @@ from mobilenet.network.complexity import complexity
 from mobilenet.network.graph_forms import symbol_of
 from mobilenet.runs import curves
 from mobilenet.runs.checkpoint import checkpoint_paths, epoch_ends
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 from mobilenet.runs.run_table import read_runs
 from mobilenet.training.training_run import train
 from mobilenet.validation.accuracy_statistics import wilson_interval

@@ -124,7 +124,7 @@ class Mistakes:
             UserError: All that were noted, in one.
         """
         if self._found:
-            raise together(self._found) from self._found[0]
+            raise together(self._found)
 
 
 class VerificationError(RuntimeError):

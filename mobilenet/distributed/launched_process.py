@@ -2,8 +2,8 @@
 
 The launcher starts `python -m mobilenet.distributed.launched_process [SCRIPT ARGUMENT ...]`, where
 `-m MODULE` may take the place of the script, perhaps over ssh, and sends to its standard input the
-numbers of signals and, every few seconds, a 0. When the launcher is gone, or silent for too long, the
-process ends at once.
+numbers of signals and, every few seconds, a 0. When the launcher is gone, or silent for too long,
+the process ends at once.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from mobilenet.settings.field_types import UnknownKeyError
 _ELSEWHERE = {
     "optimizer.name": "opt optimizer",
     "optimizer.weight_decay": "wd l2",
+    "optimizer.decay_norm_and_bias": "norm_weight_decay bias_weight_decay",
     "schedule.learning_rate": "lr learning_rate base_lr rate",
     "schedule.name": "sched scheduler lr_scheduler lr_mode lr_schedule schedule",
     "schedule.warmup_epochs": "warmup lr_warmup_epochs",

@@ -66,7 +66,7 @@ class Comparison:
         yield "ms per image, here", _NONE if latency is None else f"{1000 * latency:.2f}"
         if len(self.runs) > 1:
             name = f"McNemar's p beside {self.runs[0].name}"
-            yield name, _NONE if test is None else f"{test.p_value:.3g}"
+            yield name, _NONE if test is None else f"{test.p_value:.3g}, {test.verdict}"
 
     def _notes(self) -> Iterator[str]:
         yield (

@@ -164,7 +164,8 @@ def test_compare_tests_the_difference_of_kept_answers(
             right.append([row["label"] == row["top_1"] for row in csv.DictReader(file)])
     only = [sum(a and not b for a, b in zip(*pair)) for pair in (right, right[::-1])]
     p_value = stats.binomtest(only[0], sum(only)).pvalue if sum(only) else 1.0
-    assert cells(said)["McNemar's p beside first"] == ["-", f"{p_value:.3g}"]
+    meaning = "more than chance" if p_value < 0.05 else "may well be chance"
+    assert cells(said)["McNemar's p beside first"] == ["-", f"{p_value:.3g}, {meaning}"]
 
     shutil.copy("first/report/metrics.json", "other/report/metrics.json")
     assert cli.main(["compare", "first", "other"]) == 0

@@ -305,7 +305,7 @@ def test_recipes_are_found_by_name(
 
 def test_every_command_shows_examples_that_are_right() -> None:
     parser = cli._parser()
-    assert set(EXAMPLES) == set(parser.commands)
+    assert set(EXAMPLES) >= set(parser.commands)
     for name, command in parser.commands.items():
         text = command.format_help()
         assert EXAMPLES[name]

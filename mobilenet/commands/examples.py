@@ -16,6 +16,8 @@ EXAMPLES = {
         "mobilenet prepare --source ILSVRC2012 --output data/imagenet",
     ),
     "verify": ("mobilenet verify data/photos", "mobilenet verify data/photos --deep"),
+    "preview": ("mobilenet preview finetune data.directory=data/photos --output sheet.jpg",),
+    "find-rate": ("mobilenet find-rate finetune data.directory=data/photos",),
     "train": (
         "mobilenet train finetune data.directory=data/photos",
         "mobilenet train my.yaml training.epochs=30 schedule.learning_rate=0.02 --run runs/first",

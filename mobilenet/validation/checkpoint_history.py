@@ -107,7 +107,7 @@ def write_curve(history: History, path: Path) -> None:
         element("header", "Checkpoints"),
         element("h1", str(history.run)),
         element("p", f"{caption} {counts[0].num_images} images of {history.data}."),
-        element("div", chart, class_="card", style="max-width:760px"),
+        element("div", chart, class_="card", style="max-width:620px"),
         _table(history.points, accuracies),
     )
     files.write_text(path, page)
@@ -124,4 +124,4 @@ def _table(points: Sequence[Point], accuracies: Sequence[Fraction]) -> Markup:
             element("tr", element("th", f"{step:,}", scope="row", class_="number"), *values)
         )
     table = element("table", element("thead", head), element("tbody", *rows))
-    return element("div", table, class_="card table", style="max-width:760px;margin-top:14px")
+    return element("div", table, class_="card table", style="max-width:620px;margin-top:14px")

@@ -150,7 +150,7 @@ def curve_chart(steps: Sequence[int], top1: Sequence[Fraction], top5: Sequence[f
 def _curve(scale: _Scale, name: str, places: Sequence[float], values: Sequence[float]) -> Markup:
     """A line with a dot at each value and its name, below where values have room under them."""
     points = [(x, scale.y(value)) for x, value in zip(places, values)]
-    below = 16 if points[-1][1] < (_TOP + _BOTTOM) / 2 else -8
+    below = 22 if points[-1][1] < (_TOP + _BOTTOM) / 2 else -14
     kind = "second" if name == "top-5" else "first"
     dots = [
         element("circle", element("title", f"{name} {value:.2%}"), cx=x, cy=y, r=2.5, class_=kind)

@@ -139,7 +139,10 @@ def _expanded(source: str, standard_input: TextIO) -> list[str]:
         # Path.glob takes no absolute patterns.
         found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
     if not found:
-        raise DataError(f"{source}: no image has this name, and none is in a folder of this name")
+        hint = f"; a setting is given as --set {source}" if "=" in source else ""
+        raise DataError(
+            f"{source}: no image has this name, and none is in a folder of this name{hint}"
+        )
     return found
 
 

@@ -172,11 +172,17 @@ def flat(config: Config) -> dict[str, Any]:
 
 
 def check_data(
-    began: Mapping[str, Mapping[str, str]], given: Mapping[str, Mapping[str, str]]
+    began: Mapping[str, Mapping[str, str]], given: Mapping[str, Mapping[str, str]], folder: Path
 ) -> None:
     """Compares the record files that a run began with to the present ones, by their digests.
 
-    Each split has several digests, by kind; only kinds that both have are compared.
+    Each split has several digests, by kind; only kinds that both have are compared. A file that
+    was damaged when the run began may be given back: the one that the manifest described then.
+
+    Args:
+        began: By split, digests as `data.record_folder.record_digests` gives them.
+        given: The same, of the record files as they are now.
+        folder: Has them.
 
     Raises:
         DataError: A record file has changed, is missing, or is new.
@@ -187,14 +193,21 @@ def check_data(
             problem = "was not there when the run began"
         elif now is None:
             problem = "is no longer there"
-        elif any(before[kind] != now[kind] for kind in {*before} & {*now}):
-            problem = "is not the file that the run began with"
-        else:
+        elif _is_the_file(folder / f"{split}.rec", before, now):
             continue
+        else:
+            problem = "is not the file that the run began with"
         raise DataError(
             f"data.directory: {split}.rec {problem}; give back the old records, or start another"
             " run"
         )
+
+
+def _is_the_file(path: Path, before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    changed = {kind for kind in {*before} & {*now} if before[kind] != now[kind]}
+    if changed != {"records"}:
+        return not changed
+    return before.get("content") == files.sha256_of(path)  # takes minutes, but here alone
 
 
 def check_classes(run: Path, data: Path) -> None:

@@ -105,8 +105,9 @@ def _resume(config: Config, run: Path, trainer: Trainer, parts: Parts, log: RunL
         began = settings.loads(Config, saved.state.config, str(saved.path))
     changes = run_folder.check_changes(began, config, run)
     if saved is not None:
-        run_folder.check_data(saved.state.data, parts.data_digests)
-        run_folder.check_classes(run, Path(config.data.directory))
+        folder = Path(config.data.directory)
+        run_folder.check_data(saved.state.data, parts.data_digests, folder)
+        run_folder.check_classes(run, folder)
         changes += run_folder.differences(saved.state.arithmetic, parts.arithmetic)
     for change in changes:
         log.warn(f"no longer bit for bit equal to an unchanged run: {change}")

@@ -88,11 +88,11 @@ def compare(arguments: Namespace) -> int:
     load_for_inference()
     from mobilenet.runs.curves import draw_curves
     from mobilenet.runs.run_table import read_runs
-    from mobilenet.validation.run_comparison import compare
+    from mobilenet.validation.run_comparison import compare_runs
 
     skipped = SkippedItems("runs", len(arguments.runs))
     runs = read_runs(arguments.runs, skipped, _warn)
-    print(compare(runs).summary())
+    print(compare_runs(runs).summary())
     if arguments.curves is not None:
         draw_curves({run.name: run.history for run in runs}, arguments.curves)
         print(f"\ncurves: {arguments.curves}")

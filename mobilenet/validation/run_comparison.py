@@ -81,7 +81,7 @@ class Comparison:
             )
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
+def compare_runs(runs: Sequence[Run]) -> Comparison:
     """What is known of runs beside each other; measures how fast their best checkpoints are."""
     missing: dict[str, str] = {}
     answers = [_answers(run, missing) for run in runs]

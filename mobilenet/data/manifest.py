@@ -87,6 +87,7 @@ class Manifest:
             _check_types(manifest, cls)
             for split in manifest.splits.values():
                 _check_types(split, Split)
+            _check_numbers(manifest.oddities)
             return manifest
         except DataError:
             raise
@@ -119,3 +120,12 @@ def _check_types(item: object, kind_of_item: type[Manifest] | type[Split]) -> No
         kind, value = _KINDS[str(each.type).partition("[")[0]], getattr(item, each.name)
         if not isinstance(value, kind) or isinstance(value, bool):
             raise TypeError(f"{each.name} is {shortened(repr(value))}")
+        if kind is int:
+            _check_numbers({each.name: value})
+
+
+def _check_numbers(numbers: dict[str, Any]) -> None:
+    """Holds numbers of files, records or bytes against what there can be of them."""
+    for name, value in numbers.items():
+        if type(value) is not int or not 0 <= value < 1 << 63:
+            raise TypeError(f"{name} is {shortened(str(value))}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mobilenet.errors import DataError, shortened
+from mobilenet.errors import DataError
+from mobilenet.json_fields import check_fields
 
 _VERSION = 1
 _MALFORMED = (TypeError, LookupError, AttributeError)  # what JSON of another form raises
@@ -84,10 +85,7 @@ class Manifest:
                 raise DataError(f"{path}: is of another version of this package")
             content["splits"] = {name: Split(**it) for name, it in content["splits"].items()}
             manifest = cls(**content)
-            _check_types(manifest, cls)
-            for split in manifest.splits.values():
-                _check_types(split, Split)
-            _check_numbers(manifest.oddities)
+            check_fields(manifest)
             return manifest
         except DataError:
             raise
@@ -109,23 +107,3 @@ class Manifest:
         if self.skipped:
             lines.append(f"left out: {len(self.skipped):,} images that do not decode")
         return "\n".join(lines)
-
-
-_KINDS = {"str": str, "int": int, "dict": dict, "list": list}
-
-
-def _check_types(item: object, kind_of_item: type[Manifest] | type[Split]) -> None:
-    """Holds the fields against their types, but for what lists and mappings contain."""
-    for each in fields(kind_of_item):
-        kind, value = _KINDS[str(each.type).partition("[")[0]], getattr(item, each.name)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise TypeError(f"{each.name} is {shortened(repr(value))}")
-        if kind is int:
-            _check_numbers({each.name: value})
-
-
-def _check_numbers(numbers: dict[str, Any]) -> None:
-    """Holds numbers of files, records or bytes against what there can be of them."""
-    for name, value in numbers.items():
-        if type(value) is not int or not 0 <= value < 1 << 63:
-            raise TypeError(f"{name} is {shortened(str(value))}")

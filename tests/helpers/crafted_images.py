@@ -67,9 +67,13 @@ def wrong_jpeg(image: bytes, random: Random) -> bytes:
     return b"".join(parts)
 
 
+def is_frame(part: bytes) -> bool:
+    return part[:1] == b"\xff" and part[1:2] in (b"\xc0", b"\xc1", b"\xc2")
+
+
 def change_size(parts: list[bytes], random: Random) -> None:
     for i, part in enumerate(parts):
-        if 0xC0 <= part[1] <= 0xC2:
+        if is_frame(part):
             height, width = one_of(_SIZES, random)
             parts[i] = part[:5] + struct.pack(">HH", height, width) + part[9:]
 
@@ -77,7 +81,7 @@ def change_size(parts: list[bytes], random: Random) -> None:
 def change_frame(parts: list[bytes], random: Random) -> None:
     """Other bits, number of components, sampling factors or tables."""
     for i, part in enumerate(parts):
-        if 0xC0 <= part[1] <= 0xC2:
+        if is_frame(part):
             place = one_of((4, *range(9, len(part))), random)
             value = one_of((0, 1, 2, 3, 4, 8, 12, 0x11, 0x44, 0xFF, 0xF1), random)
             parts[i] = part[:place] + bytes([value]) + part[place + 1 :]
@@ -85,13 +89,13 @@ def change_frame(parts: list[bytes], random: Random) -> None:
 
 def repeat_scans(parts: list[bytes], random: Random) -> None:
     """Thousands of scans: each is a pass over all coefficients."""
-    scans = [part for part in parts if part[1] == _SCAN]
+    scans = [part for part in parts if part[1:2] == bytes([_SCAN])] or parts[-1:]
     place = parts.index(scans[-1])
     parts[place:place] = scans * int(one_of((2, 100, 5000), random))
 
 
 def repeat_segment(parts: list[bytes], random: Random) -> None:
-    place = int(random.integers(1, len(parts)))
+    place = int(random.integers(len(parts)))
     parts[place:place] = [parts[place]] * int(one_of((1, 10, 1000), random))
 
 
@@ -99,8 +103,9 @@ def insert_segment(parts: list[bytes], random: Random) -> None:
     marker = int(random.integers(0xC0, 0xFF))
     content = random.bytes(int(random.integers(0, 300)))
     length = one_of((len(content) + 2, 0, 1, 2, 65_535), random)
-    parts.insert(int(random.integers(1, len(parts))), struct.pack(">BBH", 255, marker, length))
-    parts.insert(int(random.integers(1, len(parts))), content or b"\xff")
+    head = struct.pack(">BBH", 255, marker, length)
+    for part in (head, content) if random.integers(2) else (head + content,):
+        parts.insert(int(random.integers(len(parts) + 1)), part)
 
 
 def insert_exif(parts: list[bytes], random: Random) -> None:
@@ -117,11 +122,11 @@ def insert_exif(parts: list[bytes], random: Random) -> None:
 
 
 def cut(parts: list[bytes], random: Random) -> None:
-    del parts[int(random.integers(1, len(parts))) :]
+    del parts[int(random.integers(len(parts))) + 1 :]
 
 
 def drop_segment(parts: list[bytes], random: Random) -> None:
-    del parts[int(random.integers(1, len(parts)))]
+    del parts[int(random.integers(len(parts)))]
 
 
 _CHANGES = (

@@ -41,7 +41,7 @@ def report(command: str, signals: list[str]) -> None:
 
 def test_prepare(folder: Path) -> None:
     """Killed, it leaves nothing with a final name, or all; then it makes the same as ever."""
-    words = ["prepare", "images", "--output", "prepared"]
+    words = ["prepare", "--source", "images", "--output", "prepared"]
     output, signals = folder / "prepared", list[str]()
     total = finish(folder, words)
     expected = contents(output)

@@ -9,8 +9,8 @@ of mutants, a random sample of places in the code is taken, and one mutant of ea
 
     .ci/mutants.py [--sample 300] [--seed 0] [--jobs 2] [AREA ...]
 
-Prints the changes that no test noticed, and how many there were. Those that `docs/mutants.md` quotes
-are answered there. Exit code 1 if another one survived.
+Prints the changes that no test noticed, and how many there were. `docs/mutants.md` answers those that
+it quotes. Exit code 1 if another one survived.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ of mutants, a random sample of places in the code is taken, and one mutant of ea
 
     .ci/mutants.py [--sample 300] [--seed 0] [--jobs 2] [AREA ...]
 
-Prints the changes that no test noticed, and how many there were. `docs/mutants.md` answers those that
-it quotes. Exit code 1 if another one survived.
+Prints the changes that no test noticed, and how many there were. `mutants.md` beside this file
+answers those that it quotes. Exit code 1 if another one survived.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parent
 BUILD = REPOSITORY / "build" / "mutants"
 MEASURED = BUILD / "measured"
-ANSWERS = REPOSITORY / "docs" / "mutants.md"
+ANSWERS = HERE / "mutants.md"
 SETTINGS = toml.load(HERE / "mutants.toml")
 MARKERS = "not slow and not gpu and not shared_data"
 Span = tuple[tuple[int, int], tuple[int, int]]
@@ -80,7 +80,8 @@ def main() -> int:
         clone = clones.get()
         verdict = judge(mutant, clone, tests.of(name(mutant.module_path), mutant.start_pos[0]))
         clones.put(clone)
-        tell(f"{verdict.module}:{verdict.line} {verdict.operator}: {verdict.outcome}")
+        diff = f"\n{verdict.diff}\n" if verdict.outcome == "survived" else ""
+        tell(f"{verdict.module}:{verdict.line} {verdict.operator}: {verdict.outcome}{diff}")
         return verdict
 
     with ThreadPoolExecutor(options.jobs) as pool:
@@ -226,7 +227,7 @@ def report(verdicts: list[Verdict]) -> int:
     survivors = [verdict for verdict in verdicts if verdict.outcome == "survived"]
     unanswered = [verdict for verdict in survivors if quoted(verdict) not in answers]
     for verdict in unanswered:
-        tell(f"\n{verdict.module}:{verdict.line} {verdict.operator}\n{verdict.diff}")
+        tell(f"\n{verdict.module}:{verdict.line} {verdict.operator}\n{quoted(verdict)}")
     areas = Counter((verdict.module.partition("/")[0], verdict.outcome) for verdict in verdicts)
     tell("\n" + "\n".join(f"{area} {outcome}: {n}" for (area, outcome), n in sorted(areas.items())))
     tell(f"{len(verdicts)} mutants, {len(survivors)} survived, {len(unanswered)} without an answer")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _MAX_INTEGER = 1 << 63
 _SHOWN = 60
@@ -21,12 +21,18 @@ def check_fields(item: object) -> None:
             raise TypeError(f"{name} is {_text(value)[:_SHOWN]}")
 
 
-def _is(value: Any, kind: Any) -> bool:
+def _is(value: Any, kind: Any) -> bool:  # noqa: PLR0911 - one line for each kind
     parts, origin = get_args(kind), get_origin(kind)
     if kind is float:
         return type(value) is float or _is(value, int)
     if kind is int:
         return type(value) is int and abs(value) < _MAX_INTEGER
+    if origin is Union:
+        return any(_is(value, part) for part in parts)
+    if origin is tuple:
+        return isinstance(value, tuple) and len(value) == len(parts) and all(map(_is, value, parts))
+    if origin is Literal:
+        return value in parts
     if origin in (dict, list):
         items = [*value, *value.values()] if isinstance(value, dict) else value
         kinds = [part for part in parts for _ in value] if isinstance(value, origin) else []

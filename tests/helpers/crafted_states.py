@@ -119,7 +119,9 @@ def wrong_metadata(content: bytes, random: Random) -> bytes:
     """The ONNX model, other things about which are said."""
     model = onnx.ModelProto.FromString(content)
     facts = {prop.key: prop.value for prop in model.metadata_props}
-    changed = json.loads(wrong_json(json.dumps(facts).encode(), random))
+    changed: dict[str, object] = {}
+    with contextlib.suppress(ValueError, RecursionError):  # what is no JSON is no text of ours
+        changed = json.loads(wrong_json(json.dumps(facts).encode(), random))
     for key, value in changed.items():
         text = value if isinstance(value, str) else json.dumps(value)
         if text.isprintable() and len(text) < 100_000 and key.isprintable():

@@ -34,7 +34,7 @@ from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.runs import checkpoint
 from mobilenet.runs.checkpoint_averaging import average_run
-from mobilenet.runs.checkpoint_format import State
+from mobilenet.runs.checkpoint_folder import State
 from mobilenet.runs.described_weights import best_weights
 from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
 from mobilenet.runs.run_table import compare_runs

@@ -13,7 +13,7 @@ from tiny_run import CONFIG, digests, write_records
 
 from mobilenet.packing.drawn_sample import write_sample
 from mobilenet.runs.checkpoint import checkpoint_paths
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 
 NUM_KILLS, SEED = 100, 20
 CHAIN = 5  # kills, one after the other, before a run is let end

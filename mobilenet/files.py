@@ -1,8 +1,8 @@
 """Writes files atomically, so that they appear whole or not at all; computes their SHA-256.
 
 A file is written under a temporary name in the same folder, flushed to the disk and renamed.
-However the process ends, the final name has the complete new content or its old content. The next write to
-that name removes temporary files that a killed process left.
+However the process ends, the final name has the complete new content or its old content. The next
+write to that name removes temporary files that a killed process left.
 """
 
 from __future__ import annotations

@@ -35,8 +35,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def report(command: str, signals: list[str]) -> None:
+    """Shows with `pytest -s` how far it is."""
     counts = {name: signals.count(name) for name in sorted(set(signals))}
     sys.stdout.write(f"{command}: seed {SEED}, {len(signals)} kills, {counts}\n")
+    sys.stdout.flush()
 
 
 def test_prepare(folder: Path) -> None:
@@ -51,9 +53,9 @@ def test_prepare(folder: Path) -> None:
             signals.append(number.name)
         finish(folder, words)
         assert contents(output) == expected, (seconds, number)
+        report("prepare", signals)
         if len(signals) == NUM_KILLS:
             break
-    report("prepare", signals)
 
 
 def test_train(folder: Path) -> None:
@@ -78,9 +80,9 @@ def test_train(folder: Path) -> None:
             check_log(run)
             assert not list(run.rglob(".temporary-*"))
             shutil.rmtree(run)
+        report("train", signals)
         if len(signals) == NUM_KILLS:
             break
-    report("train", signals)
 
 
 def check_log(run: Path) -> None:
@@ -108,6 +110,6 @@ def test_export(folder: Path) -> None:
             finish(folder, words)
             assert contents(output) == expected, (seconds, number)
             shutil.rmtree(output)
+        report("export", signals)
         if len(signals) == NUM_KILLS:
             break
-    report("export", signals)

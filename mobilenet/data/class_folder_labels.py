@@ -3,7 +3,9 @@
 One rule for packing, validation and prediction decides which class has which label:
 
 * `synset.txt` says so, one class per line, where there is one;
-* WordNet ids of ImageNet have ImageNet's labels 0 to 999, also where only some are present;
+* WordNet ids of ImageNet have ImageNet's labels 0 to 999, also where only some are present; but
+  in a plain tree of class folders that is to be divided for training, fewer than half of them are
+  classes of their own;
 * folders whose names are all whole numbers follow each other by number: 0, 1, 2, 10;
 * other folders follow each other alphabetically.
 
@@ -59,9 +61,15 @@ def imagenet_words() -> dict[str, str]:
     raise LookupError(f"{file} has no {_TABLE}")
 
 
-def from_folders(folders: Collection[str]) -> Classes:
-    """The classes of folders without a `synset.txt`, by the rule above."""
-    if all(map(_is_wordnet_id, folders)) and imagenet_words().keys() >= {*folders}:
+def from_folders(folders: Collection[str], is_own: bool = False) -> Classes:
+    """The classes of folders without a `synset.txt`, by the rule above.
+
+    Args:
+        folders: Their names.
+        is_own: Whether some of ImageNet's classes are classes of their own.
+    """
+    has_enough = not is_own or 2 * len(folders) >= len(imagenet_words())
+    if has_enough and all(map(_is_wordnet_id, folders)) and imagenet_words().keys() >= {*folders}:
         return _in_order(imagenet_words(), "ImageNet's 1000 classes")
     numbers = _numbers(folders)
     if numbers:

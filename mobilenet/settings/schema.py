@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal, Optional
 
 from mobilenet.settings.field_types import (
+    AUTO,
     Count,
     CountOrZero,
     Fraction,
@@ -28,8 +29,9 @@ class ModelConfig:
     depth_multiplier: Annotated[float, Range(above=0, at_most=10)] = 1.0
     """Factor on the blocks of every stage but the first and the last, rounded up (timm's 110d and
     120d); other than 1, the stem and the head keep the paper's channels."""
-    classes: Count = 1000
-    """Number of classes; must be that of the records."""
+    classes: Annotated[int, Range(at_least=1), AUTO] = 1000
+    """Number of classes, which is that of the records; `auto` takes it from them in training, and a
+    run has it as a number."""
     dialect: Literal["paper", "gluoncv", "origin"] = "paper"
     """Which published form: `paper` rounds channels to multiples of 8 and has a classifier bias;
     `gluoncv` truncates channels, no bias; `origin` also expands the first block and uses ReLU."""

@@ -55,6 +55,7 @@ def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
         VerificationError: The loss is no longer finite, the disk is full, or a process is lost.
         RunStopped: SIGTERM or Ctrl-C; the run is saved.
     """
+    config = build.with_class_count(config)
     with build.group(config) as group:
         if group.rank > 0:
             _follow(config, run, group)

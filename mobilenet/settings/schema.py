@@ -156,6 +156,8 @@ class TrainingConfig:
     """Leading parts that keep their initial weights: 1 is the stem, 2 to 8 stages, 9 the head."""
     recalibration_batches: CountOrZero = 0
     """Batches over which BatchNorm's statistics are computed afresh before each validation."""
+    patience: Optional[Count] = None
+    """Epochs without a better validation top-1 after which the run ends early; none by default."""
     rollbacks: CountOrZero = 0
     """Times that a loss which is not finite returns to the last checkpoint, at half the rate."""
 

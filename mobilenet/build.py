@@ -141,17 +141,27 @@ def train_transform(config: Config) -> TrainTransform:
     )
 
 
-def with_class_count(config: Config) -> Config:
-    """The configuration with `model.classes` as a number, that of the records for `auto`.
+def resolved(config: Config) -> Config:
+    """The configuration with what depends on the records as numbers: classes and epochs.
 
     Raises:
-        DataError: The records do not tell.
+        DataError: The records cannot be read.
     """
-    if config.model.classes != AUTO:
-        return config
-    folder = Path(config.data.directory)
-    num_classes = num_classes_of(folder) or 1 + int(RecordFile(folder / "train.rec").labels().max())
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, classes=num_classes))
+    folder, training = Path(config.data.directory), config.training
+    if config.model.classes == AUTO:
+        num_classes = num_classes_of(folder) or _num_labels(folder)
+        config = dataclasses.replace(
+            config, model=dataclasses.replace(config.model, classes=num_classes)
+        )
+    if training.min_steps:
+        steps_per_epoch = max(1, len(RecordFile(folder / "train.rec")) // training.batch_size)
+        epochs = max(training.epochs, -(-training.min_steps // steps_per_epoch))
+        config = dataclasses.replace(config, training=dataclasses.replace(training, epochs=epochs))
+    return config
+
+
+def _num_labels(folder: Path) -> int:
+    return 1 + int(RecordFile(folder / "train.rec").labels().max())
 
 
 def train_records(config: Config) -> RecordFile:
@@ -188,7 +198,7 @@ def eval_records(config: Config, split: str) -> RecordFile:
     if not path.exists() and (folder / "train.rec").exists():
         raise DataError(
             f"{folder}: has training records, but no {path.name} to validate epochs on: prepare the"
-            " images into a new folder with `mobilenet prepare --val 0.2`"
+            " images with `mobilenet prepare --val 0.2` into a new folder"
         )
     opened = RecordFile(path)
     labels = opened.labels()

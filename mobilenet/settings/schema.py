@@ -132,6 +132,9 @@ class TrainingConfig:
 
     epochs: Count = 150
     """Passes over the training records."""
+    min_steps: CountOrZero = 0
+    """Optimizer steps of the whole run at least: records that are too few for them in `epochs`
+    epochs get more epochs, and the run has their number."""
     batch_size: Count = 256
     """Images per optimizer step, over all devices and workers together."""
     accumulation: Count = 1

@@ -58,7 +58,7 @@ def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
         VerificationError: The loss is no longer finite, the disk is full, or a process is lost.
         RunStopped: SIGTERM or Ctrl-C; the run is saved.
     """
-    config = build.with_class_count(config)
+    config = build.resolved(config)
     with build.group(config) as group:
         if group.rank > 0:
             _follow(config, run, group)
@@ -74,7 +74,7 @@ def find_rate(config: Config, num_steps: int) -> RangeTest:
         UserError: The data or a setting cannot be used.
         VerificationError: The loss does not fall.
     """
-    parts = training_build.parts(build.with_class_count(config))
+    parts = training_build.parts(build.resolved(config))
     learner = parts.make_learner()
     parts.load_initial_weights(learner)
 

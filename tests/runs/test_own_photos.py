@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,6 +22,7 @@ from mobilenet.runs.checkpoint_format import read_checkpoint
 from mobilenet.runs.epoch_record import EpochRecord
 from mobilenet.settings.schema import Config
 from mobilenet.training import epoch_loop
+from mobilenet.training.build import as_setting
 from mobilenet.training.divergence import divergence
 from mobilenet.training.training_run import train
 
@@ -47,6 +49,10 @@ def here(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def shape(path: str) -> tuple[int, ...]:
+    return tuple(cv2.imread(path).shape)
+
+
 def test_the_number_of_classes_comes_from_the_records(here: Path) -> None:
     assert cli.main(["train", "tiny.yaml", AUTO, "training.epochs=1", "--run", "run"]) == 0
     assert settings.load(Config, here / "run" / "config.yaml").model.classes == 10
@@ -71,9 +77,17 @@ def test_another_number_of_classes_is_refused_before_the_first_step(
 
 def test_records_of_others_tell_their_classes_too(tmp_path: Path) -> None:
     write_records(tmp_path / "records")
-    assert build.with_class_count(config(tmp_path / "records", AUTO)).model.classes == 10
+    assert build.resolved(config(tmp_path / "records", AUTO)).model.classes == 10
     (tmp_path / "records" / "synset.txt").unlink()
-    assert build.with_class_count(config(tmp_path / "records", AUTO)).model.classes == 10
+    assert build.resolved(config(tmp_path / "records", AUTO)).model.classes == 10
+
+
+def test_few_records_get_more_epochs(here: Path) -> None:
+    few = config(here / "records", "training.min_steps=20", "training.epochs=2")
+    epochs = build.resolved(few).training.epochs
+    assert (epochs, build.resolved(build.resolved(few))) == (3, build.resolved(few))
+    enough = config(here / "records", "training.min_steps=10", "training.epochs=2")
+    assert build.resolved(enough).training.epochs == 2
 
 
 def test_auto_is_a_number_in_training_alone() -> None:
@@ -115,7 +129,7 @@ def test_find_rate_suggests_one_and_touches_nothing_else(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {*here.iterdir()}
-    call = ["find-rate", "tiny.yaml", AUTO, "--steps", "60", "--json", "rates.json"]
+    call = ["find-rate", "tiny.yaml", AUTO, "--steps", "40", "--json", "rates.json"]
     assert cli.main([*call, "--output", "rates.png"]) == 0
     said = capsys.readouterr().out
     found = json.loads(Path("rates.json").read_text())
@@ -124,12 +138,10 @@ def test_find_rate_suggests_one_and_touches_nothing_else(
     assert len(found["rates"]) == len(found["losses"]) > 20
     assert found["losses"][-1] > min(found["losses"]) < found["losses"][0]
     assert {path.name for path in {*here.iterdir()} - before} == {"rates.json", "rates.png"}
-    assert Image.open("rates.png").size[0] > 100
+    assert shape("rates.png")[1] > 100
     # With a reference batch the setting is another number than the rate.
-    assert cli.main([*call, "schedule.reference_batch_size=16"]) == 0
-    other = json.loads(Path("rates.json").read_text())
-    assert other["rates"] == found["rates"]
-    assert other["learning_rate"] == pytest.approx(2 * found["learning_rate"])
+    twice = config(here / "records", "schedule.reference_batch_size=16")
+    assert as_setting(twice, 0.1) == pytest.approx(0.2)
 
 
 def test_preview_shows_what_training_sees(
@@ -141,10 +153,11 @@ def test_preview_shows_what_training_sees(
         notebook_figures, "draw_batch", lambda *given: (drawn.append(given), draw(*given))
     )
     call = ["preview", "tiny.yaml", AUTO, "--images", "5", "--output"]
-    for name, form in (("sheet.jpg", "JPEG"), ("sheet.png", "PNG")):
+    for name, form in (("sheet.jpg", b"\xd8\xff\xe0"), ("sheet.png", b"PNG")):
         assert cli.main([*call, name]) == 0
         assert capsys.readouterr().out == f"{name}: 5 images of the first batch\n"
-        assert Image.open(name).format == form
+        assert Path(name).read_bytes()[1:4] == form
+        assert shape(name)[1] > 300
     first = next(build.train_reader(config(here / "records", AUTO)).batches(0))
     for batch, _, names, _ in drawn:
         np.testing.assert_array_equal(batch.data, first.data[:5])
@@ -155,7 +168,7 @@ def test_preview_shows_what_training_sees(
 def test_preview_of_a_run(here: Path) -> None:
     train(config(here / "records", "training.epochs=1"), here / "run", resume=False)
     assert cli.main(["preview", "run", "--output", "sheet.png"]) == 0
-    assert Image.open("sheet.png").size[0] > 300
+    assert shape("sheet.png")[1] > 300
 
 
 # A rate at which nothing moves: every epoch is as good as the first one.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 
@@ -69,9 +70,9 @@ def draw_mistakes(validation: Validation, path: Path, number: int = 6) -> None:
 def draw_batch(
     batch: Batch, normalization: Normalization, class_names: Sequence[str], path: Path
 ) -> None:
-    """Draws the images of a batch as the network sees them, with the names of their labels below.
+    """Draws the images of a training batch, as augmented, with the names of their labels below.
 
-    The file is a JPEG if it is named like one, else a PNG.
+    The file is a JPEG if its name ends so, else a PNG.
     """
     num_columns = 8
     num_rows = -(-len(batch.labels) // num_columns)
@@ -105,7 +106,7 @@ def draw_first_images(config: Config, number: int, path: Path) -> int:
 
 
 def draw_family(members: Sequence[Member], path: Path) -> None:
-    """Draws the top-1 accuracies of exported files against multiply-adds and against latency."""
+    """Draws the top-1 accuracy of exported files over multiply-adds and over latency."""
     costs = {
         "million multiply-adds": [m.result.complexity.multiply_adds / 1e6 for m in members],
         "ms per image, ONNX Runtime on this machine": [1000 * m.latency_seconds for m in members],
@@ -154,3 +155,11 @@ def _save(figure: Any, path: Path, dpi: int = _DPI) -> None:
     form = "jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else "png"
     with files.replaced(path) as temporary:
         figure.savefig(temporary, format=form, dpi=dpi)
+
+
+def png(draw: Callable[[Path], object]) -> bytes:
+    """The PNG file that `draw` writes, as Jupyter's `_repr_png_` returns it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "picture.png")
+        draw(path)
+        return path.read_bytes()

@@ -18,7 +18,7 @@ from mobilenet import build, cli, notebook_figures, settings
 from mobilenet.errors import ConfigError, RunStopped
 from mobilenet.packing.drawn_sample import write_sample
 from mobilenet.runs.checkpoint import best_epoch, checkpoint_paths
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 from mobilenet.runs.epoch_record import EpochRecord
 from mobilenet.settings.schema import Config
 from mobilenet.training import epoch_loop

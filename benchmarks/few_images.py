@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--images", type=int, default=30, help="per class, for training")
     parser.add_argument("--classes", type=int, default=6, help="evenly from all of the tar")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("settings", nargs="*", metavar="key=value")
     arguments, rest = parser.parse_known_args()
@@ -85,7 +85,7 @@ def unpack(tar: Path, folder: Path, num_images: int, num_classes: int) -> None:
 def print_row(row: str, arguments: argparse.Namespace, records: Path, run: Path) -> None:
     """Trains with every seed."""
     results = []
-    for seed in range(arguments.seeds):
+    for seed in arguments.seeds:
         given = [
             f"data.directory={records}",
             f"training.initial_weights={arguments.weights.absolute()}",

@@ -31,7 +31,7 @@ NUM_VAL = 25
 RECIPE = Path(__file__).parent.parent / "configs" / "finetune.yaml"
 ROWS = {
     "recipe": (),
-    "classifier alone": ("training.frozen_stages=9", "schedule.learning_rate=0.05"),
+    "classifier alone": ("training.frozen_stages=9",),
     "first recipe": (
         "training.frozen_stages=2",
         "schedule.learning_rate=0.01",

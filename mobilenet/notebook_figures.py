@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _DPI = 80
 _NUM_COLUMNS = 2
 _ROW_INCHES = 1.35
-_LABEL_LENGTH = 20
+_LABEL_LENGTH = 17
 
 
 class Tile(NamedTuple):

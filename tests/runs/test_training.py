@@ -470,6 +470,10 @@ def test_fine_tuning_with_other_classes(
     finished: Path, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = weights_file(checkpoint.best(finished)[0])
+    more = tmp_path / "records"
+    shutil.copytree(records, more)
+    with (more / "synset.txt").open("a") as synset:
+        synset.write("eleven\ntwelve\n")
     settings_ = (
         f"training.initial_weights={start}",
         "training.frozen_stages=5",
@@ -477,7 +481,7 @@ def test_fine_tuning_with_other_classes(
         "training.ema_decay=null",
         "model.classes=12",
     )
-    result = train(config(records, *settings_), tmp_path / "tuned", resume=False)
+    result = train(config(more, *settings_), tmp_path / "tuned", resume=False)
     begun, tuned = mx.nd.load(str(start)), arrays(result.best)
     for name, values in tuned.items():
         stage = name.split("_")[0]
@@ -661,6 +665,7 @@ def test_an_unreadable_image_costs_no_step(
 def test_training_labels_beyond_the_classes_are_refused(records: Path, tmp_path: Path) -> None:
     copy = tmp_path / "records"
     shutil.copytree(records, copy)
+    (copy / "synset.txt").unlink()  # nothing tells the number of classes but the labels
     opened = RecordFile(records / "val.rec")
     with RecordWriter(copy / "val.rec", copy / "val.idx") as writer:
         writer.write(0, 0, bytes(opened.image(0)))  # in validation there is no such label

@@ -8,14 +8,15 @@ from typing import Sequence
 from mobilenet.runs.epoch_record import EpochRecord
 
 REMEDY = "lower schedule.learning_rate; `mobilenet find-rate` suggests one"
+_WORSE = 1.1  # than guessing: at a low rate a healthy loss is near that of guessing for long
 _MAX_RISE = 1.5  # of an epoch's mean loss; from epoch to epoch it rises by chance, but not so much
 
 
 def divergence(history: Sequence[EpochRecord], num_classes: int) -> str:
     """A sentence about the newest epoch if it is the first to diverge, or nothing.
 
-    It diverges if its training loss is no lower than that of equal probabilities for all classes,
-    ln(classes), from the second epoch on, or half as high again as in an earlier epoch.
+    From the second epoch on, the loss diverges if it is a tenth higher than that of equal
+    probabilities for all classes, ln(classes), or half as high again as in an earlier epoch.
     """
     if _diverges(history[:-1], num_classes) or not _diverges(history, num_classes):
         return ""
@@ -23,8 +24,8 @@ def divergence(history: Sequence[EpochRecord], num_classes: int) -> str:
     guessing = math.log(num_classes)
     lowest = min(history[:-1], key=lambda record: record.train_loss)
     found = (
-        f"no better than guessing ({guessing:.3f})"
-        if last.train_loss >= guessing
+        f"worse than guessing ({guessing:.3f})"
+        if last.train_loss > _WORSE * guessing
         else f"after {lowest.train_loss:.3f} in epoch {lowest.epoch}"
     )
     return f"epoch {last.epoch}: the training loss is {last.train_loss:.3f}, {found}: {REMEDY}"
@@ -34,4 +35,4 @@ def _diverges(history: Sequence[EpochRecord], num_classes: int) -> bool:
     if len(history) < 2 or num_classes < 2:
         return False
     *earlier, last = (record.train_loss for record in history)
-    return last >= math.log(num_classes) or last > _MAX_RISE * min(earlier)
+    return last > _WORSE * math.log(num_classes) or last > _MAX_RISE * min(earlier)

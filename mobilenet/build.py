@@ -13,6 +13,7 @@ from mxnet import gluon
 
 from mobilenet.data.batch_reader import EvalReader, TrainReader
 from mobilenet.data.eval_transforms import EvalTransform, Normalization
+from mobilenet.data.record import RecordSource
 from mobilenet.data.record_file import RecordFile
 from mobilenet.data.record_folder import orientation_warning
 from mobilenet.data.synset import num_classes_of
@@ -148,6 +149,8 @@ def resolved(config: Config) -> Config:
         DataError: The records cannot be read.
     """
     folder, training = Path(config.data.directory), config.training
+    if not (folder / "train.rec").exists():
+        return config  # `check_records` tells it, with the other mistakes of the call
     if config.model.classes == AUTO:
         num_classes = num_classes_of(folder) or _num_labels(folder)
         config = dataclasses.replace(
@@ -162,6 +165,21 @@ def resolved(config: Config) -> Config:
 
 def _num_labels(folder: Path) -> int:
     return 1 + int(RecordFile(folder / "train.rec").labels().max())
+
+
+def check_records(config: Config) -> None:
+    """Refuses a folder without records to train on or to validate on.
+
+    Raises:
+        DataError: A file is not there; says how it is made.
+    """
+    folder = Path(config.data.directory)
+    RecordSource(folder / "train.rec").close()
+    if not (folder / f"{eval_split(config)}.rec").exists():
+        raise DataError(
+            f"{folder}: has train.rec, but no val.rec to validate on; `mobilenet prepare --source"
+            " IMAGES --output NEW-FOLDER --val 0.2` sets a fifth of the images of each class aside"
+        )
 
 
 def train_records(config: Config) -> RecordFile:
@@ -195,11 +213,6 @@ def eval_records(config: Config, split: str) -> RecordFile:
     """
     folder, classes = Path(config.data.directory), config.model.classes
     path = folder / f"{split}.rec"
-    if not path.exists() and (folder / "train.rec").exists():
-        raise DataError(
-            f"{folder}: has training records, but no {path.name} to validate epochs on: prepare the"
-            " images with `mobilenet prepare --val 0.2` into a new folder"
-        )
     opened = RecordFile(path)
     labels = opened.labels()
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))

@@ -14,8 +14,8 @@ from mobilenet.commands.arguments import (
     add_settings,
     count,
     load_config,
-    write_result,
 )
+from mobilenet.commands.json_output import write_result
 from mobilenet.commands.output_paths import file_to_write, folder_to_write
 from mobilenet.inference.naive_engine import load_for_inference
 from mobilenet.skipped_items import SkippedItems

@@ -15,7 +15,8 @@ from mobilenet.data.batch_reader import EvalReader, TrainReader
 from mobilenet.data.eval_transforms import EvalTransform, Normalization
 from mobilenet.data.record import RecordSource
 from mobilenet.data.record_file import RecordFile
-from mobilenet.data.record_folder import MANIFEST, manifest_of, orientation_warning
+from mobilenet.data.record_folder import orientation_warning
+from mobilenet.data.synset import num_classes_of
 from mobilenet.data.training_augmentation import TrainTransform
 from mobilenet.distributed.group import ALONE, Group
 from mobilenet.distributed.horovod import HorovodGroup
@@ -27,6 +28,7 @@ from mobilenet.metrics import Images, Predict
 from mobilenet.network.architecture import DIALECTS, Dialect, MobileNetV2
 from mobilenet.network.graph_forms import inference_block, inference_block_of
 from mobilenet.progress_bar import say
+from mobilenet.settings.field_types import AUTO
 from mobilenet.settings.schema import Config
 
 
@@ -50,6 +52,10 @@ def group(config: Config) -> Group:
 def network(config: Config) -> MobileNetV2:
     """The network, its parameters not yet initialised."""
     model = config.model
+    if model.classes == AUTO:
+        raise ConfigError(
+            "model.classes: auto takes the number from the records of a training; give a number"
+        )
     return MobileNetV2(
         model.width_multiplier,
         model.classes,
@@ -136,6 +142,31 @@ def train_transform(config: Config) -> TrainTransform:
     )
 
 
+def resolved(config: Config) -> Config:
+    """The configuration with what depends on the records as numbers: classes and epochs.
+
+    Raises:
+        DataError: The records cannot be read.
+    """
+    folder, training = Path(config.data.directory), config.training
+    if not (folder / "train.rec").exists():
+        return config  # `check_records` tells it, with the other mistakes of the call
+    if config.model.classes == AUTO:
+        num_classes = num_classes_of(folder) or _num_labels(folder)
+        config = dataclasses.replace(
+            config, model=dataclasses.replace(config.model, classes=num_classes)
+        )
+    if training.min_steps:
+        steps_per_epoch = max(1, len(RecordFile(folder / "train.rec")) // training.batch_size)
+        epochs = max(training.epochs, -(-training.min_steps // steps_per_epoch))
+        config = dataclasses.replace(config, training=dataclasses.replace(training, epochs=epochs))
+    return config
+
+
+def _num_labels(folder: Path) -> int:
+    return 1 + int(RecordFile(folder / "train.rec").labels().max())
+
+
 def check_records(config: Config) -> None:
     """Refuses a folder without records to train on or to validate on.
 
@@ -147,7 +178,7 @@ def check_records(config: Config) -> None:
     if not (folder / f"{eval_split(config)}.rec").exists():
         raise DataError(
             f"{folder}: has train.rec, but no val.rec to validate on; `mobilenet prepare --source"
-            f" IMAGES --output {folder} --val 0.2` sets a fifth of the images of each class aside"
+            " IMAGES --output NEW-FOLDER --val 0.2` sets a fifth of the images of each class aside"
         )
 
 
@@ -155,18 +186,18 @@ def train_records(config: Config) -> RecordFile:
     """The training records in the configured directory.
 
     Their labels are not read here: that would take minutes for 140 GB, and it would stop at the
-    first damaged record even if `data.max_bad_records` allows some. The manifest tells the number
-    of classes; without one, the first batch with a label out of range ends the run.
+    first damaged record even if `data.max_bad_records` allows some. Without a manifest and a synset
+    the first batch with a label out of range ends the run.
 
     Raises:
-        DataError: The file or its index is missing, or there are more classes than the model has.
+        DataError: The file or its index is missing, or the model has another number of classes.
     """
     folder, classes = Path(config.data.directory), config.model.classes
-    manifest = manifest_of(folder)
-    if manifest is not None and manifest.num_classes > classes:
+    num_classes = num_classes_of(folder)
+    if classes != AUTO and num_classes not in (None, classes):
         raise DataError(
-            f"{folder / MANIFEST}: the records have {manifest.num_classes} classes, but the model"
-            f" has {classes}: model.classes must be that of the records"
+            f"{folder}: the records have {num_classes} classes, but the model has {classes}:"
+            " model.classes=auto takes the number from the records"
         )
     warning = orientation_warning(folder, config.data.exif_orientation)
     if warning:
@@ -180,7 +211,8 @@ def eval_records(config: Config, split: str) -> RecordFile:
     Raises:
         DataError: The file or its index is missing, or a label is not one of the classes.
     """
-    path, classes = Path(config.data.directory) / f"{split}.rec", config.model.classes
+    folder, classes = Path(config.data.directory), config.model.classes
+    path = folder / f"{split}.rec"
     opened = RecordFile(path)
     labels = opened.labels()
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))

@@ -38,6 +38,8 @@ from mobilenet.errors import (
 _COMMANDS = (
     data.add_prepare,
     data.add_verify,
+    training.add_preview,
+    training.add_find_rate,
     training.add_train,
     training.add_average,
     distributed.add_launch,

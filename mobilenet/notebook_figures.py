@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 
-from mobilenet import files
+from mobilenet import build, files
 from mobilenet.data.batch_reader import Batch
 from mobilenet.data.eval_transforms import Normalization
 from mobilenet.data.image_decoding import Pixels, decode
-from mobilenet.data.synset import spoken_names
+from mobilenet.data.synset import names_of_classes, read_synset, spoken_names
+from mobilenet.errors import shortened
+from mobilenet.settings.schema import Config
 from mobilenet.validation.validate import Validation
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _DPI = 80
 _NUM_COLUMNS = 2
 _ROW_INCHES = 1.35
+_LABEL_LENGTH = 17
 
 
 class Tile(NamedTuple):
@@ -50,7 +53,10 @@ def draw_mistakes(validation: Validation, path: Path, number: int = 6) -> None:
 def draw_batch(
     batch: Batch, normalization: Normalization, class_names: Sequence[str], path: Path
 ) -> None:
-    """Draws the images of a training batch, as augmented, with the names of their labels."""
+    """Draws the images of a training batch, as augmented, with the names of their labels below.
+
+    The file is a JPEG if its name ends so, else a PNG.
+    """
     num_columns = 8
     num_rows = -(-len(batch.labels) // num_columns)
     figure = _figure(10, _ROW_INCHES * num_rows)
@@ -58,11 +64,28 @@ def draw_batch(
     images = np.clip(batch.data * std + mean, 0, 1).transpose(0, 2, 3, 1)
     axes = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
     for place in axes:
-        place.axis("off")
+        place.set(xticks=[], yticks=[], frame_on=False)
     for place, image, label in zip(axes, images, batch.labels.tolist()):
         place.imshow(image)
-        place.set_title(class_names[label], fontsize=8)
-    _save(figure, path)
+        place.set_xlabel(shortened(class_names[label], _LABEL_LENGTH), fontsize=8)
+    cell_pixels = batch.data.shape[-1] / _ROW_INCHES
+    _save(figure, path, max(_DPI, round(cell_pixels)))
+
+
+def draw_first_images(config: Config, number: int, path: Path) -> int:
+    """Draws the first images of a training as `draw_batch` does; gives how many these are.
+
+    Mixup and CutMix, which blend the images of a whole batch, come later and are not shown.
+
+    Raises:
+        DataError: The records cannot be read.
+    """
+    batch = next(build.train_reader(config).batches(epoch=0)).rows(slice(number))
+    synset = read_synset(Path(config.data.directory))
+    num_classes = max(config.model.classes, int(batch.labels.max()) + 1)
+    names = spoken_names(names_of_classes(synset, num_classes))
+    draw_batch(batch, build.normalization(config), names, path)
+    return len(batch.labels)
 
 
 def draw_tiles(tiles: Sequence[Tile], path: Path) -> None:
@@ -94,9 +117,10 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: Any, path: Path, dpi: int = _DPI) -> None:
+    form = "jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else "png"
     with files.replaced(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=_DPI)
+        figure.savefig(temporary, format=form, dpi=dpi)
 
 
 def png(draw: Callable[[Path], object]) -> bytes:

@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mobilenet import build, settings
+from mobilenet import settings
 from mobilenet.api.setting_overrides import overrides_of
 from mobilenet.data.manifest import Manifest
-from mobilenet.data.synset import names_of_classes, read_synset, spoken_names
-from mobilenet.notebook_figures import draw_batch, png
+from mobilenet.notebook_figures import draw_first_images, png
 from mobilenet.packing.prepare import PrepareOptions
 from mobilenet.packing.prepare import prepare as pack
 from mobilenet.quickstart import sample_images
@@ -31,12 +30,7 @@ class AugmentedImages:
         return f"images of {os.path.relpath(data.directory)}, at {data.resolution} px"
 
     def _repr_png_(self) -> bytes:
-        config = self._config
-        batch = next(build.train_reader(config).batches(epoch=0)).rows(slice(_NUM_SHOWN))
-        names = spoken_names(
-            names_of_classes(read_synset(Path(config.data.directory)), config.model.classes)
-        )
-        return png(lambda path: draw_batch(batch, build.normalization(config), names, path))
+        return png(lambda path: draw_first_images(self._config, _NUM_SHOWN, path))
 
 
 class Records:

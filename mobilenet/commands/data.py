@@ -20,6 +20,11 @@ def add_prepare(adder: Adder) -> None:
     add("--short-side", type=int, help="re-encode larger images with this short side in pixels")
     add("--quality", type=int, help="JPEG quality of re-encoded images (95)")
     add(
+        "--val",
+        type=float,
+        help="part of each class to set aside for validation (0.2 of a plain folder of classes)",
+    )
+    add(
         "--minival",
         type=int,
         help="training images of each class to hold out",

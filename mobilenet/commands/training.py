@@ -9,11 +9,13 @@ from pathlib import Path
 from mobilenet.commands.arguments import (
     Adder,
     add_command,
+    add_json,
     add_offline,
     add_settings,
     count,
     load_config,
 )
+from mobilenet.commands.json_output import write_result
 from mobilenet.commands.output_paths import file_to_write, folder_to_write
 from mobilenet.inference.naive_engine import load_for_inference
 from mobilenet.skipped_items import SkippedItems
@@ -27,6 +29,33 @@ def add_train(adder: Adder) -> None:
     parser.add_argument("--run", dest="folder", type=Path, help="run folder (runs/CONFIG)")
     add_offline(parser)
     parser.add_argument("--resume", action="store_true", help="continue the run in that folder")
+
+
+def add_find_rate(adder: Adder) -> None:
+    """Adds `find-rate`."""
+    parser = add_command(adder, "find-rate", find_rate)
+    parser.add_argument("config", type=Path, help="YAML configuration")
+    add_settings(parser)
+    parser.add_argument(
+        "--steps", type=count, default=100, metavar="N", help="training steps (100)"
+    )
+    parser.add_argument(
+        "--output", type=file_to_write, metavar="FILE.png", help="file for the plot of the losses"
+    )
+    add_json(parser)
+    add_offline(parser)
+
+
+def add_preview(adder: Adder) -> None:
+    """Adds `preview`."""
+    parser = add_command(adder, "preview", preview)
+    parser.add_argument("config", type=Path, help="YAML configuration, or a run folder")
+    add_settings(parser)
+    parser.add_argument("--images", type=count, default=32, metavar="N", help="how many (32)")
+    parser.add_argument(
+        "--output", type=file_to_write, metavar="FILE.jpg", required=True,
+        help="file for the sheet, a JPEG or a PNG",
+    )  # fmt: skip
 
 
 def add_average(adder: Adder) -> None:
@@ -69,6 +98,37 @@ def train(arguments: Namespace) -> int:
     result = train(config, run, arguments.resume)
     if result is not None:  # in a distributed run only rank 0 has one
         print(result.summary())
+    return 0
+
+
+def find_rate(arguments: Namespace) -> int:
+    """Suggest a learning rate: train some steps at growing rates, and keep nothing of them."""
+    from mobilenet.runs.curves import draw_range_test
+    from mobilenet.training.build import as_setting
+    from mobilenet.training.training_run import find_rate
+
+    config = load_config(arguments.config, arguments.settings)
+    found = find_rate(config, arguments.steps)
+    rate = as_setting(config, found.suggestion)
+    if arguments.output is not None:
+        draw_range_test(found.rates, found.losses, found.suggestion, arguments.output)
+    print(f"schedule.learning_rate={rate:g}, a tenth of the rate at the lowest loss")
+    values = {"learning_rate": rate, "rates": found.rates, "losses": found.losses}
+    write_result(arguments.json, values)
+    return 0
+
+
+def preview(arguments: Namespace) -> int:
+    """Draw a sheet of the first training images as they are augmented, with their labels."""
+    from mobilenet.notebook_figures import draw_first_images
+    from mobilenet.runs.run_folder import CONFIG
+
+    path = arguments.config
+    path = path / CONFIG if path.is_dir() else path
+    num_images = draw_first_images(
+        load_config(path, arguments.settings), arguments.images, arguments.output
+    )
+    print(f"{arguments.output}: {num_images} images of the first batch")
     return 0
 
 

@@ -3,7 +3,9 @@
 Packing, validation and prediction use the same rules for the labels:
 
 * if there is a `synset.txt`, its lines are the classes in label order;
-* WordNet ids of ImageNet have ImageNet's labels 0 to 999, even if only some are present;
+* WordNet ids of ImageNet have ImageNet's labels 0 to 999, even if only some are present; but in a
+  plain folder of classes that `prepare` divides for training, fewer than half of them are classes
+  of their own;
 * folders whose names are all whole numbers are sorted by number: 0, 1, 2, 10;
 * other folders are sorted alphabetically.
 
@@ -59,13 +61,15 @@ def imagenet_words() -> dict[str, str]:
     raise LookupError(f"{file} has no {_TABLE}")
 
 
-def from_folders(folders: Collection[str]) -> Classes:
+def from_folders(folders: Collection[str], is_own: bool = False) -> Classes:
     """The classes of folders without a `synset.txt`, by the rules of this module.
 
     Args:
         folders: Names of the class folders.
+        is_own: Whether fewer than half of ImageNet's classes are classes of their own.
     """
-    if all(map(_is_wordnet_id, folders)) and imagenet_words().keys() >= {*folders}:
+    has_enough = not is_own or 2 * len(folders) >= len(imagenet_words())
+    if has_enough and all(map(_is_wordnet_id, folders)) and imagenet_words().keys() >= {*folders}:
         return _in_order(imagenet_words(), "ImageNet's 1000 classes")
     numbers = _numbers(folders)
     if numbers:

@@ -11,6 +11,7 @@ from mobilenet.errors import DataError
 from mobilenet.json_fields import check_fields
 
 _VERSION = 1
+_MAX_EXAMPLES = 3
 _MALFORMED = (TypeError, LookupError, AttributeError)  # exceptions for JSON of another form
 
 
@@ -104,6 +105,15 @@ class Manifest:
         if self.oddities:
             counts = (f"{kind} {number:,}" for kind, number in self.oddities.items())
             lines.append(f"unusual: {', '.join(counts)}")
-        if self.skipped:
-            lines.append(f"left out: {len(self.skipped):,} images that do not decode")
+        if "train" in self.splits and len(self.splits) == 1:
+            lines.append("validation: no images, which `mobilenet train` needs")
+        left_out = {
+            "images that do not decode": [f"{it['split']}/{it['image']}" for it in self.skipped],
+            "files or folders that are no images of a class": self.ignored,
+        }
+        lines += [
+            f"left out: {len(names):,} {kind}, such as {', '.join(names[:_MAX_EXAMPLES])}"
+            for kind, names in left_out.items()
+            if names
+        ]
         return "\n".join(lines)

@@ -6,6 +6,7 @@ lines `key<TAB>offset`, as in MXNet's `python/mxnet/recordio.py`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mobilenet import files
+from mobilenet.data.image_names import SUFFIX, read_names
 from mobilenet.data.record import (
     MAX_IMAGE_BYTES,
     Entry,
@@ -131,8 +133,14 @@ class RecordFile:
         return self._record(position).labelled_image(int(self._read_ahead[position]))
 
     def name(self, position: int) -> str:
-        """What messages call a record, to follow `path`."""
-        return f"record {position}"
+        """What messages call a record, to follow `path`: its number and, if known, its file."""
+        file = f" ({self.file_names[position]})" if self.file_names else ""
+        return f"record {position}{file}"
+
+    @functools.cached_property
+    def file_names(self) -> tuple[str, ...]:
+        """`class folder/file` of each record, by position; nothing if `prepare` left no names."""
+        return read_names(self.path.with_suffix(SUFFIX), self.keys.tolist())
 
     def close(self) -> None:
         """Closes the record file; reading afterwards is an error."""

@@ -14,6 +14,7 @@ from typing import Any, Iterator, Optional
 import numpy as np
 
 from mobilenet import files
+from mobilenet.data import image_names
 from mobilenet.data.image_decoding import ExifOrientation
 from mobilenet.data.image_header import EXIF_ROTATION
 from mobilenet.data.manifest import Manifest
@@ -22,7 +23,8 @@ from mobilenet.errors import DataError
 
 MANIFEST, SYNSET, ODDITIES = "manifest.json", "synset.txt", "oddities.tsv"
 SPOOL = ".source.tar"
-_RECORDS = tuple(f"{s}{suffix}" for s in ("train", "val", "minival") for suffix in (".rec", ".idx"))
+SUFFIXES = (".rec", ".idx", image_names.SUFFIX)
+_RECORDS = tuple(f"{s}{suffix}" for s in ("train", "val", "minival") for suffix in SUFFIXES)
 _NAMES = (MANIFEST, SYNSET, ODDITIES, *_RECORDS)
 # Exists from the moment when all files are written until all have their final names.
 _MARK = ".unfinished"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Sequence
+from typing import Optional, Sequence
 
 from mobilenet.data.class_folder_labels import class_id, from_folders, imagenet_words
-from mobilenet.data.record_folder import SYNSET
+from mobilenet.data.record_folder import SYNSET, manifest_of
 from mobilenet.errors import DataError, reason
 
 _NUM_IMAGENET_CLASSES = 1000
@@ -21,6 +21,16 @@ def read_synset(folder: Path) -> tuple[str, ...]:
     """
     path = folder / SYNSET
     return read_lines(path) if path.is_file() else ()
+
+
+def num_classes_of(folder: Path) -> Optional[int]:
+    """Number of classes of the records in a folder, by manifest or synset; None if neither tells.
+
+    Raises:
+        DataError: As `read_synset`.
+    """
+    manifest = manifest_of(folder)
+    return manifest.num_classes if manifest is not None else len(read_synset(folder)) or None
 
 
 def synset_of(parameters: Path) -> Path:

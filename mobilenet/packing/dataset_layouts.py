@@ -22,6 +22,7 @@ from mobilenet.errors import DataError
 from mobilenet.packing import folder_trees, ilsvrc2012
 from mobilenet.packing.folder_trees import DiskFolder, Folder, file_at
 
+CLASS_FOLDERS = "class-folders"
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val"}
 _IMAGE_SUFFIXES = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
 _READERS = {"train": folder_trees.read_tar_of_tars, "val": folder_trees.read_tar}
@@ -144,8 +145,9 @@ def _descend(around: list[Folder], split: Optional[str], say: Callable[[str], No
     splits = _splits(folder)
     if not splits:
         name = split or "train"
-        say(f"{folder.path} has no train/ and no val/: all of it is taken for the split {name!r}")
-        return Layout("class-folders", {name: folder}, around, [])
+        use = f"all of it is taken for the split {split!r}" if split else "its folders are classes"
+        say(f"{folder.path} has no train/ and no val/: {use}")
+        return Layout(CLASS_FOLDERS, {name: folder}, around, [])
     is_kaggle = folder.path.endswith("/".join(ilsvrc2012.KAGGLE_FOLDER))
     used = [inner.path for inner in splits.values()]
     unused = [f"{name}/" for name, inner in folder.folders.items() if inner.path not in used]

@@ -129,7 +129,9 @@ def _from_folders(request: Request) -> Source:
         for split, folder in layout.splits.items()
     }
     names = {name for by_class in files.values() for name in by_class}
-    classes = _from_synset(request, layout.around, names) or class_folder_labels.from_folders(names)
+    is_own = layout.name == dataset_layouts.CLASS_FOLDERS and request.split is None
+    classes = _from_synset(request, layout.around, names)
+    classes = classes or class_folder_labels.from_folders(names, is_own)
     splits = {
         split: [
             Image(f"{name}/{path}", classes.labels[name], file)

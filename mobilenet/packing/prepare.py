@@ -22,11 +22,12 @@ from mobilenet.packing import (
     ilsvrc2012,
     image_sources,
     record_writing,
+    validation_part,
     written_summary,
 )
 from mobilenet.packing.image_order import Image, arranged
 from mobilenet.packing.image_sources import Source
-from mobilenet.packing.record_writing import Packed, Tally
+from mobilenet.packing.record_writing import Packed, RecordPaths, Tally
 from mobilenet.packing.source_fingerprint import fingerprint
 from mobilenet.packing.stored_image import Conversion
 from mobilenet.progress_bar import say, watched
@@ -47,10 +48,12 @@ class PrepareOptions:
             original tars of ILSVRC2012 or their folder, Kaggle's folder, or lists of im2rec.
         output: Folder for the record files.
         synset: File with one class per line in label order; the first word is the class folder.
-        split: Takes this split alone; of a source without splits, all images are in it (train).
+        split: Takes this split alone; of a source without splits, all images are in it.
         root: What the paths in lists are relative to, if not to the folder of the list.
         short_side: Larger images are made this small, in pixels; None keeps the images' bytes.
         quality: Of the JPEGs that are encoded anew, 1 to 100.
+        val: Part of the training images of each class to set aside for validation, of a source
+            without images for that; by default 0.2 of a plain tree of class folders, else 0.
         minival: Number of training images of each class to hold out.
         seed: Of the order of the training images and of the choice of those held out.
         skip_bad: Leaves out images that do not decode, instead of ending.
@@ -67,6 +70,7 @@ class PrepareOptions:
     root: Optional[Path] = None
     short_side: Optional[int] = None
     quality: int = 95
+    val: Optional[float] = None
     minival: int = 0
     seed: int = 0
     skip_bad: bool = False
@@ -78,6 +82,7 @@ class PrepareOptions:
         ranges = {
             "quality": (self.quality, 1, 100),
             "short_side": (1 if self.short_side is None else self.short_side, 1, 65_500),
+            "val": (self.val or 0, 0, validation_part.MAX),
             "minival": (self.minival, 0, 1 << 32),
             "seed": (self.seed, 0, (1 << 64) - 1),
             "workers": (self.workers, 0, 4096),
@@ -136,6 +141,7 @@ def _identity(options: PrepareOptions) -> _Identity:
             "root": str(options.root.resolve()) if options.root else None,
             "short_side": options.short_side,
             "quality": options.quality,
+            "val": None if options.val == validation_part.DEFAULT else options.val,
             "minival": options.minival,
             "seed": options.seed,
             "skip_bad": options.skip_bad,
@@ -156,7 +162,10 @@ def _prepare(options: PrepareOptions, identity: _Identity) -> Manifest:
             say(source.left_out)
         for warning in source.odd_counts:
             say(f"warning: {warning}")
-        images = arranged(source.splits, options.seed, options.minival)
+        val = validation_part.part_of(source, options.split, options.val)
+        images = arranged(source.splits, options.seed, options.minival, val)
+        if "train" in images and "val" not in source.splits:
+            say(validation_part.sentence(val, images))
         if options.exif_orientation is None:
             own: ExifOrientation = "ignore" if source.classes.is_imagenets else "apply"
             options = dataclasses.replace(options, exif_orientation=own)
@@ -213,7 +222,7 @@ def _write(
     options: PrepareOptions, identity: _Identity, source: Source, images: dict[str, list[Image]]
 ) -> Manifest:
     """Writes all files under temporary names and then names them; the manifest comes last."""
-    record_names = [f"{split}{suffix}" for split in images for suffix in (".rec", ".idx")]
+    record_names = [f"{split}{suffix}" for split in images for suffix in record_folder.SUFFIXES]
     with record_folder.all_or_nothing(options.output), contextlib.ExitStack() as stack:
         paths = {
             # Left, and thereby renamed, in the opposite order.
@@ -221,7 +230,7 @@ def _write(
             for name in (MANIFEST, SYNSET, ODDITIES, *record_names)
         }
         tallies = {
-            split: _pack(split, those, options, (paths[f"{split}.rec"], paths[f"{split}.idx"]))
+            split: _pack(split, those, options, _paths_of(split, paths))
             for split, those in images.items()
         }
         synset = "".join(f"{line}\n" for line in source.classes.lines)
@@ -238,17 +247,19 @@ def _write(
     return manifest
 
 
-def _pack(
-    split: str, images: list[Image], options: PrepareOptions, paths: tuple[Path, Path]
-) -> Tally:
-    """Writes one record file and its index to the given paths."""
+def _paths_of(split: str, paths: dict[str, Path]) -> RecordPaths:
+    return RecordPaths(*(paths[f"{split}{suffix}"] for suffix in record_folder.SUFFIXES))
+
+
+def _pack(split: str, images: list[Image], options: PrepareOptions, paths: RecordPaths) -> Tally:
+    """Writes one record file and its companions to the given paths."""
     complaints: Counter[str] = Counter()
     # Closed here, whatever happens: an unfinished iterator would hold its threads.
     with (
         contextlib.closing(_converted(images, options, complaints)) as converted,
         contextlib.closing(watched(converted, split, len(images))) as shown,
     ):
-        tally = record_writing.write_records(shown, *paths, skip_bad=options.skip_bad)
+        tally = record_writing.write_records(shown, paths, options.skip_bad)
     for complaint, number in complaints.most_common():
         say(f"{split}: the decoder said {number:,} times: {complaint}")
     if not tally.num_per_label:

@@ -13,6 +13,7 @@ from typing import Callable, Generator, Iterable, Iterator, NamedTuple, Optional
 
 import cv2
 
+from mobilenet.data.image_names import name_line
 from mobilenet.data.record_file import RecordWriter
 from mobilenet.errors import DataError
 from mobilenet.packing.decoder_warnings import counted
@@ -82,17 +83,27 @@ def convert_all(
     complaints.update(said)
 
 
-def write_records(
-    items: Iterable[Packed], record_path: Path, index_path: Path, skip_bad: bool
-) -> Tally:
-    """Writes a record file and its index directly to the paths given; keys are 0, 1, 2, ...
+@dataclass(frozen=True)
+class RecordPaths:
+    """Where a record file, its index and the names of its images are written."""
+
+    records: Path
+    index: Path
+    names: Path
+
+
+def write_records(items: Iterable[Packed], paths: RecordPaths, skip_bad: bool) -> Tally:
+    """Writes a record file with its companions directly to the paths given; keys are 0, 1, 2, ...
 
     Raises:
         DataError: An image cannot be stored, and `skip_bad` does not leave it out.
     """
     tally = Tally()
     key = 0
-    with RecordWriter(record_path, index_path) as writer:
+    with (
+        RecordWriter(paths.records, paths.index) as writer,
+        paths.names.open("w", encoding="utf-8", newline="\n") as names,
+    ):
         for image, stored, problem in items:
             if stored is None:
                 if not skip_bad:
@@ -102,6 +113,7 @@ def write_records(
             if stored.oddities:
                 tally.oddities.append((key, image.name, stored.oddities))
             writer.write(key, image.label, stored.image)
+            names.write(name_line(key, image.label, image.name))
             tally.num_per_label[image.label] += 1
             key += 1
     return tally

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Mapping
+from typing import Callable, Iterable, Mapping, Sequence
 
 from mobilenet import files
 from mobilenet.errors import WeightsError
@@ -68,6 +68,13 @@ class Retention:
 def best_epoch(history: Iterable[EpochRecord]) -> EpochRecord:
     """The epoch with the highest top-1 accuracy, the earliest of equals; `history` is not empty."""
     return max(history, key=lambda record: (record.top1, -record.epoch))
+
+
+def is_stale(history: Sequence[EpochRecord], patience: int | None) -> bool:
+    """Whether the best epoch has had `patience` epochs after it; never without patience."""
+    if patience is None or not history:
+        return False
+    return len(history) - best_epoch(history).epoch >= patience
 
 
 def save(run: Path, state: State, groups: Mapping[str, Arrays]) -> Path:

@@ -39,6 +39,23 @@ def draw_curves(histories: Mapping[str, Sequence[EpochRecord]], path: Path) -> N
         figure.savefig(temporary, format="png", dpi=100)
 
 
+def draw_range_test(
+    rates: Sequence[float], losses: Sequence[float], suggestion: float, path: Path
+) -> None:
+    """Draws the smoothed loss against the learning rate into the PNG file `path`."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to load
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(rates, losses)
+    axes.axvline(suggestion, color="C1", linestyle="--", label=f"suggested: {suggestion:g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="smoothed training loss")
+    axes.legend()
+    axes.grid(visible=True, alpha=0.3)
+    with files.replaced(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
+
+
 def _draw_panel(
     axes: Axes, curves: Mapping[str, _Value], histories: Mapping[str, Sequence[EpochRecord]]
 ) -> None:

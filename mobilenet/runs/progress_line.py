@@ -118,6 +118,16 @@ class Reporter:
         run_left = (num_epochs * steps_per_epoch - step) * step_seconds
         return epoch_left, run_left + (num_epochs - epoch + 1) * self._validation_seconds
 
+    def early_stop(self, last: EpochRecord, best: EpochRecord) -> None:
+        """Says that the run ends because no epoch after `best` was better."""
+        self._log.write(
+            "early_stop",
+            f"epoch {last.epoch}: top-1 has not risen since the {100 * best.top1:.2f} % of epoch"
+            f" {best.epoch}: the run ends early (training.patience)",
+            step=last.step,
+            best_epoch=best.epoch,
+        )
+
     def stop_steps(self) -> None:
         """Stops measuring, at the end of an epoch's steps or when the process stops."""
         self._log.stop_bar()

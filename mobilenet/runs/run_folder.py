@@ -34,6 +34,7 @@ _FREE = (
     "data.num_workers",
     "data.max_bad_records",
     "validation.batch_size",
+    "training.patience",
     "training.rollbacks",
 )
 # These alter how a batch is divided, and so BatchNorm's statistics. The run continues, but its

@@ -58,6 +58,18 @@ class Range:
         return [(name, bound) for name, bound in vars(self).items() if bound is not None]
 
 
+class Auto(int):
+    """The value `auto` of a number that is computed later; 0 until then."""
+
+    def __repr__(self) -> str:
+        return "auto"
+
+    __str__ = __repr__
+
+
+AUTO = Auto(0)
+"""In the type of a setting: `auto` may stand for the number."""
+
 Fraction = Annotated[float, Range(at_least=0, at_most=1)]
 Positive = Annotated[float, Range(above=0)]
 NotNegative = Annotated[float, Range(at_least=0)]
@@ -87,6 +99,8 @@ def decode(given: Given, kind: Any, key: str = "", default: Any = None) -> Any:
     inner, bounds, optional = _taken_apart(kind)
     if optional and given.is_null:
         return None
+    if given.content == str(AUTO) and _may_be_auto(kind):
+        return AUTO
     if _is_section(inner):
         return _section(given, inner, key, default)
     value: Any = _items(given, inner, key) if _is_list(inner) else _scalar(given, inner)
@@ -99,7 +113,8 @@ def decode(given: Given, kind: Any, key: str = "", default: Any = None) -> Any:
 def describe(kind: Any) -> str:
     """What a setting of type `kind` accepts, such as ``null or a number, above 0``."""
     inner, bounds, optional = _taken_apart(kind)
-    return ("null or " if optional else "") + ", ".join([_noun(inner), *map(str, bounds)])
+    word = "null or " if optional else f"{AUTO} or " if _may_be_auto(kind) else ""
+    return word + ", ".join([_noun(inner), *map(str, bounds)])
 
 
 def section_type(kind: Any) -> Optional[type]:
@@ -131,8 +146,12 @@ def _taken_apart(kind: Any) -> tuple[Any, tuple[Range, ...], bool]:
         (kind,) = (part for part in get_args(kind) if part is not type(None))
     if get_origin(kind) is Annotated:
         kind, *bounds = get_args(kind)
-        return kind, tuple(bounds), optional
+        return kind, tuple(bound for bound in bounds if isinstance(bound, Range)), optional
     return kind, (), optional
+
+
+def _may_be_auto(kind: Any) -> bool:
+    return get_origin(kind) is Annotated and any(part is AUTO for part in get_args(kind))
 
 
 def _is_section(kind: Any) -> bool:

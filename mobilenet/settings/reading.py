@@ -23,6 +23,7 @@ import yaml
 
 from mobilenet.errors import ConfigError, Mistakes, one_line, reason, shortened
 from mobilenet.settings.field_types import (
+    Auto,
     decode,
     default_of,
     describe,
@@ -197,6 +198,11 @@ def _represent_tuple(dumper: yaml.SafeDumper, items: tuple[Any, ...]) -> Any:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
 
 
+def _represent_auto(dumper: yaml.SafeDumper, auto: Auto) -> Any:
+    return _represent_str(dumper, str(auto))
+
+
+_Dumper.add_representer(Auto, _represent_auto)
 _Dumper.add_representer(str, _represent_str)
 _Dumper.add_representer(tuple, _represent_tuple)
 

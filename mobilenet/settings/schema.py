@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal, Optional
 
 from mobilenet.settings.field_types import (
+    AUTO,
     Count,
     CountOrZero,
     Fraction,
@@ -28,8 +29,9 @@ class ModelConfig:
     depth_multiplier: Annotated[float, Range(above=0, at_most=10)] = 1.0
     """Factor on the blocks of every stage but the first and the last, rounded up (timm's 110d and
     120d); other than 1, the stem and the head keep the paper's channels."""
-    classes: Count = 1000
-    """Number of classes; must be that of the records."""
+    classes: Annotated[int, Range(at_least=1), AUTO] = 1000
+    """Number of classes, which is that of the records; `auto` takes it from them in training, and a
+    run has it as a number."""
     dialect: Literal["paper", "gluoncv", "origin"] = "paper"
     """Which published form: `paper` rounds channels to multiples of 8 and has a classifier bias;
     `gluoncv` truncates channels, no bias; `origin` also expands the first block and uses ReLU."""
@@ -130,6 +132,9 @@ class TrainingConfig:
 
     epochs: Count = 150
     """Passes over the training records."""
+    min_steps: CountOrZero = 0
+    """Optimizer steps of the whole run at least: records that are too few for them in `epochs`
+    epochs get more epochs, and the run has their number."""
     batch_size: Count = 256
     """Images per optimizer step, over all devices and workers together."""
     accumulation: Count = 1
@@ -154,6 +159,8 @@ class TrainingConfig:
     """Leading parts that keep their initial weights: 1 is the stem, 2 to 8 stages, 9 the head."""
     recalibration_batches: CountOrZero = 0
     """Batches over which BatchNorm's statistics are computed afresh before each validation."""
+    patience: Optional[Count] = None
+    """Epochs without a better validation top-1 after which the run ends early; none by default."""
     rollbacks: CountOrZero = 0
     """Times that a loss which is not finite returns to the last checkpoint, at half the rate."""
 

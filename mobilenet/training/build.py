@@ -92,6 +92,8 @@ def course(config: Config) -> Course:
     keep = config.checkpoint
     return Course(
         num_epochs=config.training.epochs,
+        num_classes=config.model.classes,
+        patience=config.training.patience,
         max_rollbacks=config.training.rollbacks,
         log_every_steps=config.log.every_steps,
         retention=Retention(
@@ -207,6 +209,12 @@ def _recalibration(
     return Recalibration(
         network, contexts[0], training.recalibration_batches, _num_parts(config), group
     )
+
+
+def as_setting(config: Config, rate: float) -> float:
+    """The `schedule.learning_rate` by which the highest rate of a run is `rate`."""
+    size = config.training.batch_size
+    return rate / scaled_rate(1.0, size, config.schedule.reference_batch_size)
 
 
 def schedule(config: Config, steps_per_epoch: int) -> Schedule:

@@ -20,11 +20,13 @@ from mobilenet.errors import DataError, RunStopped, VerificationError
 from mobilenet.evaluation import evaluate
 from mobilenet.metrics import Counts, NotFiniteError
 from mobilenet.runs import checkpoint, run_folder
+from mobilenet.runs.checkpoint import is_stale
 from mobilenet.runs.checkpoint_folder import Arrays, Checkpoint, State
 from mobilenet.runs.curves import draw_curves
 from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
 from mobilenet.runs.log import RunLog
 from mobilenet.runs.progress_line import Plan, Reporter, StepReport
+from mobilenet.training.divergence import REMEDY, divergence
 from mobilenet.training.learner import Learner, is_finite
 from mobilenet.training.run_parts import Course, Parts
 from mobilenet.training.step import PendingOutcome
@@ -36,10 +38,7 @@ from mobilenet.training.stop_requests import (
 )
 
 _DEPLOYED = "deployed"
-_WHAT_TO_TRY = (
-    "try a lower schedule.learning_rate, a longer schedule.warmup_epochs, optimizer.clip_norm or"
-    " training.rollbacks"
-)
+_WHAT_TO_TRY = f"{REMEDY}; schedule.warmup_epochs, optimizer.clip_norm and training.rollbacks help"
 
 
 class _NotFiniteError(VerificationError):
@@ -88,10 +87,14 @@ class Trainer:
         """Trains from the progress of rank 0 to the end of the run; returns the final progress."""
         self._share_progress()
         self._begin()
-        while len(self._progress.history) < self._course.num_epochs:
+        while not self._is_over():
             self._complete_epoch(stop)
         self._log.record("end", step=self._progress.step)
         return self._progress
+
+    def _is_over(self) -> bool:
+        history, patience = self._progress.history, self._course.patience
+        return len(history) == self._course.num_epochs or is_stale(history, patience)
 
     def _share_progress(self) -> None:
         progress = self._group.broadcast_text(json.dumps(asdict(self._progress)))
@@ -196,11 +199,19 @@ class Trainer:
         self._progress.epoch_metrics = Metrics()
         num_bad_records = self._group.total([len(self._parts.reader.bad_records)])[0]
         self._reporter.epoch_done(record, int(num_bad_records))
-        is_last = record.epoch == self._course.num_epochs
-        if is_last or self._course.retention.is_epoch_due(self._progress):
+        self._look_back()
+        if self._is_over() or self._course.retention.is_epoch_due(self._progress):
             self._save()
         if self._keeps_files:
             draw_curves({"": self._progress.history}, self._run / run_folder.CURVES)
+
+    def _look_back(self) -> None:
+        history = self._progress.history
+        diverging = divergence(history, self._course.num_classes)
+        if diverging:
+            self._log.warn(diverging)
+        if is_stale(history, self._course.patience):
+            self._reporter.early_stop(history[-1], checkpoint.best_epoch(history))
 
     def _recalibrated(self) -> Arrays | None:
         if self._parts.recalibration is None:

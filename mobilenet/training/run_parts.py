@@ -66,6 +66,8 @@ class Course:
 
     Attributes:
         num_epochs: Number of epochs of the whole run.
+        num_classes: Number of classes of the network.
+        patience: Epochs without a better top-1 after which the run ends; None for no such end.
         max_rollbacks: How often it may go back to a checkpoint.
         log_every_steps: Steps between lines of progress.
         retention: Which checkpoints are written and kept.
@@ -73,6 +75,8 @@ class Course:
     """
 
     num_epochs: int
+    num_classes: int
+    patience: int | None
     max_rollbacks: int
     log_every_steps: int
     retention: Retention

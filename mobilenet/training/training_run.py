@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Callable
 
 from mobilenet import build, files, settings
+from mobilenet.data.batch_reader import Batch
 from mobilenet.distributed.group import Group
 from mobilenet.distributed.rank_consistency import check_consistency
 from mobilenet.errors import Mistakes
@@ -20,6 +22,7 @@ from mobilenet.runs.markdown_report import run_report
 from mobilenet.settings.schema import Config
 from mobilenet.training import build as training_build
 from mobilenet.training.epoch_loop import Trainer
+from mobilenet.training.learning_rate_range_test import RangeTest, range_test
 from mobilenet.training.run_parts import Parts
 from mobilenet.training.stop_requests import stop_requests
 
@@ -58,12 +61,32 @@ def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
         VerificationError: The loss is no longer finite, the disk is full, or a process is lost.
         RunStopped: By SIGTERM or Ctrl-C; the run has been saved.
     """
+    config = build.resolved(config)
     with build.group(config) as group:
         if group.rank > 0:
             _follow(config, run, group)
             return None
         _lead(config, run, resume, group)
         return TrainingResult(*checkpoint.best(run))
+
+
+def find_rate(config: Config, num_steps: int) -> RangeTest:
+    """Finds a learning rate for what `train` would train, by steps that are then forgotten.
+
+    Raises:
+        UserError: The data or a setting cannot be used.
+        VerificationError: The loss does not fall.
+    """
+    build.check_records(config)
+    parts = training_build.parts(build.resolved(config))
+    learner = parts.make_learner()
+    parts.load_initial_weights(learner)
+
+    def take_step(batch: Batch, step: int, rate: float) -> float:
+        return learner.step(batch, step, rate).read().metrics.loss
+
+    batches = itertools.chain.from_iterable(map(parts.reader.batches, itertools.count()))
+    return range_test(batches, num_steps, take_step)
 
 
 def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:

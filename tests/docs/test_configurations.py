@@ -12,6 +12,7 @@ from mobilenet.network.complexity import complexity
 from mobilenet.network.graph_forms import symbol_of
 from mobilenet.network.initialization import initialize
 from mobilenet.packing.ilsvrc2012 import NUM_IMAGES
+from mobilenet.settings.field_types import AUTO
 from mobilenet.settings.schema import Config
 from mobilenet.training import build as training_build
 
@@ -42,6 +43,8 @@ GOLDEN = {
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_configuration(path: Path) -> None:
     config = settings.load(Config, path)
+    if config.model.classes == AUTO:
+        config = settings.load(Config, path, ["model.classes=20"])
     cost = complexity(symbol_of(build.network(config)), config.data.resolution)
     name = path.relative_to(CONFIGS).as_posix()
     assert (cost.num_parameters, cost.multiply_adds) == GOLDEN[name]

@@ -57,7 +57,7 @@ def test_quickstarts_table_has_the_rows_of_the_code() -> None:
 
 def test_every_command_has_its_row() -> None:
     rows = re.findall(r"^\| (`mobilenet [^|]+) \|", PAGES[0].read_text(encoding="utf-8"), re.M)
-    named = {name for row in rows for name in re.findall(r"`(?:mobilenet )?(\w+)`", row)}
+    named = {name for row in rows for name in re.findall(r"`(?:mobilenet )?([\w-]+)`", row)}
     (commands,) = cli._parser()._subparsers._group_actions
     assert named == set(commands.choices)
 

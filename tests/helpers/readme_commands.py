@@ -23,16 +23,20 @@ SMALL = (
 )
 
 
-def commands(page: Path) -> list[str]:
-    """Every line of the page's console blocks."""
-    blocks = re.findall(r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+def commands(page: Path, heading: str = "") -> list[str]:
+    """Every line of the console blocks of a page, or of its section with that heading."""
+    text = page.read_text(encoding="utf-8")
+    if heading:
+        text = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```console\n(.*?)^```", text, re.M | re.S)
     lines = (line for block in blocks for line in block.replace("\\\n", " ").splitlines())
     return [line for line in lines if line.strip()]
 
 
 def imagenet_commands() -> list[str]:
     """The README's job on ImageNet, from the tars to the package: all that is not make's."""
-    return [line for line in commands(ROOT / "README.md") if not line.startswith("make ")]
+    lines = commands(ROOT / "README.md", "ImageNet in five commands")
+    return [line for line in lines if not line.startswith("make ")]
 
 
 def made_small(line: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 TABLE = ROOT / "docs" / "errors.md"
-_PREFIX = r"(mobilenet( \w+)?: )?"
+_PREFIX = r"(mobilenet( [\w-]+)?: )?"
 
 
 def rows() -> dict[str, str]:

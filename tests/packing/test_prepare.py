@@ -203,7 +203,7 @@ def test_one_split_alone(tmp_path: Path) -> None:
 
 def test_a_tree_without_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = mini.write_files(tmp_path / "source", mini.train_images())
-    assert run(source, tmp_path / "o1").splits.keys() == {"train"}
+    assert run(source, tmp_path / "o1", split="train").splits.keys() == {"train"}
     assert "taken for the split 'train'" in capsys.readouterr().err
     assert run(source, tmp_path / "o2", split="val").splits.keys() == {"val"}
 
@@ -328,7 +328,7 @@ def test_orientation_is_kept_of_all_but_imagenets_classes(tmp_path: Path) -> Non
     ):
         folder = tmp_path / f"{name} {chosen}"
         source = mini.write_files(folder / "source", {f"{name}/1.jpg": rotated()})
-        manifest = run(source, folder / "output", exif_orientation=chosen)
+        manifest = run(source, folder / "output", exif_orientation=chosen, split="train")
         assert manifest.exif_orientation == expected
         ((_, _, stored),) = records(folder / "output" / "train.rec")
         assert (stored == rotated()) == (expected == "apply")

@@ -64,7 +64,7 @@ def test_decoders_do_not_flood(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     image = mini.jpeg(6)
     noisy = image[:-2] + b"some bytes more" + image[-2:]
     source = mini.write_files(tmp_path / "source", {f"c/{i}.jpg": noisy for i in range(50)})
-    run(source, tmp_path / "output")
+    run(source, tmp_path / "output", val=0)
     said = capfd.readouterr().err
     assert said.count("extraneous bytes") == 1
     assert "the decoder said 50 times: Corrupt JPEG data: N extraneous bytes" in said
@@ -73,7 +73,7 @@ def test_decoders_do_not_flood(tmp_path: Path, capfd: pytest.CaptureFixture[str]
 def test_nothing_that_decodes(tmp_path: Path) -> None:
     source = mini.write_files(tmp_path / "source", {"c/1.jpg": b"?", "c/2.jpg": b"!"})
     with pytest.raises(DataError, match="none of the 2 images decodes"):
-        run(source, tmp_path / "output", skip_bad=True)
+        run(source, tmp_path / "output", skip_bad=True, val=0)
     assert contents(tmp_path / "output") == {}
 
 

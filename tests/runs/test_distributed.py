@@ -21,7 +21,7 @@ from several import (
     run,
     watched_train,
 )
-from tiny_run import CONFIG, ENVIRONMENT, config, write_records
+from tiny_run import CONFIG, ENVIRONMENT, config, events, write_records
 
 from mobilenet.training.build import learner
 
@@ -91,6 +91,16 @@ def test_what_ranks_tell_each_other(tmp_path: Path, engine: str, num_workers: in
     done = run(tmp_path, command)
     assert done.returncode == 0, done.stderr
     assert all(f"fine {rank}" in done.stdout for rank in range(num_workers))
+
+
+def test_ranks_end_early_together(folder: Path) -> None:
+    """At a rate at which nothing moves no epoch is better than the first."""
+    still = ("schedule.learning_rate=1e-12", "training.ema_decay=null", "training.epochs=6")
+    settings = ("distributed.engine=kvstore", "training.patience=1", *still)
+    done = run(folder, [*launcher("kvstore", 2), TRAIN, "tiny.yaml", "--run", "early", *settings])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("the run ends early") == 1
+    assert len([e for e in events(folder / "early") if e["event"] == "epoch"]) < 6
 
 
 def test_one_of_several_without_an_engine_is_refused(folder: Path) -> None:

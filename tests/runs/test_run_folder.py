@@ -81,6 +81,7 @@ def test_only_one_process_may_train_in_a_folder(tmp_path: Path) -> None:
         ("data.directory", "/elsewhere"),
         ("data.num_workers", 3),
         ("validation.batch_size", 7),
+        ("training.patience", 3),
         ("training.rollbacks", 3),
     ],
 )

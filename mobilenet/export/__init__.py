@@ -1,5 +1,6 @@
-"""Files for others: ONNX of a model or a family, int8, model-zoo package, served archive.
+"""Files for others: ONNX of a model or a family, int8, zoo package, served archive, web page.
 
 Door: `to_onnx.export`, `width_family.export_family`, `to_int8_onnx.export_int8`,
-`zoo_package.package`, `model_archive.write_service`. Must not know how training works inside.
+`zoo_package.package`, `model_archive.write_service`, `web_page.write_page`. Must not know how
+training works inside.
 """

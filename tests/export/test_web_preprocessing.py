@@ -19,11 +19,13 @@ from mobilenet.validation.validate import transform_as_json
 
 SCRIPTS = Path(mobilenet.__file__).parent / "export" / "web"
 PROGRAM = Path(__file__).parent / "crops.mjs"
-# Width and height: shrunk, grown, halved and divided exactly, equal, thin, and very thin.
+# Width and height: shrunk, grown, halved and divided exactly, thin, and very thin.
 SIZES = (
-    *((500, 375), (375, 500), (1203, 640), (40, 31), (257, 257), (128, 96), (192, 192)),
-    *((256, 256), (300, 33), (7, 400), (20000, 3)),
+    *((375, 500), (1203, 640), (40, 31), (257, 257), (128, 96), (192, 192), (300, 33)),
+    *((7, 400), (20000, 3)),
 )
+# Those in whole numbers. The others compute in single precision, each library in its own order.
+EXACT = ("center-crop", "center-crop-pil", "center-crop-pil-cubic", "squash", "imagenet-preprocess")
 NORMALIZATION = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -53,15 +55,9 @@ def case(image: Any, transform: EvalTransform, kind: str = "float32") -> dict[st
 
 
 def pictures() -> list[Any]:
-    """Smooth images and noise, RGB, of all sizes."""
+    """Noise of all sizes, RGB: each pixel that is taken wrongly shows."""
     generator = np.random.default_rng(3)
-    found = []
-    for width, height in SIZES:
-        noise = generator.integers(0, 256, (height, width, 3), np.uint8)
-        coarse = generator.integers(0, 256, (7, 9, 3), np.uint8)
-        smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-        found += [noise, smooth]
-    return found
+    return [generator.integers(0, 256, (height, width, 3), np.uint8) for width, height in SIZES]
 
 
 def encoded(image: Any) -> bytes:
@@ -78,22 +74,36 @@ def transforms(name: str) -> list[EvalTransform]:
     return [EvalTransform(name, normalization=NORMALIZATION, **size) for size in sizes]
 
 
-@pytest.mark.parametrize("name", PREPROCESSINGS)
-def test_every_pixel_is_that_of_python(tmp_path: Path, name: str) -> None:
-    pairs = [(image, transform) for image in pictures() for transform in transforms(name)]
+def expected_crop(image: Any, transform: EvalTransform) -> Any:
+    return transform.planes(encoded(image)).transpose(1, 2, 0)
+
+
+def test_every_pixel_is_that_of_python_or_one_level_off(tmp_path: Path) -> None:
+    pairs = [
+        (image, transform)
+        for name in PREPROCESSINGS
+        for transform in transforms(name)
+        for image in pictures()
+    ]
     found = in_javascript(tmp_path, [case(*pair) for pair in pairs])
-    largest = 0
     for (image, transform), result in zip(pairs, found):
-        expected = transform.planes(encoded(image)).transpose(1, 2, 0)
+        expected = expected_crop(image, transform)
         crop = np.frombuffer(base64.b64decode(result["crop"]), np.uint8).reshape(expected.shape)
         difference = np.abs(crop.astype(int) - expected.astype(int))
-        print(
-            name,
-            image.shape,
-            transform.short_side,
-            transform.size,
-            difference.max(),
-            (difference > 0).sum(),
-        )
-        largest = max(largest, int(difference.max()))
-    assert largest <= 1
+        assert difference.max() <= 1, (transform, image.shape)
+        if transform.name in EXACT:
+            assert difference.max() == 0, (transform, image.shape)
+
+
+@pytest.mark.parametrize("kind", ["float32", "uint8"])
+def test_the_input_is_normalised_as_in_python(tmp_path: Path, kind: str) -> None:
+    image = pictures()[0]
+    pixels = Normalization((0.0,) * 3, (1 / 255,) * 3)
+    transform = EvalTransform(normalization=NORMALIZATION if kind == "float32" else pixels)
+    made = case(image, transform, kind)
+    made["input"]["batch"] = 2
+    (result,) = in_javascript(tmp_path, [made])
+    found = np.frombuffer(base64.b64decode(result["input"]), kind).reshape(2, 3, 224, 224)
+    expected = transform(encoded(image))
+    assert np.array_equal(found[0], np.rint(expected) if kind == "uint8" else expected)
+    assert not found[1].any()

@@ -41,8 +41,8 @@ _MAX_BYTES = 1 << 25
 # What stands in a content security policy as it is.
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._~:/@%+\[\]-]+")
 _BY_HAND = (
-    f"name a folder or archive of onnxruntime-web {VERSION} by --web-runtime PATH, or link the page"
-    " to a network by --web-runtime cdn"
+    f"name a folder or archive of onnxruntime-web {VERSION} by --web-runtime PATH, or let the page"
+    " load it from a CDN by --web-runtime cdn"
 )
 
 Source = Union[None, str, Path]
@@ -76,7 +76,9 @@ def find_runtime(source: Source = None) -> Runtime:
     """
     if isinstance(source, str):
         if not _ADDRESS.fullmatch(source):
-            raise UserError(f"{source!r} is no address of a web server, such as {CDN}")
+            raise UserError(
+                f"--web-runtime {source!r}: no address that a page can load from; {_BY_HAND}"
+            )
         return Runtime(source.rstrip("/"))
     found = _cached() if source is None else _read(source)
     return Runtime(FOLDER, {NAMES[name]: content for name, content in found.items()})
@@ -128,7 +130,7 @@ def _of_folder(path: Path) -> dict[str, bytes]:
     found = {}
     for name in SHA256:
         if not (folder / name).is_file():
-            raise UserError(f"{folder} has no {name}; {_BY_HAND}")
+            raise UserError(f"--web-runtime {folder}: has no {name}; {_BY_HAND}")
         with (folder / name).open("rb") as file:
             found[name] = _checked(name, file.read(_MAX_BYTES), str(folder))
     return found

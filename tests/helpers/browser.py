@@ -32,7 +32,7 @@ os.dup2(int(sys.argv[1]), 3)
 os.dup2(int(sys.argv[2]), 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-_SECONDS = 60.0
+_SECONDS = 180.0
 
 
 class Browser:
@@ -164,7 +164,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
     headers_of_all: tuple[tuple[str, str], ...] = ()
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
     def end_headers(self) -> None:

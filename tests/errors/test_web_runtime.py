@@ -35,11 +35,12 @@ class Making:
         self.folder, self.capsys = folder, capsys
         self.model = next(job.glob("*.onnx"))
 
-    def assert_told(self, situation: str, *words: str, page: str = "page") -> None:
+    def fails(self, *words: str, page: str = "page") -> str:
+        """What the command says."""
         before = sorted(self.folder.rglob("*"))
         assert main(("export", str(self.model), "--web", str(self.folder / page), *words)) == 2
-        assert_told(self.capsys.readouterr().err, situation)
         assert sorted(self.folder.rglob("*")) == before
+        return self.capsys.readouterr().err
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_hosts_without_the_runtime(
 ) -> None:
     monkeypatch.setattr(download, "_RETRY", download._RETRY.new(backoff_factor=0.01))
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", server.url)
-    making.assert_told("the page's runtime cannot be downloaded")
+    assert_told(making.fails(), "the page's runtime cannot be downloaded")
     assert server.asked == [ARCHIVE]
     good = archive(**{MODULE: b"another version", WASM: b""})
     for content, situation in (
@@ -63,23 +64,27 @@ def test_hosts_without_the_runtime(
         (b"<html>Please log in</html>", "the page's runtime is no archive"),
     ):
         server.answers[ARCHIVE] = Answer(content)
-        making.assert_told(situation)
+        assert_told(making.fails(), situation)
     monkeypatch.setenv("MOBILENET_OFFLINE", "1")
-    making.assert_told("the page's runtime without the network")
+    assert_told(making.fails(), "the page's runtime without the network")
 
 
 def test_a_runtime_that_is_named(making: Making) -> None:
     here = making.folder / "here"
     here.mkdir()
     option = ("--web-runtime", str(here))
-    making.assert_told("a folder without the page's runtime", *option)
+    assert_told(making.fails(*option), "a folder without the page's runtime")
     for name in (MODULE, WASM):
         (here / name).write_bytes(b"others")
-    making.assert_told("the page's runtime in another version", *option)
-    making.assert_told("the page's runtime is no archive", "--web-runtime", str(here / MODULE))
-    making.assert_told("the page's runtime is not there", "--web-runtime", str(here / "no.tgz"))
+    assert_told(making.fails(*option), "the page's runtime in another version")
+    assert_told(
+        making.fails("--web-runtime", str(here / MODULE)), "the page's runtime is no archive"
+    )
+    assert_told(
+        making.fails("--web-runtime", str(here / "no.tgz")), "the page's runtime is not there"
+    )
     for address in ("https://host/a b", "http://host/;script-src *", "https://", 'http://h/"><'):
-        making.assert_told("an address that no page can load from", "--web-runtime", address)
+        assert_told(making.fails("--web-runtime", address), "an address that no page can load from")
 
 
 def test_a_folder_that_holds_something_else(
@@ -89,11 +94,13 @@ def test_a_folder_that_holds_something_else(
     photos.mkdir()
     (photos / "index.html").write_text("of somebody")
     linked = ("--web-runtime", "cdn")
-    making.assert_told("a folder for the page that holds something else", *linked, page="photos")
+    assert_told(
+        making.fails(*linked, page="photos"), "a folder for the page that holds something else"
+    )
     assert main(("export", str(making.model), "--web", str(making.folder / "page"), *linked)) == 0
     (making.folder / "page" / "notes.txt").write_text("of somebody")
-    making.assert_told("a folder for the page that holds something else", *linked)
+    assert_told(making.fails(*linked), "a folder for the page that holds something else")
     (making.folder / "empty").mkdir()
     monkeypatch.chdir(making.folder / "empty")
-    making.assert_told("the page in the current folder", *linked, page="empty")
-    making.assert_told("the page in the current folder", *linked, page=".")
+    assert_told(making.fails(*linked, page="empty"), "the page in the current folder")
+    assert_told(making.fails(*linked, page="."), "the page in the current folder")

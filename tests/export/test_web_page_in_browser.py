@@ -203,6 +203,23 @@ def test_it_opens_and_answers_without_a_network(
         assert shown(browser) == online
 
 
+def test_a_page_that_was_exported_again_is_shown_at_the_second_visit(
+    tmp_path: Path, browser: Browser, runtime: Runtime
+) -> None:
+    write_page(small_network(tmp_path / "one.onnx"), tmp_path / "page", runtime)
+    with serving_folder(tmp_path / "page") as server:
+        open_page(browser, server.url)
+        browser.wait_for("document.querySelector('#offline').textContent")
+        write_page(small_network(tmp_path / "two.onnx"), tmp_path / "page", runtime)
+        open_page(browser, server.url)
+        worker = "navigator.serviceWorker.getRegistration().then(r => r.installing || r.waiting)"
+        browser.wait_for(f"{worker}.then(pending => pending === null)")
+        open_page(browser, server.url)
+        assert browser.value("document.querySelector('#card a').download") == "two.onnx"
+        assert browser.value("caches.keys().then(names => names.length)") == 1
+    assert browser.complaints() == []
+
+
 def test_linked_to_a_network_it_runs_what_has_the_right_digest_only(
     tmp_path: Path, browser: Browser, runtime: Runtime, photo: Path
 ) -> None:

@@ -10,6 +10,7 @@ async function keep() {
   const cache = await caches.open(NAME);
   const wanted = FILES.map(([url, integrity]) => new Request(url, { integrity, cache: "no-cache" }));
   await cache.addAll(wanted);
+  await skipWaiting(); // else a page that was exported again would wait until all tabs are closed
 }
 
 async function forgetOthers() {

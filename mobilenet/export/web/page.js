@@ -112,6 +112,7 @@ async function show(file, ready) {
     element("latency").textContent =
       `${preparing} ms to decode and prepare the photo, ${computing} ms to compute the network`;
     element("result").hidden = false;
+    element("result").scrollIntoView({ block: "nearest" });
     say(`${file.name}: ${guesses[0][0]}, ${percent(guesses[0][1])}`);
   } catch (error) {
     if (turn === newest) fail(error);

@@ -8,8 +8,9 @@
     net = mobilenet.MobileNetV2(width_multiplier=0.35, classes=6)   # a Gluon block
 
 `load` opens a Model, `train` makes a Run, `prepare` packs images into record files, `weights` lists
-the names of published weights. Mistakes are UserError; VerificationError means that the work ran
-and the answer is no. The command `mobilenet` does the same and more; docs/ has the manual.
+the names of published weights. A mistake of the caller raises UserError; VerificationError means
+that the work ran and the result failed a check. The command `mobilenet` does the same and more;
+docs/ has the manual.
 """
 
 from __future__ import annotations

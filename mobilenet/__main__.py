@@ -1,6 +1,6 @@
 """Entry point of `python -m mobilenet`, the `mobilenet` command and the three scripts.
 
-Reports in one sentence what keeps the command line itself from loading.
+Reports in one sentence why the command line itself cannot be loaded.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from mobilenet.compat.native_libraries import MissingLibraries
 
 _SET_UP = "run `make setup` and use .venv/bin/python, or `pip install .` with this Python"
 _MXNET_ALONE = (
-    "run `{python} -m pip install --no-deps mxnet==1.9.1`: pip leaves it out, because it asks for"
-    " NumPy below 2, which there is none of for Python 3.13 and later"
+    "run `{python} -m pip install --no-deps mxnet==1.9.1`: pip leaves it out, because it needs a"
+    " NumPy below 2, and there is none for Python 3.13 and later"
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and gives its exit code; 2 if this Python cannot run it."""
+    """Runs one command and returns its exit code; 2 if this Python cannot run it."""
     _open_standard_streams()
     if not (3, 9) <= sys.version_info[:2] <= (3, 14):
         version = ".".join(map(str, sys.version_info[:2]))
@@ -49,7 +49,7 @@ def _remedy(package: str | None) -> str:
 
 
 def _open_standard_streams() -> None:
-    """Opens closed ones, or the next file would get their number, and messages would go into it."""
+    """Opens closed standard streams; otherwise the next file would get their number and output."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

@@ -1,6 +1,6 @@
 """Benchmarks: images per second of training, inference and reading, and what limits training.
 
-Images and labels are random. Constant ones would make the gradients denormal numbers, which slow
+Images and labels are random. With constant ones, gradients become denormal numbers, which slow
 processors down several times.
 """
 
@@ -34,12 +34,12 @@ _LEARNING_RATE = 0.01
 # The drawn images are about as large as ImageNet's.
 _SAMPLE_PIXELS = 400
 _NUM_DRAWN_PER_CLASS = 10
-# For the warm-up, and for what the reader has prefetched when the measurement ends.
+# Steps for the warm-up, and for batches that the reader has prefetched when measuring ends.
 _NUM_SPARE_BATCHES = 8
 
 
 class Work(NamedTuple):
-    """What is measured: the sizes of the network and of its batches, and the number of repeats."""
+    """The sizes of the network and its batches, and the number of repeats of a measurement."""
 
     batch_size: int = 32
     resolution: int = 224
@@ -72,7 +72,7 @@ class Speed:
 
     @property
     def spread(self) -> tuple[float, float]:
-        """First and third quartile of the rates: half of them lie between."""
+        """First and third quartile of the rates, in images per second."""
         first, third = np.percentile(self.rates, (25, 75)).tolist()
         return first, third
 
@@ -80,15 +80,15 @@ class Speed:
         """One line."""
         low, high = self.spread
         return (
-            f"{self.what}: {self.median:.1f} images/s, the middle half of {len(self.rates)} repeats"
-            f" from {low:.1f} to {high:.1f}"
+            f"{self.what}: {self.median:.1f} images/s, quartiles of {len(self.rates)} repeats"
+            f" {low:.1f} to {high:.1f}"
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain JSON.
+        """The measurement as plain JSON.
 
-        `median` is `images_per_second` again, `spread` its first and third quartile;
-        `peak_memory_bytes` is that of the whole process so far.
+        `median` equals `images_per_second`, `spread` is its first and third quartile, and
+        `peak_memory_bytes` is the peak of the whole process so far.
         """
         return {
             "what": self.what,
@@ -103,17 +103,17 @@ class Speed:
 
 @dataclass(frozen=True)
 class EndToEnd:
-    """The speeds of reading alone, of training steps alone, and of both together."""
+    """The speeds of reading, of training steps, and of both together."""
 
     data: Speed
     model: Speed
     together: Speed
     data_wait: float
-    """Fraction of the time of both together in which training waited for data."""
+    """Fraction of the time in which training waited for data."""
 
     @property
     def limit(self) -> str:
-        """Which of the two is slower alone: `data` or `model`."""
+        """The slower of the two: `data` or `model`."""
         return "data" if self.data.median < self.model.median else "model"
 
     @property
@@ -170,7 +170,7 @@ def untrained_predictor(work: Work) -> Predict:
 
 
 def onnx(path: Path, work: Work) -> Speed:
-    """Inference of an ONNX file by ONNX Runtime; sizes that it fixes replace those of `work`."""
+    """Inference of an ONNX file by ONNX Runtime; its fixed sizes replace those of `work`."""
     model = OnnxModel(path)
     height, width = model.resolution or (work.resolution, work.resolution)
     size = model.batch_size or work.batch_size
@@ -230,7 +230,7 @@ def _epochs(config: Config) -> Iterator[Batch]:
 
 
 def take_step(learner: Learner, batch: Batch, step: int) -> None:
-    """Takes a training step and waits until it is done."""
+    """Performs a training step and waits for it."""
     learner.step(batch, step, _LEARNING_RATE).read()
 
 
@@ -257,7 +257,7 @@ def _timed(what: str, run: Callable[[int], object], work: Work) -> Speed:
 
 @contextlib.contextmanager
 def _records(directory: Path | None, work: Work) -> Iterator[Path]:
-    """The given folder of records, or a temporary one with drawn images for all repeats."""
+    """The given folder of records, or a temporary one with drawn images."""
     if directory is not None:
         yield directory
         return

@@ -1,4 +1,4 @@
-"""From the configuration to parts, which take plain values and never see a Config."""
+"""Builds network, devices, transforms and readers from a Config; they take plain values."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mobilenet.data.eval_transforms import EvalTransform, Normalization
 from mobilenet.data.record_file import RecordFile
 from mobilenet.data.record_folder import MANIFEST, manifest_of, orientation_warning
 from mobilenet.data.training_augmentation import TrainTransform
-from mobilenet.distributed.agreement import check_launched
 from mobilenet.distributed.group import ALONE, Group
 from mobilenet.distributed.horovod import HorovodGroup
 from mobilenet.distributed.kvstore import KVStoreGroup
+from mobilenet.distributed.rank_consistency import check_launched
 from mobilenet.errors import ConfigError, DataError
 from mobilenet.gpus import Gpu, driver
 from mobilenet.metrics import Images, Predict
@@ -30,10 +30,10 @@ from mobilenet.settings.schema import Config
 
 
 def group(config: Config) -> Group:
-    """The processes that train together, all of which have to come here.
+    """The processes that train together; each of them has to call this.
 
     Raises:
-        ConfigError: They were not started as the engine needs, or are not as many as they should.
+        ConfigError: They were not started as the engine needs, or their number is wrong.
     """
     settings = config.distributed
     engines = {"none": Group, "kvstore": KVStoreGroup, "horovod": HorovodGroup}
@@ -59,7 +59,7 @@ def network(config: Config) -> MobileNetV2:
 
 
 def dialect(config: Config) -> Dialect:
-    """The form of the network, with the activation that the configuration may name instead."""
+    """The configured dialect, with the configured activation if there is one."""
     model = config.model
     named = DIALECTS[model.dialect]
     return dataclasses.replace(named, activation=model.activation or named.activation)
@@ -69,8 +69,8 @@ def contexts(config: Config) -> list[mx.Context]:
     """The devices of the run.
 
     Raises:
-        ConfigError: A device has another form than cpu, cpu(1), gpu(0), or is named twice;
-            or a GPU cannot be used, for the reason that is told.
+        ConfigError: A device is not of the form cpu, cpu(1) or gpu(0), is named twice, or is a
+            GPU that cannot be used.
     """
     found = [_context(device) for device in config.training.devices]
     for number, context in enumerate(found):
@@ -159,7 +159,7 @@ def train_records(config: Config) -> RecordFile:
 
 
 def eval_records(config: Config, split: str) -> RecordFile:
-    """The records of `val` or `minival`, with their labels held against the number of classes.
+    """The records of `val` or `minival`, after checking their labels.
 
     Raises:
         DataError: The file or its index is missing, or a label is not one of the classes.
@@ -203,7 +203,7 @@ def train_reader(config: Config, group: Group = ALONE) -> TrainReader:
 
 
 def eval_split(config: Config) -> str:
-    """What epochs are compared on: `minival`, held out of training, if there is one, or `val`."""
+    """The split that epochs are compared on: `minival`, held out of training, or else `val`."""
     has_minival = (Path(config.data.directory) / "minival.rec").is_file()
     return "minival" if has_minival else "val"
 
@@ -221,9 +221,9 @@ def eval_reader(config: Config, split: str, group: Group = ALONE) -> EvalReader:
 
 
 def predictor(network: MobileNetV2, contexts: Sequence[mx.Context]) -> Predict:
-    """A function from images `(N, 3, H, W)` to logits by frozen copies of `network`.
+    """A predictor by frozen copies of `network`: images `(N, 3, H, W)` to logits `(N, classes)`.
 
-    Every device gets its share of each batch.
+    Each device computes its share of a batch.
     """
     return _predict_by([inference_block(network, context) for context in contexts], contexts)
 
@@ -239,7 +239,7 @@ def predictor_of(
 def _predict_by(blocks: Sequence[gluon.HybridBlock], contexts: Sequence[mx.Context]) -> Predict:
     def predict(data: Images) -> Images:
         shares = zip(blocks, contexts, np.array_split(data, len(blocks)))
-        # All devices have started before the first one is waited for.
+        # All devices start before the first result is read.
         logits = [block(mx.nd.array(part, ctx=at)) for block, at, part in shares if len(part)]
         return np.concatenate([part.asnumpy() for part in logits])
 

@@ -54,7 +54,7 @@ _WITH_SETTINGS = ("settings", "models")  # positional arguments among which sett
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and gives its exit code; mistakes are one line on standard error."""
+    """Runs one command and returns its exit code; mistakes are one line on standard error."""
     parsed = _parse(arguments)
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (UserError, VerificationError, RunStopped) as error:
         return _fail(parsed.command, error, error.exit_code)
-    except BrokenPipeError:  # the reader of our output has left
+    except BrokenPipeError:  # the reader of the output has closed it
         _flush_or_drop(sys.stdout)
         _flush_or_drop(sys.stderr)
         return 1
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end_failed_work() -> None:
-    """Waits for what MXNet still computes; it would tell of further failures at exit, at length."""
+    """Waits for MXNet's queued work, whose failures would otherwise be printed at exit."""
     mxnet = sys.modules.get("mxnet")
     if mxnet is not None:
         with contextlib.suppress(RuntimeError):
@@ -89,7 +89,7 @@ def _end_failed_work() -> None:
 
 
 def _flush_or_drop(stream: TextIO) -> None:
-    """Drops output without a reader; else the interpreter would try again at exit, and complain."""
+    """Drops output without a reader; otherwise the interpreter would retry at exit and complain."""
     try:
         stream.flush()
     except OSError:

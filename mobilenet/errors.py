@@ -18,7 +18,7 @@ _REMEDIES = {
 
 
 def reason(error: OSError) -> str:
-    """What the system says, and its remedy."""
+    """The system's error message, and a remedy."""
     remedies = [_REMEDIES[error.errno]] if error.errno in _REMEDIES else []
     if error.errno == errno.ENOENT and "\\" in str(error.filename):
         remedies.append("folders are separated by / here")
@@ -27,21 +27,23 @@ def reason(error: OSError) -> str:
     return "; ".join([error.strerror or str(error), *remedies])
 
 
-# How the names of the libraries begin that MXNet's build for GPUs links besides the driver's.
+# Prefixes of the CUDA libraries that MXNet's build for GPUs links, besides the driver's.
 _OF_CUDA = ("libcu", "libnccl.", "libnvrtc.", "libnvToolsExt.")
 
-# What MXNet's allocators for CPUs and for GPUs say.
+# In messages of MXNet's allocators for CPUs and GPUs.
 _FAILED_ALLOCATIONS = ("Failed to allocate CPU Memory", "out of memory")
-LESS_MEMORY = "lower the batch size, or raise training.accumulation, which takes batches in parts"
+LESS_MEMORY = (
+    "lower the batch size, or raise training.accumulation, which computes batches in parts"
+)
 
 
 def last_line(error: Exception) -> str:
-    """What MXNet's library says is wrong, without its places in the source."""
+    """The message of MXNet's library, without positions in its source code."""
     return str(error).rstrip().rpartition("\n")[2].removeprefix("MXNetError: ")
 
 
 def in_a_sentence(error: RuntimeError | MemoryError) -> str | None:
-    """What to tell of an error of MXNet or NumPy that the machine has caused; None for others."""
+    """The message for an error of MXNet or NumPy caused by the machine; None for other errors."""
     said = last_line(error)
     if isinstance(error, MemoryError) or any(text in said for text in _FAILED_ALLOCATIONS):
         return f"there is no memory left ({said or 'of the machine'}): {LESS_MEMORY}"
@@ -80,17 +82,17 @@ class WeightsError(UserError):
 
 
 class VerificationError(RuntimeError):
-    """The work ran and the answer is no: a proof failed or a target was missed."""
+    """The work ran, but its result failed a check: an export differs, or a target was missed."""
 
     exit_code = 1
 
 
-class RunStopped(Exception):  # noqa: N818 - not an error: it was asked for
+class RunStopped(Exception):  # noqa: N818 - not an error, but a request
     """A signal asked a run to stop, and the run has saved its state."""
 
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)
-        self.exit_code = 128 + signal_number  # as shells report a death by that signal
+        self.exit_code = 128 + signal_number  # the exit code that shells report for the signal
 
 
 def one_line(text: str) -> str:
@@ -99,5 +101,5 @@ def one_line(text: str) -> str:
 
 
 def shortened(text: str, limit: int = 60) -> str:
-    """The text, or its first `limit` characters with dots that say there were more."""
+    """The text, or its first `limit` characters and `...` if it is longer."""
     return text if len(text) <= limit else f"{text[:limit]}..."

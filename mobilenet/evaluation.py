@@ -1,4 +1,4 @@
-"""Runs a predictor over batches: its counts over all processes, or its prediction of each image."""
+"""Runs a predictor over batches, and returns counts over all ranks or all predictions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def evaluate(predict: Predict, batches: Iterable[Batch], group: Group = ALONE) -
     """
     total = Counts()
     for batch in batches:
-        if not len(batch.labels):  # this process may have no share of the last batch
+        if not len(batch.labels):  # this rank may have no images of the last batch
             continue
         try:
             counts = score(predict(batch.data), batch.labels).counts()
-        except NotFiniteError:  # the other ranks still wait for this one
+        except NotFiniteError:  # the other ranks wait for this one
             counts = Counts(len(batch.labels), loss_sum=math.nan)
         total = total.plus(counts)
     num_images, num_top1, num_top5, loss_sum = group.total(total)

@@ -1,7 +1,7 @@
-"""Writes files so that they appear whole or not at all, and computes their SHA-256.
+"""Writes files atomically, so that they appear whole or not at all; computes their SHA-256.
 
-A file is written under a temporary name in its own folder, flushed to the disk and renamed.
-Whatever kills the process, the final name holds the complete new content or what it held before.
+A file is written under a temporary name in the same folder, flushed to the disk and renamed.
+However the process ends, the final name has the complete new content or its old content.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _CHUNK_BYTES = 1 << 20
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its name when the block ends without an exception.
+    """A temporary path that is renamed to `path` when the block ends without an exception.
 
-    For libraries that write to a file name. The folder of `path` is made if it is missing.
+    For libraries that take the name of a file. The folder of `path` is made if it is missing.
 
     Raises:
-        OSError: The folder cannot be written to or the disk is full; `path` is as it was before.
+        OSError: The folder cannot be written to or the disk is full; `path` is unchanged.
     """
     temporary = _temporary_beside(path)
     try:
@@ -40,7 +40,7 @@ def replaced(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def open_replaced(path: Path) -> Iterator[BinaryIO]:
-    """A binary file open for writing that appears under `path` when the block ends well."""
+    """A binary file, open for writing, that becomes `path` if the block ends without exception."""
     with replaced(path) as temporary, temporary.open("wb") as file:
         yield file
 
@@ -119,7 +119,7 @@ def _temporary_beside(path: Path) -> Path:
 
 
 def _umask() -> int:
-    # mkstemp makes files private; a record file or a checkpoint should be readable like any other.
+    # mkstemp makes files private; record files and checkpoints should have usual permissions.
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,6 +1,6 @@
-"""The GPUs of this machine, what its driver says of them, and whether MXNet can compute on them.
+"""Finds the GPUs of this machine, and whether MXNet can compute on them.
 
-The driver is asked through its library, libcuda, which MXNet asks as well.
+It asks the driver through its library, libcuda, as MXNet does.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import mxnet as mx
 
 from mobilenet.errors import last_line
 
-# MXNet 1.9.1 holds machine code for 5.0, 6.0, 7.0, 8.0 and 8.6, each of which runs on every later
-# minor version, and nothing that a driver could translate for GPUs of another major version.
+# MXNet 1.9.1 has machine code for 5.0, 6.0, 7.0, 8.0 and 8.6, which also runs on later minor
+# versions, but no PTX, which a driver could translate for other major versions.
 _OLDEST, _NEWEST_MAJOR = (5, 0), 8
 
 _DRIVER, _COMPILER = "libcuda.so.1", "libnvrtc.so.11.2"
@@ -47,10 +47,10 @@ class Driver(NamedTuple):
     """NVIDIA's driver and the GPUs that it shows to this process."""
 
     newest_cuda: tuple[int, int]
-    """The newest CUDA that it runs; (0, 0) where it is missing or does not start."""
+    """The newest CUDA that it supports; (0, 0) if it is missing or does not start."""
     gpus: tuple[Gpu, ...]
     obstacle: str | None
-    """Why no GPU can be used, and what to do; None if nothing is wrong with the driver."""
+    """Why no GPU can be used, and what to do; None if the driver works."""
 
     def obstacle_to(self, number: int) -> str | None:
         """Why MXNet cannot compute on `gpu(number)`; None if it can."""
@@ -70,7 +70,7 @@ class Driver(NamedTuple):
         return rows
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The driver and its GPUs as plain JSON."""
         gpus = [
             {**gpu._asdict(), "obstacle": self.obstacle_to(number)}
             for number, gpu in enumerate(self.gpus)
@@ -79,7 +79,7 @@ class Driver(NamedTuple):
 
 
 def driver() -> Driver:
-    """Asks the driver, if there is one."""
+    """The driver, or what is wrong with it."""
     try:
         library = ctypes.CDLL(_DRIVER)
     except OSError as error:
@@ -94,7 +94,7 @@ def driver() -> Driver:
 
 
 def _error(library: ctypes.CDLL, code: int) -> str:
-    """The name of an error and what it means."""
+    """The name and meaning of a CUDA error."""
     texts = []
     for ask in (library.cuGetErrorName, library.cuGetErrorString):
         text = ctypes.c_char_p()
@@ -104,7 +104,7 @@ def _error(library: ctypes.CDLL, code: int) -> str:
 
 
 def _version(ask: ctypes._NamedFuncPointer) -> tuple[int, int]:
-    """A version of CUDA, told as 11080 for 11.8."""
+    """A version of CUDA; the library gives 11080 for 11.8."""
     number = ctypes.c_int()
     ask(ctypes.byref(number))
     return number.value // 1000, number.value % 1000 // 10
@@ -128,11 +128,11 @@ def _gpu(library: ctypes.CDLL, number: int) -> Gpu:
 
 
 def _obstacle_in_driver(newest: tuple[int, int]) -> str | None:
-    """MXNet has NVRTC compile some kernels, in a form that drivers older than NVRTC cannot read."""
+    """Why the driver is too old: it cannot load kernels that a newer NVRTC compiles for MXNet."""
     try:
         compiler = ctypes.CDLL(_COMPILER)
     except OSError:
-        return None  # MXNet is the build for CPUs, which is told where a GPU is asked for
+        return None  # MXNet is the build for CPUs; requesting a GPU reports it
     major, minor = ctypes.c_int(), ctypes.c_int()
     compiler.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
     needed = (major.value, minor.value)

@@ -1,4 +1,4 @@
-"""What a machine computes with, its GPUs, what decides on its speed, and who has set that."""
+"""Describes this machine: processor, libraries, GPUs, and settings that affect the speed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from mobilenet.errors import last_line
 from mobilenet.gpus import Driver, driver
 from mobilenet.network.graph_forms import TrainingForm, training_form
 
-# What else decides on the speed, if the user has set it.
+# Other variables that affect the speed, if the user has set them.
 _OTHERS = re.compile(
     r"LD_PRELOAD|GLIBC_TUNABLES|MALLOC_.*|OMP_.*|GOMP_.*|KMP_.*|MXNET_.*|DNNL_.*|MKLDNN_.*"
 )
 # By the names of /proc/cpuinfo, of x86-64 and of Arm, the widest last.
 _VECTOR_INSTRUCTIONS = ("sse4_2", "avx", "avx2", "avx512f", "avx512_vnni", "asimd", "sve", "sve2")
-# oneDNN tells which instructions it uses when it first works.
+# oneDNN prints which instructions it uses at its first operation.
 _PROBE = """
 import mobilenet, mxnet as mx
 mx.nd.Convolution(mx.nd.ones((1, 8, 8, 8)), mx.nd.ones((8, 8, 1, 1)), kernel=(1, 1), num_filter=8,
@@ -32,7 +32,7 @@ mx.nd.Convolution(mx.nd.ones((1, 8, 8, 8)), mx.nd.ones((8, 8, 1, 1)), kernel=(1,
 
 
 class Setting(NamedTuple):
-    """An environment variable; `origin` is who has set it: `mobilenet` or `user`."""
+    """An environment variable; `origin` is who has set it, `mobilenet` or `user`."""
 
     name: str
     value: str
@@ -40,13 +40,13 @@ class Setting(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """What decides on the speed of this process."""
+    """Everything that affects the speed of this process."""
 
     processor: str
     num_cores: int
-    """Those that this process may use."""
+    """Number of processors that this process may use."""
     vector_instructions: tuple[str, ...]
-    """Of the processor, the widest last."""
+    """Vector instructions of the processor, the widest last."""
     onednn: str
     """oneDNN's version and the instructions that it uses."""
     allocator: str
@@ -70,7 +70,7 @@ class Machine(NamedTuple):
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The description as plain JSON."""
         settings = [setting._asdict() for setting in self.settings]
         parts = {"training": self.training._asdict(), "driver": self.driver.as_json()}
         return {**self._asdict(), "settings": settings, **parts}
@@ -80,7 +80,7 @@ _WHO = {"mobilenet": "mobilenet", "user": "the user"}
 
 
 def machine() -> Machine:
-    """This machine; takes some seconds, because oneDNN and the training graph are tried."""
+    """The description of this machine; takes seconds to try oneDNN and the training graph."""
     facts = _processor_facts()
     flags = (facts.get("flags") or facts.get("Features") or "").split()
     return Machine(
@@ -98,7 +98,7 @@ def machine() -> Machine:
 def _training() -> TrainingForm:
     try:
         return training_form([mx.cpu()])
-    except mx.MXNetError as error:  # the build for GPUs asks the driver at every backward pass
+    except mx.MXNetError as error:  # the build for GPUs needs the driver for a backward pass
         return TrainingForm("none", f"MXNet cannot train here ({last_line(error)})")
 
 

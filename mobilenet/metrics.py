@@ -1,4 +1,4 @@
-"""Predictions of each image, and accuracy as counts, which do not depend on the batches."""
+"""Predictions for single images, and accuracy as counts, which are independent of batches."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NUM_KEPT = 5
 
 
 class NotFiniteError(VerificationError):
-    """A logit is infinite or not a number, so that no prediction can be trusted."""
+    """A logit is infinite or not a number."""
 
     def __init__(self) -> None:
         super().__init__("the network's output is not finite: its weights have diverged")
 
 
 class Counts(NamedTuple):
-    """Sums over images; accuracies and the mean loss are computed from them at the end."""
+    """Sums over images, from which accuracies and the mean loss are computed."""
 
     num_images: int = 0
     num_top1: int = 0
@@ -37,7 +37,7 @@ class Counts(NamedTuple):
     """Sum of the cross-entropies in nats."""
 
     def plus(self, other: Counts) -> Counts:
-        """The sums over the images of both."""
+        """The sum of both."""
         return Counts(
             self.num_images + other.num_images,
             self.num_top1 + other.num_top1,
@@ -62,16 +62,16 @@ class Counts(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """The predictions for N images, each with its label; the K = 5 most probable classes."""
+    """The predictions for N labelled images: the K = 5 most probable classes of each."""
 
     labels: Integers
     """`(N,)`"""
     ranks: Integers
-    """`(N,)`: the rank of the label among the classes by falling probability, from 0."""
+    """`(N,)`: the rank of the label among all classes by probability; 0 is the most probable."""
     losses: Floats
     """`(N,)`: the cross-entropy of each image in nats."""
     classes: Integers
-    """`(N, K)`: the most probable classes, best first; fewer than 5 if the model has fewer."""
+    """`(N, K)`: the most probable classes, best first; K is smaller for fewer than 5 classes."""
     probabilities: Floats
     """`(N, K)`: their probabilities."""
 
@@ -90,7 +90,7 @@ class Guess(NamedTuple):
 
 
 def guesses(predictions: Predictions, place: int, names: Sequence[str]) -> tuple[Guess, ...]:
-    """The most probable classes of the image at `place`, best first; `names` are of all classes."""
+    """The most probable classes of the image at `place`, best first; `names` has every class."""
     labels = predictions.classes[place].tolist()
     probabilities = predictions.probabilities[place].tolist()
     return tuple(Guess(k, names[k], p) for k, p in zip(labels, probabilities))
@@ -102,7 +102,7 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
 
 
 def score(logits: Logits, labels: Labels) -> Predictions:
-    """The predictions by logits `(N, classes)`; of equal logits the lower class comes first.
+    """The predictions for logits `(N, classes)`; of equal logits the lower class comes first.
 
     Raises:
         NotFiniteError: A logit is not finite.
@@ -122,7 +122,7 @@ def score(logits: Logits, labels: Labels) -> Predictions:
 
 
 def _best(logits: Logits, num_best: int) -> Integers:
-    # The first maximum, a few times, is quicker than a stable sort of all classes.
+    # Finding the maximum a few times is faster than a stable sort of all classes.
     rest, best = logits.copy(), np.empty((len(logits), num_best), np.int64)
     for place in range(num_best):
         best[:, place] = rest.argmax(axis=1)

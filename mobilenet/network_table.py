@@ -14,7 +14,7 @@ RESOLUTIONS = (96, 128, 160, 192, 224)
 
 
 class Size(NamedTuple):
-    """A network of 1000 classes; `accuracies` are the published ones, the usual target first."""
+    """A network of 1000 classes, with its published accuracies, the usual target first."""
 
     dialect: str
     width_multiplier: float
@@ -24,7 +24,7 @@ class Size(NamedTuple):
     depth_multiplier: float = 1.0
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain JSON."""
+        """The row as plain JSON."""
         accuracies = [
             {"top1": one.top1, "top5": one.top5, **one.recipe._asdict()} for one in self.accuracies
         ]
@@ -37,7 +37,7 @@ def sizes(
     resolutions: Sequence[int] = RESOLUTIONS,
     depth: float = 1.0,
 ) -> list[Size]:
-    """The networks of a dialect and a depth multiplier, the widest and largest last."""
+    """The networks of a dialect and depth multiplier, by increasing width and resolution."""
     rows = []
     for width in widths:
         network = MobileNetV2(width, dialect=DIALECTS[dialect], depth_multiplier=depth)

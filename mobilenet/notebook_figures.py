@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def draw_mistakes(validation: Validation, path: Path, number: int = 6) -> None:
 def draw_batch(
     batch: Batch, normalization: Normalization, class_names: Sequence[str], path: Path
 ) -> None:
-    """Draws the images of a batch as the network sees them, with the names of their labels."""
+    """Draws the images of a training batch, as augmented, with the names of their labels."""
     num_columns = 8
     num_rows = -(-len(batch.labels) // num_columns)
     figure = _figure(10, _ROW_INCHES * num_rows)
@@ -82,7 +83,7 @@ def draw_batch(
 
 
 def draw_family(members: Sequence[Member], path: Path) -> None:
-    """Draws the top-1 accuracies of exported files against multiply-adds and against latency."""
+    """Draws the top-1 accuracy of exported files over multiply-adds and over latency."""
     costs = {
         "million multiply-adds": [m.result.complexity.multiply_adds / 1e6 for m in members],
         "ms per image, ONNX Runtime on this machine": [1000 * m.latency_seconds for m in members],
@@ -130,3 +131,11 @@ def _figure(width: float, height: float) -> Figure:
 def _save(figure: Any, path: Path) -> None:
     with files.replaced(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)
+
+
+def png(draw: Callable[[Path], object]) -> bytes:
+    """The PNG file that `draw` writes, as Jupyter's `_repr_png_` returns it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "picture.png")
+        draw(path)
+        return path.read_bytes()

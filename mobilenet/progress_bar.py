@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line every half minute elsewhere."""
+"""Shows the progress of long work: a bar on a terminal, elsewhere a line every half minute."""
 
 from __future__ import annotations
 

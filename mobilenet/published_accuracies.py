@@ -8,16 +8,16 @@ from mobilenet.errors import ConfigError
 
 
 class Recipe(NamedTuple):
-    """Who trained a network, how, and where the accuracy is published."""
+    """How a network was trained, and where its accuracy is published."""
 
     name: str
     source: str
 
 
 class Published(NamedTuple):
-    """A published accuracy of one centre crop; `top1` and `top5` are fractions.
+    """A published accuracy with one centre crop; `top1` and `top5` are fractions.
 
-    `dialect` names the form of the network in the words of `model.dialect`.
+    `dialect` is a value of the setting `model.dialect`.
     """
 
     dialect: str
@@ -112,7 +112,7 @@ _PERCENT = (
     ("origin", 0.25, 224, 50.74, 74.56, _GLUONCV_2018),
 )
 
-# Of networks with a depth multiplier, which comes last.
+# Networks with a depth multiplier, which is the last value.
 _PERCENT_OF_DEEP = (
     ("paper", 1.1, 224, 75.056, 92.186, _TIMM, 1.2),
     ("paper", 1.2, 224, 77.300, 93.516, _TIMM, 1.4),
@@ -127,9 +127,9 @@ PUBLISHED = tuple(
 def published(
     dialect: str, width_multiplier: float, resolution: int, depth_multiplier: float = 1.0
 ) -> tuple[Published, ...]:
-    """What is published for a network; the first is the one to be measured against.
+    """The accuracies published for a network, the usual target first.
 
-    An accuracy of one dialect says nothing about another.
+    Accuracies of other dialects are not comparable.
     """
     size = (dialect, width_multiplier, resolution, depth_multiplier)
     return tuple(row for row in PUBLISHED if (*row[:3], row.depth_multiplier) == size)
@@ -138,7 +138,7 @@ def published(
 def target(
     dialect: str, width_multiplier: float, resolution: int, depth_multiplier: float = 1.0
 ) -> Published:
-    """The published accuracy that a network is measured against.
+    """The published accuracy that is the usual target for a network.
 
     Raises:
         ConfigError: Nothing is published for it.

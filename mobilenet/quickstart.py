@@ -28,7 +28,7 @@ _TARGET_TOP1 = 0.95
 
 @dataclass(frozen=True)
 class Outcome:
-    """What quickstart made, and how accurate it is."""
+    """The results of quickstart."""
 
     num_train_images: int
     gluon: Validation
@@ -55,7 +55,7 @@ class Outcome:
         """Checks the accuracy.
 
         Raises:
-            VerificationError: It is lower than this data allows.
+            VerificationError: It is lower than usual for this data.
         """
         top1 = self.gluon.counts.top1
         if top1 < _TARGET_TOP1:
@@ -70,7 +70,7 @@ def quickstart(output: Path) -> Outcome:
     Steps that an earlier call has finished are not repeated; an interrupted training continues.
 
     Raises:
-        DataError: The folder holds other pictures than these.
+        DataError: The folder contains other images.
     """
     images, records, run = (output / name for name in ("images", "records", "run"))
     _say(1, f"drawing the sample images into {images}")

@@ -139,7 +139,7 @@ def test_json_replaces_json_alone(tmp_path: Path, capsys: pytest.CaptureFixture[
         with pytest.raises(SystemExit) as ended:
             cli.main(["export", "net.params", "--config", "net.yaml", "--json", str(path)])
         assert ended.value.code == 2
-        assert f"{path}: is there and no JSON; name another file" in capsys.readouterr().err
+        assert f"{path}: exists and is no JSON file; name another file" in capsys.readouterr().err
         assert path.read_text() == content
 
 

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "mobilenet"
 
 FLOORS = (
     "compat errors files progress_bar",
-    "bad_items settings data distributed metrics published_accuracies gpus",
+    "skipped_items settings data distributed metrics published_accuracies gpus",
     "evaluation network packing",
     "onnx runs build machine network_table",
     "foreign",
@@ -31,7 +31,7 @@ FLOORS = (
 )
 # What a room must not know, besides everything on its own floor and above.
 FORBIDDEN = {
-    "mxnet": "compat errors files progress_bar bad_items settings packing metrics"
+    "mxnet": "compat errors files progress_bar skipped_items settings packing metrics"
     " published_accuracies",
     "mobilenet.settings": "data distributed metrics evaluation network packing onnx",
     "mobilenet.training": "inference foreign validation",

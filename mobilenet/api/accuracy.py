@@ -1,18 +1,17 @@
-"""How good a model is on a set of images."""
+"""The accuracy of a model on a set of images."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from mobilenet.api.pictures import png
-from mobilenet.notebook_figures import draw_mistakes
+from mobilenet.notebook_figures import draw_mistakes, png
 from mobilenet.validation.report.report_files import write_report
 from mobilenet.validation.validate import Validation
 
 
 class Accuracy:
-    """Counts over all images, each of which was looked at once.
+    """The result of a validation: counts over all images.
 
     Attributes:
         top1: Top-1 accuracy as a fraction.
@@ -27,11 +26,11 @@ class Accuracy:
         self.num_images = counts.num_images
 
     def as_json(self) -> dict[str, Any]:
-        """Everything that the accuracy depends on, and its intervals, as plain JSON."""
+        """Accuracies, their intervals, and everything that they depend on, as plain JSON."""
         return self._validation.as_json()
 
     def write_report(self, folder: str | Path) -> Path:
-        """Writes report.html, predictions.csv and metrics.json into `folder`; gives the page."""
+        """Writes report.html, predictions.csv and metrics.json into `folder`; returns the page."""
         write_report(self._validation, Path(folder))
         return Path(folder) / "report.html"
 
@@ -39,7 +38,7 @@ class Accuracy:
         return self._validation.summary()
 
     def _repr_png_(self) -> bytes | None:
-        """The wrong answers that the model was surest of; None if all are right."""
+        """The wrong predictions of highest confidence; None if all are right."""
         if self.top1 == 1:
             return None
         return png(lambda path: draw_mistakes(self._validation, path))

@@ -1,4 +1,4 @@
-"""`mobilenet.MobileNetV2`: the network as a Gluon block that loads whatever holds weights."""
+"""`mobilenet.MobileNetV2`: the network as a Gluon block that loads weights of any kind."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from mobilenet.runs.described_weights import parameters_at
 
 
 class MobileNetV2(architecture.MobileNetV2):
-    """MobileNet v2: images `(N, 3, H, W)`, normalised, to logits `(N, classes)`.
+    """MobileNet v2: normalised images `(N, 3, H, W)` to logits `(N, classes)`.
 
     Args:
-        width_multiplier: Factor on the channels of every layer but the classifier.
+        width_multiplier: Factor on the channels of every layer but the classifier; above 0.
         classes: Number of classes.
-        depth_multiplier: Factor on the blocks of the inner stages, as in timm's 110d and 120d.
-        dialect: Which published form, `paper`, `gluoncv` or `origin`.
-        activation: `relu6` or `relu` instead of the dialect's own.
-        dropout: Fraction of the features before the classifier that training drops.
+        depth_multiplier: Factor on the number of blocks of the inner stages, as in timm's 110d and
+            120d; above 0.
+        dialect: Which published variant: `paper`, `gluoncv` or `origin`.
+        activation: `relu6` or `relu`; by default that of the dialect.
+        dropout: Probability, 0 to below 1, of dropping a feature before the classifier in training.
 
     Raises:
         ValueError: An argument is out of range.
@@ -62,18 +63,18 @@ class MobileNetV2(architecture.MobileNetV2):
         ignore_extra: bool = False,
         **options: Any,
     ) -> None:
-        """Takes over weights that fit: of this package, gluoncv, MXNet, torchvision, timm, Keras.
+        """Loads weights of this package, gluoncv, MXNet, torchvision, timm, Keras or slim.
 
         Args:
             filename: A file (.params, .safetensors, .npz, .onnx), a checkpoint, a run (its best
                 checkpoint) or the name of published weights.
             ctx: Devices to initialize the network on, if it is not yet; by default the CPU.
-            allow_missing: Parameters that the weights lack keep their values.
-            ignore_extra: Arrays that the network has no parameter for are passed over.
-            **options: As Gluon's, for files that Gluon's own `save_parameters` has written.
+            allow_missing: Keep the values of parameters that are missing in the weights.
+            ignore_extra: Ignore arrays for which the network has no parameter.
+            **options: Gluon's own, for files that Gluon's `save_parameters` has written.
 
         Raises:
-            WeightsError: They cannot be read or do not fit; nothing was changed.
+            WeightsError: The weights cannot be read or do not fit; nothing was changed.
         """
         path = _file_at(filename)
         parameters = self.collect_params()
@@ -95,7 +96,7 @@ class MobileNetV2(architecture.MobileNetV2):
             raise WeightsError(f"{error}; {_right_network(arrays)} would be right") from None
 
     def save_parameters(self, filename: str | Path, deduplicate: bool = False) -> None:  # noqa: ARG002
-        """Writes the parameters by the package's names, which every command reads; whole or not."""
+        """Writes the parameters atomically, by the package's names, which every command reads."""
         with open_replaced(Path(filename)) as file:
             params_file.write_arrays(file, parameter_arrays(self))
 
@@ -110,13 +111,13 @@ def _file_at(text: str | Path) -> Path:
 
 
 def _right_network(arrays: Mapping[str, mx.nd.NDArray]) -> str:
-    """The network that the arrays are of, as one makes it."""
+    """The call that makes the network of these arrays."""
     found = detect({name: array.shape for name, array in arrays.items()})
     texts = (f"{name}={value!r}" for name, value in found._asdict().items())
     return f"MobileNetV2({', '.join(texts)})"
 
 
 def _is_structural(path: Path) -> bool:
-    """Whether Gluon itself saved the parameters of this network, by their places in it."""
+    """Whether Gluon itself saved the parameters, by their position in the network."""
     names = params_file.read_arrays(path).keys()
     return any(name.startswith("classifier.") for name in names)

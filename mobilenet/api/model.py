@@ -9,14 +9,14 @@ from typing import Any, Iterable, Literal, Sequence, Union
 import mxnet as mx
 
 from mobilenet.api.accuracy import Accuracy
-from mobilenet.api.changes import overrides_of
-from mobilenet.api.images import Image, expanded
+from mobilenet.api.image_inputs import Image, expanded
 from mobilenet.api.predictions import Prediction, Predictions
+from mobilenet.api.setting_overrides import overrides_of
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.export.to_onnx import export, options_for
 from mobilenet.export.zoo_package import package as pack
 from mobilenet.inference.open_model import LoadedModel, open_model
-from mobilenet.inference.predict_encoded import predict_encoded
+from mobilenet.inference.predict import predict_encoded
 from mobilenet.network.complexity import Complexity, complexity
 from mobilenet.network.graph_forms import symbol_of
 from mobilenet.onnx.exporter import ExportResult
@@ -36,23 +36,23 @@ class Model:
 
     @property
     def name(self) -> str:
-        """What it was opened by."""
+        """The name, run or file that it was opened from."""
         return self._opened.title
 
     @property
     def config(self) -> Config:
-        """Its configuration: network, input, preprocessing, and how it was trained."""
+        """Its configuration: network, input, preprocessing, training."""
         return self._opened.config
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What its classes are called, in label order."""
+        """The names of its classes, in label order."""
         model = self._opened
         return spoken_names(names_of_classes(model.class_names, model.config.model.classes))
 
     @property
     def network(self) -> mx.gluon.HybridBlock | None:
-        """The Gluon block; None for an ONNX file, which runs as it is."""
+        """The Gluon block; None for an ONNX file, which another engine runs."""
         return self._opened.network
 
     @property
@@ -78,8 +78,8 @@ class Model:
         """
         is_one, encoded = expanded(images)
         found = [
-            Prediction(name, guesses, content)
-            for (name, content), guesses in zip(encoded, predict_encoded(self._opened, encoded))
+            Prediction(name, answer.guesses, content)
+            for (name, content), answer in zip(encoded, predict_encoded(self._opened, encoded))
         ]
         return found[0] if is_one else Predictions(found)
 
@@ -88,25 +88,26 @@ class Model:
         data: AnyPath | None = None,
         views: Literal["one", "flip", "ten-crop"] = "one",
     ) -> Accuracy:
-        """Looks at every image once and counts.
+        """Measures the accuracy over all images, each once.
 
         Args:
             data: A record file, a folder of them, or a folder with a folder of images per class; by
                 default the validation records that the model was trained with.
-            views: What probabilities are averaged over: the image, with its mirror image, or ten
-                crops.
+            views: Average probabilities over views: only the image, the image and its mirror
+                image, or ten crops.
 
         Raises:
-            DataError: The data are missing, damaged, or have classes that the model has not.
+            DataError: The data are missing or damaged, or have classes that the model does not
+                have.
         """
         return Accuracy(validate(self._opened, _path(data), Options(views)))
 
     def audit(self, data: AnyPath | None = None, resolutions: Sequence[int] = ()) -> Audit:
-        """Validates the same weights under every preprocessing, or at other resolutions."""
+        """Validates the model with every preprocessing, or at other resolutions in pixels."""
         return audit(self._opened, _path(data), resolutions)
 
     def compare(self, other: Model, data: AnyPath | None = None) -> Comparison:
-        """Validates two models on the same images: who is right where they differ."""
+        """Validates two models on the same images, and tests whether one is better."""
         return compare(self._opened, other._opened, _path(data))
 
     def export(
@@ -117,19 +118,19 @@ class Model:
         package: AnyPath | None = None,
         **options: Any,
     ) -> ExportResult:
-        """Writes an ONNX file of opset 7, which gets its name after it was proven equal to MXNet's.
+        """Writes an ONNX file of opset 7, after comparing its outputs with those of MXNet.
 
         Args:
             output: By default the model's name with .onnx.
-            images: Record file or folder whose images are added to the random ones of the proof.
-            package: Folder for what the ONNX model zoo publishes of a model: an archive with
-                inputs and outputs, an entry of its manifest, and a model card.
-            **options: As `mobilenet export` has them: `pixels="uint8"`, `softmax=True`,
+            images: Record file or folder; its images are compared in addition to random ones.
+            package: Folder for a package as in the ONNX model zoo: an archive with example inputs
+                and outputs, a manifest entry, and a model card.
+            **options: As for `mobilenet export`: `pixels="uint8"`, `softmax=True`,
                 `half_weights=True`, `form="zoo"`, `batch`, `resolution`, `opset`.
 
         Raises:
-            UserError: It cannot be written with these options.
-            VerificationError: The proof failed; there is no file.
+            UserError: The model cannot be written with these options.
+            VerificationError: The file computes something else than MXNet; it is not kept.
         """
         model = self._opened
         if model.network is None:

@@ -1,14 +1,13 @@
-"""What a model says of images."""
+"""Predictions for images, which notebooks show as pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Sequence, Union, overload
 
-from mobilenet.api.pictures import png
 from mobilenet.data.image_decoding import decode
 from mobilenet.metrics import Guess
-from mobilenet.notebook_figures import Tile, draw_tiles
+from mobilenet.notebook_figures import Tile, draw_tiles, png
 
 _NUM_DRAWN = 10
 
@@ -18,20 +17,20 @@ class Prediction:
     """The most probable classes of one image, up to five, the most probable first."""
 
     image: str
-    """Its path, or its place among the images that were given."""
+    """The image's path, or its number among the given images."""
     guesses: tuple[Guess, ...]
-    """`(label, name, probability)` each."""
+    """`(label, name, probability)` of each class."""
     content: bytes = field(repr=False)
     """The encoded image."""
 
     @property
     def name(self) -> str:
-        """What the most probable class is called."""
+        """The name of the most probable class."""
         return self.guesses[0].name
 
     @property
     def label(self) -> int:
-        """The number of the most probable class."""
+        """The label of the most probable class."""
         return self.guesses[0].label
 
     @property
@@ -47,7 +46,7 @@ class Prediction:
         return Predictions([self])._repr_png_()
 
     def tile(self) -> Tile:
-        """The image beside its classes, to be drawn."""
+        """The image and its classes, for drawing."""
         guesses = [(guess.name, guess.probability) for guess in self.guesses]
         return Tile(decode(self.content), self.image, guesses)
 

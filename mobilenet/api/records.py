@@ -1,4 +1,4 @@
-"""`mobilenet.prepare`: images packed into record files."""
+"""`mobilenet.prepare`: packs images into record files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mobilenet import build, settings
-from mobilenet.api.changes import overrides_of
-from mobilenet.api.pictures import png
+from mobilenet.api.setting_overrides import overrides_of
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.synset import names_of_classes, read_synset, spoken_names
-from mobilenet.notebook_figures import draw_batch
+from mobilenet.notebook_figures import draw_batch, png
 from mobilenet.packing.prepare import PrepareOptions
 from mobilenet.packing.prepare import prepare as pack
 from mobilenet.quickstart import sample_images
@@ -22,7 +21,7 @@ _NUM_SHOWN = 16
 
 
 class AugmentedImages:
-    """Images cropped, flipped and coloured at random as a configuration says; a picture."""
+    """Randomly augmented images, which notebooks show as a picture."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -41,11 +40,11 @@ class AugmentedImages:
 
 
 class Records:
-    """A folder of record files, as `data` of `train` and of `Model.validate`.
+    """A folder of record files, for `data` of `train` and `Model.validate`.
 
     Attributes:
-        folder: Where they are.
-        num_classes: Number of their classes.
+        folder: The folder.
+        num_classes: Number of classes.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -53,7 +52,7 @@ class Records:
         self._manifest = manifest
 
     def augmented(self, config: str | Path, **changes: Any) -> AugmentedImages:
-        """The first images of the first epoch as training sees them; takes what `train` takes."""
+        """The first training images, augmented; takes the arguments of `train`."""
         overrides = [*overrides_of(changes), f"data.directory={self.folder.absolute()}"]
         return AugmentedImages(settings.load(Config, shipped(config), overrides))
 
@@ -67,19 +66,18 @@ class Records:
 def prepare(
     source: str | Path | None, output: str | Path, *, num_sample_images: int = 800, **options: Any
 ) -> Records:
-    """Packs images into record files in the folder `output`; does nothing if that has been done.
+    """Packs images into record files in the folder `output`; does nothing if they are there.
 
     Args:
-        source: A folder with a folder of images per class, with or without `train` and `val` around
-            them, or an archive of one; ILSVRC2012's tars. None is the sample that comes with the
-            package, ten classes of drawn images, which are drawn into the folder `images` beside
-            `output`.
-        output: A new folder, or one that this was done in before.
-        num_sample_images: Training images of each class of that sample.
-        **options: As of `mobilenet prepare`, for instance `short_side=256`, `minival=10`.
+        source: A folder with a folder of images per class, with or without folders `train` and
+            `val` around them; an archive of such a folder; or ILSVRC2012's tars. None is a sample
+            of ten classes, whose images are drawn into the folder `images` beside `output`.
+        output: A new folder, or the output of an earlier call.
+        num_sample_images: Number of training images per class in the sample.
+        **options: As for `mobilenet prepare`, for instance `short_side=256`, `minival=10`.
 
     Raises:
-        DataError: The source cannot be packed, or the folder holds something else.
+        DataError: The source cannot be packed, or the folder contains something else.
     """
     output = Path(output)
     if source is None:

@@ -1,4 +1,4 @@
-"""`mobilenet.train`: a run, from a configuration to a trained network."""
+"""`mobilenet.train`: trains a network from a configuration."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mobilenet import settings
-from mobilenet.api.changes import overrides_of
 from mobilenet.api.model import Model, load
+from mobilenet.api.setting_overrides import overrides_of
 from mobilenet.pretrained.absolute_paths import with_absolute_paths
 from mobilenet.runs import checkpoint, run_folder
 from mobilenet.settings.schema import Config
@@ -17,10 +17,10 @@ from mobilenet.training.training_run import train as train_run
 
 
 class Run:
-    """The folder of a run that has trained; see `train`.
+    """A finished run; see `train`.
 
     Attributes:
-        folder: The run folder, which `load` and every command take.
+        folder: The run folder, which `load` and every command accept.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -29,17 +29,17 @@ class Run:
 
     @property
     def top1(self) -> float:
-        """Top-1 accuracy of the best checkpoint, a fraction of the validation images."""
+        """Top-1 accuracy of the best checkpoint on the validation images, as a fraction."""
         return self._record.top1
 
     @property
     def top5(self) -> float:
-        """Top-5 accuracy of the best checkpoint."""
+        """Top-5 accuracy of the best checkpoint, as a fraction."""
         return self._record.top5
 
     @property
     def epoch(self) -> int:
-        """The epoch that made the best checkpoint."""
+        """The epoch of the best checkpoint, from 1."""
         return self._record.epoch
 
     def load(self) -> Model:
@@ -69,15 +69,15 @@ def train(
     resume: bool = False,
     **changes: Any,
 ) -> Run:
-    """Trains a network from a YAML configuration, and keeps everything in one run folder.
+    """Trains a network from a YAML configuration, and writes everything into one run folder.
 
     Args:
         config: A YAML file; those in configs/ come with the package.
-        data: Folder of record files that `prepare` made; by default the configuration's.
+        data: Folder of record files, from `prepare`; by default that of the configuration.
         run: A new folder; by default runs/ and the name of the configuration.
-        resume: Go on where the run in that folder stopped.
-        **changes: Settings by their names, `epochs=5`, or by section, `model={"classes": 6}`. A
-            name that several sections have is that of the section `training`.
+        resume: Continue the run in that folder.
+        **changes: Settings by name, `epochs=5`, or by section, `model={"classes": 6}`. A name that
+            several sections have means the one in the section `training`.
 
     Raises:
         ConfigError: A setting is unknown or wrong.

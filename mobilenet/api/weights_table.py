@@ -7,12 +7,12 @@ from mobilenet.pretrained.published_weights import PUBLISHED_WEIGHTS, PublishedW
 
 
 class WeightsTable(tuple[PublishedWeights, ...]):
-    """Published weights; shown as a table of their names, accuracies and what is stored."""
+    """Published weights, shown as a table of names, accuracies and local files."""
 
     def __repr__(self) -> str:
         return table(self)
 
 
 def weights() -> WeightsTable:
-    """The published weights that `load` and `training.initial_weights` know by name."""
+    """The published weights that `load` and `training.initial_weights` accept by name."""
     return WeightsTable(PUBLISHED_WEIGHTS)

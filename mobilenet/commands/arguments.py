@@ -25,7 +25,7 @@ _SETTINGS = "settings of the configuration to replace, e.g. model.width_multipli
 
 
 def add_command(adder: Adder, name: str, run: Callable[[Namespace], int]) -> ArgumentParser:
-    """The parser of a command; its help is the docstring of `run`, which gives the exit code."""
+    """The parser of a command; `run` returns the exit code, and its docstring is the help."""
     text = (run.__doc__ or "").strip()
     parser: ArgumentParser = adder.add_parser(name, help=text.splitlines()[0], description=text)
     parser.set_defaults(run=run)
@@ -33,14 +33,14 @@ def add_command(adder: Adder, name: str, run: Callable[[Namespace], int]) -> Arg
 
 
 def add_model(parser: ArgumentParser) -> None:
-    """MODEL, the settings that replace some of its configuration, and `--config`."""
+    """Adds MODEL, settings that replace some of its configuration, and `--config`."""
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     add_settings(parser)
     add_config(parser)
 
 
 def add_settings(parser: ArgumentParser) -> None:
-    """`key.sub=value` ..., which replace settings of the configuration."""
+    """Adds `key.sub=value` ..., which replace settings of the configuration."""
     argument: Any = parser.add_argument(
         "settings", nargs="*", metavar="key.sub=value", help=_SETTINGS
     )
@@ -48,13 +48,13 @@ def add_settings(parser: ArgumentParser) -> None:
 
 
 def _setting_names(**_: object) -> list[str]:
-    """The completions of a setting in a shell; argcomplete calls this."""
+    """Completions of settings for the shell; argcomplete calls this."""
     entries = settings.documentation(Config)
     return [f"{entry.key}=" for entry in entries if "." in entry.key]
 
 
 def add_config(parser: ArgumentParser) -> None:
-    """`--config`, for a model that has no configuration of its own, and `--offline`."""
+    """Adds `--config`, for a model without a configuration of its own, and `--offline`."""
     parser.add_argument(
         "--config", type=shipped, help="YAML configuration of a file (the .yaml beside it)"
     )
@@ -62,21 +62,21 @@ def add_config(parser: ArgumentParser) -> None:
 
 
 def add_offline(parser: ArgumentParser) -> None:
-    """`--offline`, which keeps published weights from being downloaded."""
+    """Adds `--offline`, which forbids downloading published weights."""
     parser.add_argument(
         "--offline", action=_Offline, nargs=0, help="download nothing; also MOBILENET_OFFLINE=1"
     )
 
 
 class _Offline(argparse.Action):
-    """Sets the variable, so that processes that this one starts do without the network too."""
+    """Sets the environment variable, which child processes inherit."""
 
     def __call__(self, *_: object) -> None:
         os.environ[OFFLINE] = "1"
 
 
 def add_data(parser: ArgumentParser) -> None:
-    """`--data`, the labelled images to validate on."""
+    """Adds `--data`, the labelled images to validate on."""
     parser.add_argument(
         "--data",
         type=Path,
@@ -86,13 +86,13 @@ def add_data(parser: ArgumentParser) -> None:
 
 
 def add_int8(parser: ArgumentParser) -> None:
-    """`--int8`, and `--calibration` for it."""
+    """Adds `--int8` and its `--calibration`."""
     parser.add_argument("--int8", action="store_true", help="compute in 8-bit integers, on the CPU")
     add_calibration(parser)
 
 
 def add_calibration(parser: ArgumentParser) -> None:
-    """`--calibration`, the images that set the ranges of 8-bit integers."""
+    """Adds `--calibration`, the images on which int8 is calibrated."""
     parser.add_argument(
         "--calibration",
         type=Path,
@@ -103,14 +103,14 @@ def add_calibration(parser: ArgumentParser) -> None:
 
 
 def add_json(parser: ArgumentParser) -> None:
-    """`--json FILE`, the result for machines."""
+    """Adds `--json FILE`, the result as JSON."""
     parser.add_argument(
         "--json", type=json_to_write, metavar="FILE", help="also write the result to FILE as JSON"
     )
 
 
 def to_write(text: str) -> Path:
-    """The path of an output; one that cannot be written is refused before the work begins."""
+    """The path of an output; refuses one that cannot be written before the work begins."""
     path = Path(text)
     nearest = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
     folder = nearest.parent if nearest == path.absolute() and nearest.is_file() else nearest
@@ -120,7 +120,7 @@ def to_write(text: str) -> Path:
 
 
 def file_to_write(text: str) -> Path:
-    """As `to_write`, of a file."""
+    """The path of a file to write; see `to_write`."""
     path = to_write(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{path}: is a folder; name a file")
@@ -128,7 +128,7 @@ def file_to_write(text: str) -> Path:
 
 
 def folder_to_write(text: str) -> Path:
-    """As `to_write`, of a folder."""
+    """The path of a folder to write; see `to_write`."""
     path = to_write(text)
     if path.is_file():
         raise argparse.ArgumentTypeError(f"{path}: is a file; name a folder")
@@ -136,17 +136,19 @@ def folder_to_write(text: str) -> Path:
 
 
 def json_to_write(text: str) -> Path:
-    """As `file_to_write`, of JSON; refuses an existing file that is no JSON, such as a model."""
+    """The path of a JSON file to write; refuses to replace other files, such as a model."""
     path = file_to_write(text)
     if path.is_file():
         with path.open("rb") as file:
             if file.read(1) not in (b"", b"{", b"["):
-                raise argparse.ArgumentTypeError(f"{path}: is there and no JSON; name another file")
+                raise argparse.ArgumentTypeError(
+                    f"{path}: exists and is no JSON file; name another file"
+                )
     return path
 
 
 def write_result(path: Path | None, content: object) -> None:
-    """Writes what `add_json` asked for, if it did."""
+    """Writes `content` as JSON to the path of `--json`, if it was given."""
     if path is not None:
         write_json(path, content)
 
@@ -161,13 +163,13 @@ def load_config(path: Path, overrides: list[str]) -> Config:
 
 
 def given(arguments: Namespace, *names: str) -> dict[str, Any]:
-    """The arguments among `names` that were given; for the others the callee has defaults."""
+    """The arguments among `names` that were given; the callee has defaults for the others."""
     values = {name: getattr(arguments, name, None) for name in names}
     return {name: value for name, value in values.items() if _is_given(value)}
 
 
 def _is_given(value: object) -> bool:
-    # 0 and 0.0 are values that somebody has given.
+    # 0 and 0.0 are given values.
     return not (value is None or value is False or value in ((), []))
 
 
@@ -182,7 +184,7 @@ def refuse(arguments: Namespace, circumstance: str, *names: str) -> None:
 
 
 def _read_as(kind: Any) -> Callable[[str], Any]:
-    """A type for argparse: the text is read, and limited, as a setting of type `kind`."""
+    """An argparse type that reads and checks the text like a setting of type `kind`."""
 
     def read(text: str) -> Any:
         try:
@@ -194,14 +196,14 @@ def _read_as(kind: Any) -> Callable[[str], Any]:
 
 
 def _several(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
-    """A type for argparse: values with commas between them, each kept once."""
+    """An argparse type for values separated by commas; repeated ones are dropped."""
     return lambda text: tuple(dict.fromkeys(map(read, text.split(","))))
 
 
 count = _read_as(Count)
 """A whole number of at least 1."""
 port = _read_as(Annotated[int, Range(at_least=1, at_most=65535)])
-"""A port of TCP."""
+"""A TCP port."""
 resolution = _read_as(settings.type_of(DataConfig, "resolution"))
 """Height and width of the network's input in pixels."""
 resolutions = _several(resolution)

@@ -29,7 +29,7 @@ def add_prepare(adder: Adder) -> None:
     add(
         "--exif-orientation",
         choices=("ignore", "apply"),
-        help="pack photographs as their pixels are stored, or to be turned upright (ImageNet:"
+        help="pack photographs with their pixels as stored, or turned upright (ImageNet:"
         " ignore; others: apply)",
     )
     add("--workers", type=int, help="threads (one per processor)")

@@ -1,4 +1,4 @@
-"""`launch`: runs of several processes."""
+"""`launch`: starts distributed runs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def launch(arguments: Namespace) -> int:
     path = _python_script(script[0]) if script else None
     if path is None:
         raise UserError(
-            "what each worker runs must be a Python script, or a command that is one:"
+            "each worker must run a Python script, or a command that is a Python script:"
             " ... -- train.py CONFIG"
         )
     local = [cluster.Host(None, arguments.local or 0)]

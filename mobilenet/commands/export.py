@@ -1,4 +1,4 @@
-"""`export`: ONNX files of one model or of a family, and what is made of them for others."""
+"""`export`: ONNX files of one model or a family, model-zoo packages, server archives."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def add_export(adder: Adder) -> None:
     add_config(parser)
     add("--output", type=to_write, help="file (MODEL's name with .onnx), or folder of a family")
     add("--untrained", action="store_true", help="MODEL is a YAML file; its weights are random")
-    add("--widths", type=widths, default=(), metavar="W,W", help="of an --untrained family")
-    add("--resolutions", type=resolutions, default=(), metavar="PX,PX", help="of a family")
+    add("--widths", type=widths, default=(), metavar="W,W", help="widths of an --untrained family")
+    add("--resolutions", type=resolutions, default=(), metavar="PX,PX", help="sizes of a family")
     add(
         "--package",
         type=folder_to_write,
         metavar="DIR",
         help="also pack the file as the model zoo does",
     )
-    add("--examples", type=count, help=f"inputs with outputs in the package ({_NUM_EXAMPLES})")
+    add("--examples", type=count, help=f"number of examples in the package ({_NUM_EXAMPLES})")
     add(
         "--mar",
         type=file_to_write,
@@ -70,7 +70,7 @@ def add_export(adder: Adder) -> None:
 
 
 def _add_graph_arguments(parser: ArgumentParser) -> None:
-    # An option that is not given is absent, so that every default is in GraphOptions alone.
+    # Options that are not given are absent, so that defaults are only in GraphOptions.
     group = parser.add_argument_group("graph", argument_default=argparse.SUPPRESS)
     add = group.add_argument
     add("--opset", type=int, help="version of ONNX's operators, from 7 on (7)")
@@ -102,7 +102,7 @@ def size(text: str) -> Union[int, tuple[int, int], None]:
 
 
 def export(arguments: Namespace) -> int:
-    """Write models as ONNX opset 7, each after it has been proven equal to MXNet's."""
+    """Export models to ONNX opset 7, each file after comparing it with MXNet."""
     paths, overrides = _split(arguments.models)
     _check(arguments, paths)
     if _is_family(arguments, paths):
@@ -123,7 +123,7 @@ def export(arguments: Namespace) -> int:
 
 
 def _split(words: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """The models, and the settings among the words: those with `=` that are no file."""
+    """Separates the models from the settings: words with `=` that are no files."""
     is_setting = ["=" in word and not Path(word).exists() for word in words]
     paths = [Path(word) for word, setting in zip(words, is_setting) if not setting]
     if not paths:
@@ -140,7 +140,7 @@ def _is_family(arguments: Namespace, paths: Sequence[Path]) -> bool:
 
 
 def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
-    """Refuses what would have no effect."""
+    """Refuses options that would have no effect."""
     is_family = _is_family(arguments, paths)
     if arguments.untrained:
         refuse(arguments, "with --untrained", "config", "data", "int8")
@@ -163,7 +163,7 @@ def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
 
 
 def _check_names(arguments: Namespace, paths: Sequence[Path]) -> None:
-    """Refuses names that only the end of the work would find wrong."""
+    """Refuses wrong names of outputs before the work begins."""
     output = arguments.output
     if output is not None and not _is_family(arguments, paths):
         _check_output(arguments, paths)
@@ -176,7 +176,7 @@ def _check_names(arguments: Namespace, paths: Sequence[Path]) -> None:
 
 
 def _check_output(arguments: Namespace, paths: Sequence[Path]) -> None:
-    """Refuses a name that the new file cannot have."""
+    """Refuses wrong names of the new file."""
     output = arguments.output
     if output.is_dir():
         raise UserError(f"--output {output} is a folder; name a file, for instance in it")
@@ -192,7 +192,7 @@ def _chosen(arguments: Namespace) -> dict[str, Any]:
 
 
 def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Path:
-    """An .onnx file that is packed as it is, so that nothing may ask for another one."""
+    """The .onnx file that is packed as it is; refuses options that would change it."""
     names = ("output", "int8", "untrained", "config", "json")
     refuse(arguments, "on an .onnx file, which is packed as it is", *names)
     if arguments.package is None:
@@ -203,7 +203,7 @@ def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Path:
 
 
 def _make(arguments: Namespace, path: Path, overrides: list[str]) -> tuple[Path, Optional[Path]]:
-    """The new file, and where real images for its examples are."""
+    """Exports the new file; returns its path, and that of real images for examples."""
     from mobilenet.export.to_onnx import export_untrained, options_for
     from mobilenet.inference.open_model import open_model
 
@@ -222,7 +222,7 @@ def _make(arguments: Namespace, path: Path, overrides: list[str]) -> tuple[Path,
 
 
 def _images(arguments: Namespace, model: Any) -> Optional[Path]:
-    """Where real images are; that they are too few for a package is told before the export."""
+    """The path of real images; checks before the export that there are enough for a package."""
     from mobilenet.export.to_onnx import options_for, own_images, transform_for
     from mobilenet.export.zoo_package import enough_images
 

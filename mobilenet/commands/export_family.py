@@ -8,36 +8,36 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import load_config, write_result
+from mobilenet.skipped_items import SkippedItems
 
-# What makes each member, by its name.
+# The function that exports each member, by its name.
 _Exports = dict[str, Callable[[], Any]]
 
 
 def export_family(
     arguments: Namespace, paths: Sequence[Path], overrides: list[str], graph: dict[str, Any]
 ) -> int:
-    """Exports every member, prints the table of those that were proven; gives the exit code.
+    """Exports every member and prints a table of those that succeeded; returns the exit code.
 
     Args:
-        arguments: Of `export`.
-        paths: The models, or the one YAML file of an untrained family.
+        arguments: The arguments of `export`.
+        paths: The models, or the YAML file of an untrained family.
         overrides: Settings `key.sub=value` for all of them.
-        graph: What was chosen of `GraphOptions`, by name.
+        graph: The given arguments of `GraphOptions`, by name.
     """
     from mobilenet.export.width_family import table
     from mobilenet.onnx.graph import GraphOptions
 
     plan = _plan_untrained if arguments.untrained else _plan_trained
     exports = plan(arguments, paths, overrides, GraphOptions(**graph))
-    bad, members = BadItems("files", len(exports)), []
+    skipped, members = SkippedItems("files", len(exports)), []
     for name, make in exports.items():
-        with bad.leaving_out(name):
+        with skipped.skipping(name):
             members.append(make())
     print(table(members))
     write_result(arguments.json, [member.as_json() for member in members])
-    bad.check()
+    skipped.check()
     return 0
 
 

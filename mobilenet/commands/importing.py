@@ -19,13 +19,13 @@ def add_import(adder: Adder) -> None:
     )  # fmt: skip
     add(
         "--output", type=Path, required=True, metavar="OUT",
-        help="OUT.params and its configuration OUT.yaml are made; of class names, OUT-synset.txt",
+        help="writes OUT.params, its configuration OUT.yaml and, for class names, OUT-synset.txt",
     )  # fmt: skip
     add_json(parser)
 
 
 def import_(arguments: Namespace) -> int:
-    """Take over weights of other programs, of any width, without unpickling anything."""
+    """Import weights of other programs, of any width, without unpickling anything."""
     from mobilenet.foreign.import_weights import import_weights
 
     result = import_weights(arguments.file, arguments.output)

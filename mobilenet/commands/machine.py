@@ -1,4 +1,4 @@
-"""`info` and `bench`: what networks cost, what this machine is, and how fast it is."""
+"""`info` and `bench`: the cost of networks, a description of this machine, and its speed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _SIZES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "batch_size": ("--batch", count, "images per batch (32)"),
     "resolution": ("--size", resolution, "height and width of the images in pixels (224)"),
     "width_multiplier": ("--width", width, "width multiplier (1.0)"),
-    "repeats": ("--repeats", count, "repeats of which the median is told (10)"),
+    "repeats": ("--repeats", count, "repeats, of which the median is reported (10)"),
 }
-# What decides on the speed of each subject besides the repeats; other options would be ignored.
+# The options that affect each subject, besides the repeats; others would be ignored.
 _SUBJECTS = {
     "train": ("batch_size", "resolution", "width_multiplier"),
     "infer": ("batch_size", "resolution", "width_multiplier"),
@@ -44,7 +44,7 @@ def add_info(adder: Adder) -> None:
     add("--widths", type=widths, metavar="W,W", help="width multipliers, e.g. 0.5,1.0")
     add("--resolutions", type=resolutions, metavar="PX,PX", help="e.g. 128,224")
     add("--depth", type=width, metavar="D", help="depth multiplier (1.0)")
-    add("--machine", action="store_true", help="this machine instead, and what is set on it")
+    add("--machine", action="store_true", help="describe this machine instead")
     _add_json(parser)
 
 
@@ -66,7 +66,7 @@ def _add_json(parser: ArgumentParser) -> None:
 
 
 def info(arguments: Namespace) -> int:
-    """Tabulate what networks cost and how good others found them; or describe this machine."""
+    """Show the cost and published accuracies of networks, or describe this machine."""
     sizes = given(arguments, "dialect", "widths", "resolutions", "depth")
     if arguments.machine:
         if sizes:
@@ -85,7 +85,7 @@ def info(arguments: Namespace) -> int:
 
 
 def bench(arguments: Namespace) -> int:
-    """Measure how fast this machine trains, infers or reads, and say which of it limits."""
+    """Measure the speed of training, inference and reading, and what limits training."""
     _check_options(arguments)
     if arguments.subject == "infer":
         load_for_inference()
@@ -106,7 +106,7 @@ def bench(arguments: Namespace) -> int:
 
 
 def _check_options(arguments: Namespace) -> None:
-    """Refuses what the subject would ignore."""
+    """Refuses options that the subject would ignore."""
     subject = arguments.subject
     for name in given(arguments, "path", *_SIZES):
         if name not in (*_SUBJECTS[subject], "repeats"):

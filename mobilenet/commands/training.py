@@ -6,7 +6,6 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import (
     Adder,
     add_command,
@@ -17,6 +16,7 @@ from mobilenet.commands.arguments import (
     folder_to_write,
     load_config,
 )
+from mobilenet.skipped_items import SkippedItems
 
 
 def add_train(adder: Adder) -> None:
@@ -61,20 +61,20 @@ def add_quickstart(adder: Adder) -> None:
 
 
 def train(arguments: Namespace) -> int:
-    """Train a network from a YAML configuration; everything goes into a run folder."""
+    """Train a network from a YAML configuration, and write everything into a run folder."""
     from mobilenet.pretrained.absolute_paths import with_absolute_paths
     from mobilenet.training.training_run import train
 
     config = with_absolute_paths(load_config(arguments.config, arguments.settings))
     run = arguments.folder or Path("runs") / arguments.config.stem
     result = train(config, run, arguments.resume)
-    if result is not None:  # of several processes the first one has it
+    if result is not None:  # in a distributed run only rank 0 has one
         print(result.summary())
     return 0
 
 
 def average(arguments: Namespace) -> int:
-    """Average the weights of a run's newest checkpoints, each of which ends an epoch."""
+    """Average the weights of a run's newest checkpoints at the end of epochs."""
     from mobilenet.runs.checkpoint_averaging import average_run
     from mobilenet.runs.run_folder import CONFIG
 
@@ -85,13 +85,13 @@ def average(arguments: Namespace) -> int:
 
 
 def compare(arguments: Namespace) -> int:
-    """Tabulate and plot what several runs have reached, and in which settings they differ."""
+    """Compare several runs: tables of results and of differing settings, and a plot."""
     from mobilenet.runs.run_table import compare_runs
 
-    bad = BadItems("runs", len(arguments.runs))
-    print(compare_runs(arguments.runs, arguments.curves, bad, _warn))
+    skipped = SkippedItems("runs", len(arguments.runs))
+    print(compare_runs(arguments.runs, arguments.curves, skipped, _warn))
     print(f"\ncurves: {arguments.curves}")
-    bad.check()
+    skipped.check()
     return 0
 
 

@@ -7,7 +7,6 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from mobilenet.bad_items import BadItems
 from mobilenet.commands.arguments import (
     MODEL,
     Adder,
@@ -28,6 +27,7 @@ from mobilenet.commands.arguments import (
 from mobilenet.compat.environment import allow_all_instructions
 from mobilenet.errors import DataError, UserError
 from mobilenet.inference.naive_engine import load_for_inference
+from mobilenet.skipped_items import SkippedItems
 
 _PUBLISHED = "published"
 _ORIENTATION = "data.exif_orientation="
@@ -197,7 +197,7 @@ def _views(arguments: Namespace) -> list[str]:
 
 
 def _prepare(arguments: Namespace) -> None:
-    """Loads MXNet with the instructions and the engine that the call needs."""
+    """Loads MXNet with the instructions and the engine that the arguments need."""
     if arguments.int8:
         allow_all_instructions()
     else:
@@ -206,7 +206,7 @@ def _prepare(arguments: Namespace) -> None:
 
 
 def _asked(arguments: Namespace, model: Any, data: Path | None = None) -> Any:
-    """The model, in 8-bit integers if `--int8` was given; by default `data` calibrates it."""
+    """The model, in int8 if `--int8` was given; calibrated on `data` by default."""
     if not arguments.int8:
         return model
     from mobilenet.inference.int8_model import in_int8
@@ -222,7 +222,7 @@ def _compare(arguments: Namespace) -> int:
     names = ("report", "restrict", "classes", "labels", "expect", *_views(arguments))
     refuse(arguments, circumstance, *names)
     paths = (arguments.model, arguments.against)
-    # The configuration is for those that lack one; where none does, the first one refuses it.
+    # --config is for models without one; if both have their own, opening the first one refuses it.
     lacking = [path for path in paths if takes_config(path)] or paths[:1]
     first, second = (
         open_model(path, arguments.config if path in lacking else None, arguments.settings, engine)
@@ -255,13 +255,13 @@ def history(arguments: Namespace) -> int:
     from mobilenet.runs.checkpoint import checkpoint_paths
     from mobilenet.validation.checkpoint_history import history, write_curve
 
-    bad = BadItems("checkpoints", len(checkpoint_paths(arguments.run_folder)))
-    result = history(arguments.run_folder, arguments.data, arguments.settings, bad)
+    skipped = SkippedItems("checkpoints", len(checkpoint_paths(arguments.run_folder)))
+    result = history(arguments.run_folder, arguments.data, arguments.settings, skipped)
     print(result.summary())
     if arguments.output is not None:
         write_curve(result, arguments.output)
     write_result(arguments.json, result.as_json())
-    bad.check()
+    skipped.check()
     return 0
 
 
@@ -272,12 +272,12 @@ def predict(arguments: Namespace) -> int:
     from mobilenet.inference.predict import FORMATS, find_images, predict
 
     images = find_images(arguments.images, sys.stdin)
-    # Those who send photos mean them upright, whatever the network was trained on.
+    # Photos to predict are meant upright, whatever the network was trained on.
     is_chosen = any(setting.startswith(_ORIENTATION) for setting in arguments.set)
     settings = arguments.set if is_chosen else [f"{_ORIENTATION}apply", *arguments.set]
     model = _asked(arguments, open_model(arguments.model, arguments.config, settings))
-    bad = BadItems("images", len(images))
-    for line in FORMATS[arguments.format](predict(model, images, bad)):
+    skipped = SkippedItems("images", len(images))
+    for line in FORMATS[arguments.format](predict(model, images, skipped)):
         print(line, flush=True)
-    bad.check()
+    skipped.check()
     return 0

@@ -1,4 +1,4 @@
-"""`weights`: the published weights that have a name, and which of them are on this machine."""
+"""`weights`: lists published weights, and downloads them by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_weights(adder: Adder) -> None:
 
 
 def weights(arguments: Namespace) -> int:
-    """List published weights, or download some by name and tell what is known of them."""
+    """List published weights, or download some by name and show their details."""
     from mobilenet.pretrained import listing
     from mobilenet.pretrained.published_weights import PUBLISHED_WEIGHTS, find
     from mobilenet.pretrained.store import fetch, stored

@@ -1,8 +1,8 @@
-"""Puts OpenBLAS in the place of Arm's own libraries, which MXNet's wheel for aarch64 asks for.
+"""Links OpenBLAS, LAPACKE and libm in place of Arm Performance Libraries, for MXNet on aarch64.
 
-No package index has Arm Performance Libraries. What MXNet calls in them is BLAS, LAPACK, LAPACKE
-and mathematical functions, which systems have in OpenBLAS, LAPACKE and libm. The loader looks for
-them beside libmxnet.so first, so that links there, by the names that MXNet asks for, are enough.
+MXNet's wheel for aarch64 links Arm Performance Libraries, which no package index has. It calls only
+their BLAS, LAPACK, LAPACKE and mathematical functions. The loader first looks beside libmxnet.so,
+so that links there, by the names that MXNet asks for, are enough.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Optional
 
 from mobilenet.compat.native_libraries import MissingLibraries
 
-# What libmxnet.so asks for, and which library has the functions.
+# The libraries that libmxnet.so links, and the ones that have the same functions.
 SUBSTITUTES = {
     "libarmpl_lp64_mp.so": "libopenblas.so.0",
     "libastring.so": "liblapacke.so.3",
@@ -26,13 +26,13 @@ _LINK_MAP = 2  # RTLD_DI_LINKMAP of dlinfo(3)
 
 
 class _LinkMap(ctypes.Structure):
-    """What the loader knows of a library: the beginning of `struct link_map`."""
+    """The beginning of the loader's `struct link_map`."""
 
     _fields_ = (("address", ctypes.c_void_p), ("path", ctypes.c_char_p))
 
 
 def link_substitutes() -> None:
-    """Links what the installed MXNet asks for to what this system has, where that is not done yet.
+    """Makes the links beside the installed MXNet's library that are missing.
 
     Raises:
         MissingLibraries: The links cannot be written beside MXNet's library.
@@ -48,13 +48,13 @@ def link_substitutes() -> None:
 
 
 def _mxnet_folder() -> Optional[Path]:
-    """Where the installed MXNet lies, found without importing it."""
+    """The folder of the installed MXNet, found without importing it."""
     spec = PathFinder.find_spec("mxnet")
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def _path(library: str) -> Optional[str]:
-    """Where the loader finds a library, None if it does not."""
+    """The path at which the loader finds a library, or None."""
     try:
         handle = ctypes.CDLL(library)._handle
     except OSError:
@@ -68,7 +68,7 @@ def _path(library: str) -> Optional[str]:
 
 
 def _link(link: Path, target: str) -> None:
-    """Makes a link, in the place of one that leads nowhere; another process may do the same."""
+    """Makes or replaces a link atomically, since other processes may do the same."""
     unfinished = link.with_name(f"{link.name}.{os.getpid()}")
     try:
         unfinished.symlink_to(target)

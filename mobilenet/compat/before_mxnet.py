@@ -1,8 +1,8 @@
-"""Makes ``import mxnet`` work on today's Python and NumPy: acts just before it is imported.
+"""Makes ``import mxnet`` work with today's Python and NumPy, by a hook that runs just before it.
 
-MXNet 1.9.1 is the last release. It reads names that NumPy has removed since and takes half of the
-processors unless it is told otherwise. The package imports this module first, so that every process
-that enters through the package (scripts, workers, servers of a distributed run) is repaired alike.
+MXNet 1.9.1 is the last release. It uses names that NumPy has removed since, and half of the
+processors unless told otherwise. The package imports this module first, so that all its processes
+(scripts, workers, servers of a distributed run) get the same repairs.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from mobilenet.compat.numpy_names import repair_numpy, respelled
 
 
 class _BeforeNativeImports:
-    """Acts when MXNet or OpenCV is about to be imported: NumPy alone takes most of `--help`."""
+    """Import hook for MXNet and OpenCV, which keeps `--help` fast: NumPy alone takes most of it."""
 
     def find_spec(
         self, name: str, path: Optional[Sequence[str]] = None, *_: object
     ) -> Optional[ModuleSpec]:
-        """Called for every import before Python looks for the module; leaves nearly all to that."""
+        """Called for every import, before Python looks for the module; None leaves it to Python."""
         if name in ("mxnet", "cv2"):
             require()
         if name == "mxnet":
@@ -42,30 +42,33 @@ _before_native_imports = _BeforeNativeImports()
 
 
 def _repair_children() -> None:
-    """Lets the server that forks the workers of a pool import this module before anything else.
+    """Makes the fork server, which forks the workers of a pool, import this module first.
 
-    Such a server is the default from Python 3.14 on. A worker that is handed an array or a function
-    of MXNet's would import MXNet first.
+    It is the default from Python 3.14 on. Without this, a worker that gets an array or a function
+    of MXNet would import MXNet unrepaired.
     """
     from multiprocessing import forkserver  # noqa: PLC0415 - MXNet imports it anyhow
 
-    server: Any = getattr(forkserver, "_forkserver")  # noqa: B009 - the only way to see its list
-    if server._preload_modules == ["__main__"]:  # as long as the user has not set another
+    server: Any = getattr(forkserver, "_forkserver")  # noqa: B009 - no other way to read its list
+    if server._preload_modules == ["__main__"]:  # unless the user has set another
         forkserver.set_forkserver_preload(["__main__", __name__])
 
 
-# Modules as they run, and as they are compiled, when their file stands for their name.
+# Names of modules as they run; paths of files while they are compiled.
 _OF_OTHERS = r"(.*/)?(mxnet|gluoncv)([./]|$)"
 
 
 def silence_mxnet_import() -> None:
-    """Hides the warnings that only MXNet's and GluonCV's own source can cause."""
+    """Hides warnings about MXNet's and GluonCV's own source code."""
     for category in (DeprecationWarning, SyntaxWarning):
         warnings.filterwarnings("ignore", category=category, module=_OF_OTHERS)
 
 
 def prepare_for_mxnet() -> None:
-    """Does everything that must precede `import mxnet`; doing it twice changes nothing."""
+    """Sets the environment and installs the import hook; a second call changes nothing.
+
+    Must be called before MXNet is imported. `import mobilenet` does it.
+    """
     if _before_native_imports not in sys.meta_path:
         sys.meta_path.insert(0, _before_native_imports)
     set_environment()

@@ -1,7 +1,7 @@
-"""Loads NVIDIA's libraries from PyPI's wheels before MXNet's build for GPUs, which links them.
+"""Loads NVIDIA's libraries from PyPI's wheels, for MXNet's build for GPUs, which links them.
 
 The wheels (nvidia-cudnn-cu11 and others) put them into site-packages/nvidia/*/lib, where the
-system's loader does not look. A library that is loaded already is found by its name.
+system's loader does not look. It does find a library by its name if it is already loaded.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Sequence
 
 
 def load_cuda_libraries(search: Sequence[str] | None = None) -> None:
-    """Loads what MXNet links, the system lacks and a wheel has; nothing for a build for CPUs.
+    """Loads libraries that MXNet links and the system lacks from wheels that have them.
 
-    A CUDA installation of the user's own is left to the system's loader, which is asked first.
-    What is missing all the same is told when MXNet is imported.
+    Does nothing for a build for CPUs. The system's loader is asked first, so that a CUDA
+    installation takes precedence. If libraries are still missing, importing MXNet says so.
 
     Args:
         search: Folders of packages, `sys.path` unless given.
@@ -37,7 +37,7 @@ def _libraries_below(folder: str) -> list[Path]:
 
 
 def _load(library: Path, in_wheels: dict[str, Path]) -> None:
-    """Loads a library after those from wheels that the system's loader says it misses."""
+    """Loads a library, after those in wheels that the system's loader reports as missing."""
     while True:
         try:
             ctypes.CDLL(str(library))

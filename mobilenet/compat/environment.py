@@ -1,6 +1,6 @@
-"""The variables that MXNet, OpenMP, oneDNN and OpenCV read when they are loaded, and processors.
+"""Sets environment variables for MXNet, OpenMP, oneDNN and OpenCV, and counts processors.
 
-A variable that the user has set is never overridden.
+The libraries read the variables when they are loaded. A variable that the user has set stays.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ import contextlib
 import os
 from pathlib import Path
 
-# In which launchers say how many processes of a run share this machine.
+# Launchers set these to the number of processes of a run on this machine.
 _LOCAL_SIZES = ("MOBILENET_LOCAL_SIZE", "HOROVOD_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")
 
 
 def launcher_number(name: str) -> int:
-    """The number that a launcher has put into a variable, 0 for none."""
+    """The number in a launcher's environment variable, or 0."""
     text = os.environ.get(name, "")
     return int(text) if text.isdecimal() else 0
 
 
-# A quota and its period, in control groups of version 2 and 1.
+# The files of the CPU quota and its period, in control groups of version 2 and 1.
 _QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 _CONTROL_GROUP = Path("/sys/fs/cgroup")  # a container sees its own there
 
 
 def usable_processors(control_group: Path = _CONTROL_GROUP) -> int:
-    """The processors that this process may run on; no more than its container's quota fills."""
+    """Number of processors that this process may use: its affinity, limited by the CPU quota."""
     number = len(os.sched_getaffinity(0))
     for names in _QUOTAS:
-        with contextlib.suppress(OSError, ValueError):  # for instance `max`: there is no limit
+        with contextlib.suppress(OSError, ValueError):  # for instance `max`, no limit
             texts = [(control_group / name).read_text(encoding="ascii") for name in names]
             quota, period = map(int, " ".join(texts).split())
             if quota > 0 and period > 0:
@@ -37,33 +37,37 @@ def usable_processors(control_group: Path = _CONTROL_GROUP) -> int:
 
 
 def num_processors() -> int:
-    """This process's share of the processors that it may use, at least 1."""
+    """Number of processors for this process, at least 1.
+
+    Those that it may use, by affinity and CPU quota, divided by the number of processes of a
+    distributed run on this machine.
+    """
     num_sharing = next(filter(None, map(launcher_number, _LOCAL_SIZES)), 1)
     return max(1, usable_processors() // num_sharing)
 
 
-# From how many numbers on MXNet copies by several threads.
+# Arrays from this size on are copied by several threads.
 _PARALLEL_SIZE = "MXNET_CPU_PARALLEL_SIZE"
 
-# What native libraries read when they are loaded; whatever the user has set stays.
 _ENVIRONMENT = {
-    # MXNet takes half of the processors by itself, as if each were two threads of a core.
+    # By default MXNet takes half of the processors, as if each core had two threads.
     "OMP_NUM_THREADS": str(num_processors()),
-    # MXNet would tell at each graph that it fuses it.
+    # Otherwise MXNet prints a line for each graph that it fuses.
     "MXNET_SUBGRAPH_VERBOSE": "0",
-    # A large copy in Python's thread would start threads of OpenMP besides those of the engine's
-    # thread, and more threads than processors sleep after every operator instead of spinning.
+    # A large copy in Python's thread would start OpenMP threads in addition to those of the
+    # engine's thread. With more threads than processors they sleep after every operator instead of
+    # spinning.
     _PARALLEL_SIZE: str(2**31 - 1),
-    # A few damaged bytes in a JPEG's header may claim a gigapixel; OpenCV would make room for it.
+    # A damaged JPEG header may claim gigapixels, for which OpenCV would allocate memory.
     "OPENCV_IO_MAX_IMAGE_PIXELS": str(1 << 27),
 }
 
-# How often OpenMP's waiting threads look before they sleep. Its own 300,000 keep the threads that
-# work from the processors where other processes want them as well (docs/troubleshooting.md).
+# How often OpenMP's waiting threads spin before they sleep. The default of 300,000 takes processors
+# from working threads when other processes run as well (docs/troubleshooting.md).
 _SPIN_COUNT = ("GOMP_SPINCOUNT", "10000")
-_WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # either of them decides
+_WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # either of them sets it
 
-# Keeps oneDNN to the narrower vectors of AVX2.
+# Limits oneDNN to AVX2.
 _LIMIT = "DNNL_MAX_CPU_ISA"
 
 _set_by_us: set[str] = set()
@@ -80,10 +84,10 @@ def set_environment(processor: Path = Path("/proc/cpuinfo")) -> None:
 
 
 def _is_faster_with_avx2(processor: Path) -> bool:
-    """Whether the processor is faster with vectors of 8 numbers than with those of 16.
+    """Whether the processor is faster with AVX2 than with AVX-512, or has only AVX2.
 
-    Intel's add and multiply 16 at once as fast as 8; AMD's before Zen 5 take twice as long for
-    them, and are faster with AVX2 (`benchmarks/settings.py`). Arm's have neither.
+    Intel's processors compute 16 values with AVX-512 as fast as 8; AMD's before Zen 5 take twice as
+    long and are faster with AVX2 (`benchmarks/settings.py`). Arm's have neither.
     """
     try:
         facts = processor.read_text(encoding="utf-8").partition("\n\n")[0]
@@ -105,35 +109,35 @@ def _take_back(name: str) -> None:
 
 
 def set_by_package() -> dict[str, bool]:
-    """Of every variable that `set_environment` cares for and that is set, whether it has set it."""
+    """The variables of `set_environment` that are set, and whether this package has set them."""
     names = (*_ENVIRONMENT, *_WAITING, _LIMIT)
     return {name: name in _set_by_us for name in names if name in os.environ}
 
 
 def unset_environment() -> None:
-    """Takes back what `set_environment` has set, before other processes inherit it as the user's.
+    """Removes what `set_environment` has set, so that child processes do not inherit it.
 
-    They know better how many processors they have, perhaps on another machine, and share.
+    They choose values of their own: they may be on another machine, or share this one.
     """
     for name in list(_set_by_us):
         _take_back(name)
 
 
 def allow_all_instructions() -> None:
-    """Takes back the limit on instructions, if it is ours, before MXNet computes anything.
+    """Removes the limit to AVX2, unless the user has set it; call it before MXNet computes.
 
-    Integers need what it forbids: VNNI, without which oneDNN is no faster in int8 than in single
+    Int8 needs VNNI, which the limit forbids. Without it oneDNN is no faster than in single
     precision, and sums of products overflow.
     """
     _take_back(_LIMIT)
 
 
 def prepare_for_inference(devices: Path = Path("/dev")) -> None:
-    """Sets what a process that only infers is faster with, unless the user has set it.
+    """Sets variables that make pure inference on CPUs faster, unless the user has set them.
 
     MXNet's usual engine hands every operator to a thread, which for a single image takes as long as
-    the operators. Its naive engine calls them in Python's thread, which may then as well copy by
-    several; on GPUs it would also wait for each of them.
+    the operators themselves. Its naive engine runs them in Python's thread, where copying by
+    several threads does no harm. On GPUs it would wait for each operator.
     """
     if not (devices / "nvidiactl").exists():
         _set("MXNET_ENGINE_TYPE", "NaiveEngine")

@@ -1,7 +1,7 @@
-"""Tells which of the system's shared libraries are missing, and which packages have them.
+"""Checks for shared libraries of the system, and names the packages of those that are missing.
 
-MXNet and OpenCV bring most of theirs along; what a bare system lacks is told all at once, before
-either is imported. `make setup` runs this file as a script, with nothing but the standard library.
+MXNet and OpenCV bring most of their libraries along. All missing ones are reported at once, before
+either is imported. `make setup` runs this file as a script, with only the standard library.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional, Sequence
 
 
 class Library(NamedTuple):
-    """A shared library, and the packages that have it."""
+    """A shared library, and the packages that contain it."""
 
     name: str
     debian: str
@@ -23,16 +23,17 @@ class Library(NamedTuple):
 
 _THREADS = Library("libgomp.so.1", "libgomp1", "libgomp")
 _OF_MXNET = {
-    # The Fortran library that MXNet brings along computes with numbers of 128 bits.
+    # For 128-bit numbers, which the Fortran library in MXNet's wheel uses.
     "x86_64": (_THREADS, Library("libquadmath.so.0", "libquadmath0", "libquadmath")),
-    # In the place of Arm's own libraries (`mobilenet.compat.arm_libraries`).
+    # In place of Arm Performance Libraries (`mobilenet.compat.arm_libraries`).
     "aarch64": (
         _THREADS,
         Library("libopenblas.so.0", "libopenblas0-openmp", "openblas-serial"),
         Library("liblapacke.so.3", "liblapacke", "lapack"),
     ),
 }
-# For its windows. Debian 13 and later take this name of glib's package for its new one.
+# OpenCV needs them for its windows. Debian 13 and later map this old name of glib's package to the
+# new one.
 _OF_OPENCV = (
     Library("libGL.so.1", "libgl1", "libglvnd-glx"),
     Library("libgthread-2.0.so.0", "libglib2.0-0", "glib2"),
@@ -40,14 +41,14 @@ _OF_OPENCV = (
 
 
 class MissingLibraries(ImportError):  # noqa: N818 - as ModuleNotFoundError is
-    """Shared libraries of the system are missing; the message has all of them."""
+    """Shared libraries of the system are missing; the message names them and their packages."""
 
 
 def require(machine: str = platform.machine()) -> None:
-    """Does nothing if all libraries are there that MXNet and the installed OpenCV need.
+    """Checks that all libraries that MXNet and the installed OpenCV need are there.
 
     Raises:
-        MissingLibraries: Some are missing; the message tells which, and what installs them.
+        MissingLibraries: Some are missing.
     """
     builds = _opencv_builds()
     has_windows = bool(builds) and not any("headless" in build for build in builds)
@@ -57,7 +58,7 @@ def require(machine: str = platform.machine()) -> None:
 
 
 def _opencv_builds() -> list[str]:
-    """What PyPI's builds of OpenCV bring their libraries in, beside the package itself."""
+    """Names of the folders of libraries in the installed OpenCV wheels."""
     spec = PathFinder.find_spec("cv2")
     if spec is None or spec.origin is None:
         return []
@@ -89,7 +90,7 @@ _HEADLESS = " (opencv-python-headless in the place of opencv-python needs no lib
 
 
 def main() -> Optional[str]:
-    """The sentence about what is missing, if anything is."""
+    """The message about missing libraries, or None."""
     try:
         require()
     except MissingLibraries as error:

@@ -1,7 +1,7 @@
-"""Puts the names back into NumPy that MXNet 1.9.1 reads and NumPy has removed, and no others.
+"""Restores exactly the names in NumPy that MXNet 1.9.1 uses and NumPy has removed.
 
-NumPy 1.24 removed the names of built-in types, and 2.0 and later second names of constants,
-functions and a method. `tests/compat/test_numpy_names.py` looks for what MXNet's sources read.
+NumPy 1.24 removed aliases of built-in types; 2.0 and later removed aliases of constants, functions
+and a method. `tests/compat/test_numpy_names.py` finds the names in MXNet's sources.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType, SimpleNamespace
 from typing import Any, Callable, Optional, Sequence
 
-# Functions that are there under another name.
+# Functions that have another name today.
 _RENAMED = {
     "alltrue": "all",
     "product": "prod",
@@ -19,22 +19,22 @@ _RENAMED = {
     "sometrue": "any",
     "trapz": "trapezoid",
 }
-# Removed by NumPy 1.20 already; they have to be there, not to work.
+# Already removed by NumPy 1.20. MXNet needs the names, not the functions.
 _FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
 
 
 def repair_numpy() -> None:
-    """Puts back what the NumPy of this process has no longer."""
+    """Restores the names that the installed NumPy lacks."""
     try:
         import numpy  # noqa: PLC0415 - it takes most of the time of `--help`
     except ModuleNotFoundError:
-        return  # then MXNet is missing as well, and `mobilenet.__main__` says so
+        return  # `mobilenet.__main__` reports it
     for name, value in _others(numpy).items():
         _put_back(numpy, name, value)
     for name in _FINANCIAL:
         _put_back(numpy, name, _financial)
     for name in _RENAMED.keys() - vars(numpy).keys():
-        _put_back(numpy, name, _a_function_of_its_own(getattr(numpy, _RENAMED[name])))
+        _put_back(numpy, name, _own_function(getattr(numpy, _RENAMED[name])))
 
 
 def _put_back(numpy: ModuleType, name: str, value: object) -> None:
@@ -43,7 +43,7 @@ def _put_back(numpy: ModuleType, name: str, value: object) -> None:
 
 
 def _others(numpy: Any) -> dict[str, object]:
-    """Built-in types, constants, and two functions with no other name."""
+    """Built-in types, constants, and two functions without a successor of the same behaviour."""
     return {
         "bool": bool,
         "int": int,
@@ -60,8 +60,8 @@ def _others(numpy: Any) -> dict[str, object]:
     }
 
 
-def _a_function_of_its_own(function: Callable[..., object]) -> Callable[..., object]:
-    """Does the same as another object: for each, MXNet keeps one operator, the last it saw."""
+def _own_function(function: Callable[..., object]) -> Callable[..., object]:
+    """A wrapper, since MXNet keeps only one operator, the last, for each function object."""
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
@@ -75,7 +75,7 @@ def _financial(*_: object, **__: object) -> None:
 
 
 class _Respelled(SourceFileLoader):
-    """Compiles a module with the method `tostring` of arrays under the name that it still has."""
+    """Compiles a module after replacing the removed method `tostring` of arrays by `tobytes`."""
 
     def get_code(self, fullname: str) -> Any:  # noqa: ARG002 - as it is called
         source = self.get_data(self.path).replace(b".tostring()", b".tobytes()")
@@ -83,9 +83,9 @@ class _Respelled(SourceFileLoader):
 
 
 def respelled(module: str, path: Optional[Sequence[str]]) -> Optional[ModuleSpec]:
-    """How to load a module of MXNet that calls a method of arrays that NumPy 2.3 removed.
+    """The import spec of a module of MXNet that calls `tostring`, which NumPy 2.3 removed.
 
-    Arrays, unlike NumPy, take no new attributes.
+    The method itself cannot be restored: arrays take no new attributes.
     """
     spec = PathFinder.find_spec(module, path)
     if spec is not None and isinstance(spec.loader, SourceFileLoader):

@@ -1,4 +1,4 @@
-"""Record files into batches: reading, decoding, augmenting and normalising images.
+"""Turns record files into batches: reads, decodes, augments and normalises images.
 
 Door: `record_file.RecordFile`, `record_file.RecordWriter`, `batch_reader.TrainReader`,
 `batch_reader.EvalReader`, `training_augmentation.TrainTransform`, `eval_transforms.EvalTransform`,

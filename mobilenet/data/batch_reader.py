@@ -1,8 +1,8 @@
-"""Batches of a record file, decoded and transformed by threads a few batches ahead.
+"""Reads batches from a record file; threads decode and transform a few batches ahead.
 
-Threads, because OpenCV and NumPy release Python's global lock while they work: they use every
-core, share the open file, need no copy of anything, and cannot outlive the process.
-What a batch holds depends on neither their number nor their timing.
+OpenCV and NumPy release Python's global lock while they work, so that threads use every core.
+Unlike processes they share the open file and all memory, and cannot outlive the process. The
+content of a batch depends neither on their number nor on their timing.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from mobilenet.data.image_decoding import Encoded, Pixels
 from mobilenet.data.training_augmentation import NUM_DRAWS, TrainTransform
 from mobilenet.errors import DataError
 
-# Batches that are being read or wait, besides the one that the consumer has.
+# Number of batches that are read or wait ahead of the one that the consumer has.
 _NUM_AHEAD = 2
-# Images that one thread takes at a time: enough to do what it can with few large calls.
+# Number of images that a thread takes at a time: enough for few, large calls of libraries.
 _MAX_CHUNK_SIZE = 32
 
 Positions = npt.NDArray[np.int64]
@@ -51,9 +51,9 @@ class Records(Protocol):
 
 
 class Batch(NamedTuple):
-    """N records as the network takes them.
+    """N records as input of the network.
 
-    The arrays belong to the consumer: no later batch uses their memory again.
+    The arrays belong to the consumer: no later batch reuses their memory while they are in use.
     """
 
     data: Floats
@@ -69,15 +69,14 @@ class Batch(NamedTuple):
         return np.empty((size, height, width, 3), np.uint8)
 
     def rows(self, part: slice) -> Batch:
-        """Some of the records, in the same memory."""
+        """A slice of the records, as views."""
         return Batch(self.data[part], self.labels[part], self.positions[part])
 
 
 class _BatchMemory:
-    """Memory of batches, used again once nobody holds a batch or a view of it.
+    """Memory for batches, which is reused once there is no reference to a batch or a view of it.
 
-    Memory that the system hands out anew it first fills with zeros, which takes longer than
-    writing a batch into it.
+    New memory is first filled with zeros by the system, which takes longer than writing a batch.
     """
 
     def __init__(self, max_size: int, size: tuple[int, int]) -> None:
@@ -86,16 +85,16 @@ class _BatchMemory:
         self._free: deque[memoryview] = deque(maxlen=_NUM_AHEAD + 2)  # the consumer has up to two
 
     def batch(self, size: int) -> Batch:
-        """A batch of `size` records whose values are yet to be set."""
+        """A batch of `size` records with undefined values."""
         memory = self._free.pop() if self._free else np.empty(self._num_values, np.float32).data
-        # All views, in whatever library, keep this array alive, and it alone sees the memory.
+        # Views in any library keep this array alive, which is the only owner of the memory.
         values = np.frombuffer(memory, np.float32)
         weakref.finalize(values, self._free.append, memory).atexit = False
         data = values[: size * math.prod(self._image_shape)].reshape(size, *self._image_shape)
         return Batch(data, np.empty(size, np.int32), np.empty(size, np.int64))
 
 
-# Reads some rows of an order into a batch of as many, and says which records it had to replace.
+# Reads some rows of an order into a batch of the same size, and returns the replaced records.
 _Fill = Callable[[range, Batch], BadRecords]
 
 
@@ -104,9 +103,9 @@ def _read_ahead(
 ) -> Iterator[tuple[Batch, BadRecords]]:
     """The batches of the given rows, one after the other.
 
-    However the consumer leaves the iterator, the threads end with the images in their hands.
+    However the consumer leaves the iterator, the threads end after their current images.
     """
-    cv2.setNumThreads(1)  # every thread has an image of its own
+    cv2.setNumThreads(1)  # each thread works on its own image
     num_threads = num_workers or num_processors()
     pool = ThreadPoolExecutor(num_threads, "reader")
     pending: deque[tuple[Batch, list[Future[BadRecords]]]] = deque()
@@ -141,7 +140,7 @@ def _read(
 
 
 def _from(order: Positions, row: int) -> Iterator[int]:
-    """The positions from a row of the order on, after its end those at its start."""
+    """The positions from a row of the order on, cyclically."""
     for step in range(len(order)):
         yield int(order[(row + step) % len(order)])
 
@@ -151,26 +150,26 @@ class TrainReader:
     """Shuffled and augmented batches of the training records.
 
     An epoch is a permutation of the records (`mobilenet.data.epoch_order`), cut into
-    `steps_per_epoch` batches; the few records that fill no batch are others in every epoch. Of
-    several processes each takes its part of every batch, so that together they see the same
-    records, augmented in the same way, as one process with a batch `world` times as large.
+    `steps_per_epoch` batches; the few records that are left over differ between epochs. In a
+    distributed run each process takes its part of every batch. Together they read the same records,
+    augmented in the same way, as one process with a batch `world` times as large.
 
     A record that cannot be read or decoded is replaced by the next one of the permutation.
 
     Attributes:
         records: The record file.
-        transform: What is done to each image.
-        batch_size: Images per batch of this process.
-        seed: Determines order and augmentation, with the epoch.
-        num_workers: Threads; 0 for one per processor.
+        transform: The augmentation of each image.
+        batch_size: Number of images per batch of this process.
+        seed: Determines, with the epoch, order and augmentation.
+        num_workers: Number of threads; 0 for one per processor.
         rank: Number of this process, from 0.
         world: Number of processes.
-        max_bad_records: Records per epoch that may be replaced before reading stops.
-        bad_records: Position and error of every record that was replaced so far.
-        steps_per_epoch: Batches per epoch, the same in every process.
+        max_bad_records: Number of records that may be replaced in an epoch before reading stops.
+        bad_records: Position and error of every record that has been replaced so far.
+        steps_per_epoch: Number of batches per epoch, the same in every process.
 
     Raises:
-        DataError: There are fewer records than one step takes.
+        DataError: There are fewer records than one step needs.
     """
 
     records: Records
@@ -194,7 +193,7 @@ class TrainReader:
                 f"{self.records.path}: {len(self.records)} records do not fill one batch of "
                 f"{global_batch_size}; the batch must be smaller"
             )
-        # However many may be bad, one must be good.
+        # At least one record must be good.
         self.max_bad_records = min(self.max_bad_records, len(self.records) - 1)
 
     def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
@@ -237,7 +236,7 @@ class TrainReader:
         return bad_records
 
     def _check(self, bad_records: BadRecords) -> None:
-        # Here and not in the threads, so that it is always the same record that is one too many.
+        # Not in the threads, so that the error is always about the same record.
         if len(bad_records) > self.max_bad_records:
             error = list(bad_records.values())[self.max_bad_records]
             raise DataError(
@@ -247,16 +246,16 @@ class TrainReader:
 
 @dataclass
 class EvalReader:
-    """Every record exactly once, in the order of the file; the last batch may be smaller.
+    """Batches with every record exactly once, in order; the last batch may be smaller.
 
-    Of several processes each takes its part of every batch; in the last one there may be none for
-    some of them, so that all have as many batches.
+    In a distributed run each process takes its part of every batch. All have the same number of
+    batches; in the last one some processes may have no records.
 
     Attributes:
         records: The record file.
-        transform: What is done to each image.
-        batch_size: Images per batch of this process but the last.
-        num_workers: Threads; 0 for one per processor.
+        transform: The preprocessing of each image.
+        batch_size: Number of images per batch of this process, except for the last batch.
+        num_workers: Number of threads; 0 for one per processor.
         rank: Number of this process, from 0.
         world: Number of processes.
     """

@@ -1,14 +1,14 @@
 """Turns class folders into labels, and finds the classes of a data set among those of a model.
 
-One rule for packing, validation and prediction decides which class has which label:
+Packing, validation and prediction use the same rules for the labels:
 
-* `synset.txt` says so, one class per line, where there is one;
-* WordNet ids of ImageNet have ImageNet's labels 0 to 999, also where only some are present;
-* folders whose names are all whole numbers follow each other by number: 0, 1, 2, 10;
-* other folders follow each other alphabetically.
+* if there is a `synset.txt`, its lines are the classes in label order;
+* WordNet ids of ImageNet have ImageNet's labels 0 to 999, even if only some are present;
+* folders whose names are all whole numbers are sorted by number: 0, 1, 2, 10;
+* other folders are sorted alphabetically.
 
-A class of the data is found by its name among those of a model. Folders named by numbers are labels
-of a model whose own classes are not called by numbers.
+Classes of the data are matched with those of a model by name. If folders are named by numbers and
+the model's classes are not, the numbers are labels of the model.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Classes(NamedTuple):
     """The classes in label order.
 
     Attributes:
-        lines: What `synset.txt` says of each: the name of its folder, then often words.
-        labels: By the name of the folder.
-        origin: Where the order comes from, for people.
+        lines: The lines of `synset.txt`: the name of each class folder, often followed by words.
+        labels: The label of each class folder, by its name.
+        origin: Where the order comes from, for messages.
     """
 
     lines: tuple[str, ...]
@@ -42,13 +42,13 @@ class Classes(NamedTuple):
 
     @property
     def is_imagenets(self) -> bool:
-        """Whether they are ImageNet's 1000 classes, in whatever order."""
+        """Whether they are ImageNet's 1000 classes, in any order."""
         return self.labels.keys() == imagenet_words().keys()
 
 
 @functools.cache
 def imagenet_words() -> dict[str, str]:
-    """What each of ILSVRC2012's 1000 classes is called, by WordNet id, in label order."""
+    """The names of ILSVRC2012's 1000 classes by WordNet id, in label order."""
     # Gluoncv has the table, but importing it takes seconds: only the file with the table is read.
     spec = importlib.util.find_spec("gluoncv")
     assert spec and spec.origin, "gluoncv is required"
@@ -60,7 +60,11 @@ def imagenet_words() -> dict[str, str]:
 
 
 def from_folders(folders: Collection[str]) -> Classes:
-    """The classes of folders without a `synset.txt`, by the rule above."""
+    """The classes of folders without a `synset.txt`, by the rules of this module.
+
+    Args:
+        folders: Names of the class folders.
+    """
     if all(map(_is_wordnet_id, folders)) and imagenet_words().keys() >= {*folders}:
         return _in_order(imagenet_words(), "ImageNet's 1000 classes")
     numbers = _numbers(folders)
@@ -111,9 +115,9 @@ def from_synset(content: bytes, where: str, folders: Collection[str]) -> Classes
 
 
 def _folders_of(lines: Sequence[str], folders: Collection[str]) -> list[str]:
-    """The folder that each line names, by all of its words or else by the first one.
+    """The folder that each line names, by the whole line or else by its first word.
 
-    Of a line without a folder it is not known how many of its words are the name.
+    For a line without a folder it is unknown how many words are the name.
     """
     names = []
     for line in lines:
@@ -155,7 +159,7 @@ def labels_in_model(classes: Sequence[str], model_classes: Sequence[str], where:
 
 
 def are_labels(classes: Sequence[str], model_classes: Sequence[str]) -> bool:
-    """Whether the data's classes are named by the model's labels: by numbers, unlike its own."""
+    """Whether the data's classes are labels of the model: numbers, unlike the model's names."""
     numbers = _numbers(classes)
     is_named_by_numbers = any(map(_is_number, model_classes))
     fits = max(numbers.values(), default=len(model_classes)) < len(model_classes)
@@ -163,7 +167,7 @@ def are_labels(classes: Sequence[str], model_classes: Sequence[str]) -> bool:
 
 
 def class_id(line: str) -> str:
-    """What identifies the class of a line: its WordNet id, or the whole line."""
+    """The identifier of the class of a line: its WordNet id, or the whole line."""
     line = composed(line)
     first = line.split(" ", 1)[0]
     return first if _is_wordnet_id(first) else line
@@ -184,14 +188,14 @@ def _ranks(names: Iterable[str]) -> dict[str, int]:
 
 
 def _unique_first_words(lines: Sequence[str]) -> dict[str, int]:
-    """The label of each first word that one line alone begins with."""
+    """The label of each first word that is unique among the lines."""
     words = [line.split(" ", 1)[0] for line in lines]
     number = Counter(words)
     return {word: label for word, label in _ranks(words).items() if number[word] == 1}
 
 
 def _numbers(names: Collection[str]) -> dict[str, int]:
-    """The whole number that each name is; nothing if one is none, or two are the same."""
+    """The number that each name is; empty if one is no number, or two are the same."""
     if not all(map(_is_number, names)):
         return {}
     numbers = {name: int(name) for name in names}

@@ -1,8 +1,8 @@
-"""Which records make which batch, and the random numbers that each of them is augmented with.
+"""The order of the records in an epoch, and the random numbers for their augmentation.
 
-Everything here is a pure function of (seed, epoch, record), computed with 64-bit integer arithmetic
-alone. A resumed run, another number of workers or processes, another NumPy or another machine
-therefore read the same records with the same random numbers.
+Everything here is a pure function of (seed, epoch, record), computed by 64-bit integer arithmetic.
+So the records and their random numbers are the same in a resumed run, with any number of workers
+and processes, any version of NumPy, and on any machine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _INCREMENT = np.uint64(0x9E3779B97F4A7C15)
 _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
-# What a key is for: the order of an epoch and its augmentation share no random number.
+# Purposes of a key, so that the order of an epoch and its augmentation have independent numbers.
 _ORDER, _AUGMENTATION = 0, 1
 
 UInt64s = npt.NDArray[np.uint64]
@@ -36,8 +36,8 @@ def augmentation_draws(
 ) -> npt.NDArray[np.float64]:
     """Uniform random numbers in [0, 1), shaped (N, num_draws), one row for each of N records.
 
-    A row depends on its own record alone: it is the SplitMix64 stream that starts at the hash of
-    (seed, epoch, record), so a longer row begins like a shorter one.
+    A row depends only on its record: it is the SplitMix64 stream that starts at the hash of (seed,
+    epoch, record). A longer row begins like a shorter one.
     """
     states = _hash(seed, epoch, _AUGMENTATION, records)[:, None]
     steps = np.arange(1, num_draws + 1, dtype=np.uint64) * _INCREMENT
@@ -52,7 +52,7 @@ def _hash(seed: int, epoch: int, purpose: int, records: npt.NDArray[np.int64]) -
 
 
 def _scramble(values: UInt64s) -> UInt64s:
-    """A bijection of the 64-bit integers that makes neighbours unrelated."""
+    """A bijection of the 64-bit integers that maps neighbours to unrelated values."""
     for factor, shift in zip(_FACTORS, _SHIFTS):
         values = (values ^ (values >> shift)) * factor
     return values ^ (values >> _SHIFTS[2])

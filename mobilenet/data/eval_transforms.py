@@ -1,4 +1,4 @@
-"""The named ways in which an image is prepared for validation: resized, cropped, normalised."""
+"""The preprocessings for validation and prediction: resize, centre crop, normalisation."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Normalization:
 
     @cached_property
     def _tables(self) -> list[Floats]:
-        """The result for each of the 256 values of each channel: exact, and one pass."""
+        """The result for each of the 256 values of each channel."""
         values = np.arange(256) / 255
         pairs = zip(self.mean, self.std)
         return [((values - mean) / std).astype(np.float32) for mean, std in pairs]
@@ -68,7 +68,7 @@ IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 TENSORFLOW = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
-# Gives an image of the size (width, height).
+# Resizes an image to (width, height).
 _Scale = Callable[[Pixels, "tuple[int, int]"], Pixels]
 _Resize = Callable[[Pixels, int], Pixels]
 
@@ -82,7 +82,7 @@ def _opencv(interpolation: int) -> _Scale:
 
 
 def _pil(filter_name: str) -> _Scale:
-    # When PIL shrinks it averages over all pixels that fall into one, which OpenCV does not.
+    # When PIL shrinks an image, it averages over all pixels that fall into one; OpenCV does not.
     def scale(pixels: Pixels, size: tuple[int, int]) -> Pixels:
         from PIL import Image  # noqa: PLC0415 - for these preprocessings alone
 
@@ -98,10 +98,10 @@ _NUM_NEEDED_SQUARES = 5
 
 
 def _without_far_ends(pixels: Pixels, short_side: int) -> Pixels:
-    """The image, of which no more is left than a central crop needs if it is very thin.
+    """The part of a very thin image that a centre crop needs; other images are unchanged.
 
-    An image 1 pixel high would else become 65,500 times as wide as high: gigabytes, of which the
-    crop shows a square. Other images stay whole, so that no pixel of theirs is computed otherwise.
+    An image of 65,500 x 1 pixels would otherwise be resized to gigabytes, of which the crop is a
+    square.
     """
     shorter, longer = sorted(pixels.shape[:2])
     resized = short_side * short_side * longer // shorter
@@ -116,14 +116,14 @@ def _keep_aspect(scale: _Scale) -> _Resize:
         pixels = _without_far_ends(pixels, short_side)
         height, width = pixels.shape[:2]
         shorter = min(height, width)
-        # Torchvision, MXNet and gluoncv alike cut the long side to whole pixels.
+        # Torchvision, MXNet and gluoncv round the long side down.
         return scale(pixels, (width * short_side // shorter, height * short_side // shorter))
 
     return resize
 
 
 def _keep_aspect_rounded(pixels: Pixels, short_side: int) -> Pixels:
-    # As the origin computes it.
+    # As the model zoo's script computes it.
     pixels = _without_far_ends(pixels, short_side)
     ratio = short_side / min(pixels.shape[:2])
     width, height = (round(ratio * side) for side in pixels.shape[1::-1])
@@ -141,9 +141,9 @@ class _Preprocessing:
 
 
 _SQUASH = _squash(_opencv(cv2.INTER_LINEAR))
-# All are followed by a central crop. Those of the origin, the MobileNet folder of the ONNX model
-# zoo, are not the same: its notebooks squash to a square, its imagenet_preprocess.py has a
-# function for PIL that does not, and one for MXNet that squashes and leaves no margin.
+# All are followed by a centre crop. Those in the MobileNet folder of the ONNX model zoo differ: its
+# notebooks squash to a square; its imagenet_preprocess.py has a function for PIL that keeps the
+# aspect ratio, and one for MXNet that squashes without a margin.
 PREPROCESSINGS = {
     "center-crop": _Preprocessing(_keep_aspect(_opencv(cv2.INTER_LINEAR))),
     "center-crop-area": _Preprocessing(_keep_aspect(_opencv(cv2.INTER_AREA))),
@@ -160,21 +160,22 @@ PREPROCESSINGS = {
 
 @dataclass(frozen=True)
 class EvalTransform:
-    """How an image is prepared for validation and prediction: resized, cropped, normalised.
+    """The preprocessing for validation and prediction: resize, centre crop, normalisation.
 
     Attributes:
         name: One of `PREPROCESSINGS`.
-        resolution: Height and width in pixels of the central crop, or the larger of them.
-        short_side: Pixels to which the shorter side is resized before the crop. Some
-            preprocessings have their own; 0 is else resolution / 0.875 rounded up (gluoncv
+        resolution: Height and width in pixels of the centre crop, or the larger of the two.
+        short_side: Pixels to which the shorter side is resized before the crop. 0 is the fixed one
+            of some preprocessings, for others resolution / 0.875 rounded up (gluoncv
             `train_imagenet.py`).
-        normalization: Of the network that sees the images.
-        exif_orientation: Whether photographs are turned as their EXIF orientation says.
-        crop: Height and width in pixels of a central crop that is not square.
+        normalization: The normalisation of the network's input.
+        exif_orientation: `apply` rotates photographs as their EXIF orientation says; `ignore` does
+            not.
+        crop: Height and width in pixels of a centre crop that is not square.
 
     Raises:
-        ConfigError: The name is unknown, or the short side is not the named preprocessing's own
-            or has no room for the crop.
+        ConfigError: The name is unknown, or the short side differs from a fixed one or is smaller
+            than the crop.
     """
 
     name: str = "center-crop"
@@ -186,12 +187,12 @@ class EvalTransform:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels of the central crop."""
+        """Height and width in pixels of the centre crop."""
         return self.crop or (self.resolution, self.resolution)
 
     @property
     def size_text(self) -> str:
-        """The size for people: 224, or 128x224."""
+        """The size as text: 224, or 128x224."""
         return "x".join(str(pixels) for pixels in self.crop or (self.resolution,))
 
     def __post_init__(self) -> None:
@@ -210,7 +211,7 @@ class EvalTransform:
             )
 
     def __call__(self, image: Encoded) -> Floats:
-        """The network's input (3, H, W) for an encoded image.
+        """The network's input (3, H, W), float32, for an encoded image.
 
         Raises:
             DataError: The image cannot be decoded, or there is not enough memory to resize it.
@@ -218,11 +219,11 @@ class EvalTransform:
         return self.normalization(self.planes(image))
 
     def planes(self, image: Encoded) -> Pixels:
-        """The same before normalisation, (3, H, W); raises as a call."""
+        """The pixels before normalisation, (3, H, W), RGB; raises as a call."""
         return planes(cv2.cvtColor(self.pixels(image), cv2.COLOR_BGR2RGB))
 
     def pixels(self, image: Encoded) -> Pixels:
-        """The same as (H, W, 3), blue, green, red; raises as a call."""
+        """The pixels before normalisation, (H, W, 3), BGR; raises as a call."""
         decoded = decode_bgr(image, self.exif_orientation)
         try:
             resized = PREPROCESSINGS[self.name].resize(decoded, self.short_side)

@@ -17,18 +17,18 @@ from mobilenet.errors import DataError
 Encoded = Union[bytes, memoryview]
 Pixels = npt.NDArray[np.uint8]
 ExifOrientation = Literal["ignore", "apply"]
-"""What is done about the EXIF orientation of a photograph, which tells viewers how to turn it.
+"""What to do with the EXIF orientation of a photograph, which tells viewers how to rotate it.
 
-`ignore` takes the pixels as they are stored, which ImageNet's labels and all published accuracies
-are of; `apply` turns them upright, as the photos of telephones need it. HEIC and AVIF files are
-always upright: how they are turned is part of the format.
+`ignore` takes the pixels as they are stored, as for all published accuracies on ImageNet; `apply`
+rotates them upright, as photos of phones need it. HEIC and AVIF files are always upright, because
+the rotation is part of the format.
 """
 
 _FLAGS = {
     "ignore": cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
     "apply": cv2.IMREAD_COLOR,
 }
-# What Pillow needs besides itself, and how it is asked for.
+# The packages that Pillow needs for these formats.
 _PACKAGES = {"HEIC": "pillow-heif", "AVIF": "pillow>=11.3"}
 _HEADER_BYTES = 64  # enough to tell the format
 _MAX_PIXELS = "OPENCV_IO_MAX_IMAGE_PIXELS"  # read by OpenCV when it is loaded
@@ -38,7 +38,7 @@ def decode(image: Encoded, exif_orientation: ExifOrientation = "ignore") -> Pixe
     """Decodes an image of whatever format and colour space into RGB, (H, W, 3) from 0 to 255.
 
     Raises:
-        DataError: The bytes are no image, a damaged one, or one of more pixels than are admitted.
+        DataError: The bytes are no image, a damaged one, or one with too many pixels.
     """
     pixels = decode_bgr(image, exif_orientation)
     rgb: Pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
@@ -46,7 +46,7 @@ def decode(image: Encoded, exif_orientation: ExifOrientation = "ignore") -> Pixe
 
 
 def decode_bgr(image: Encoded, exif_orientation: ExifOrientation = "ignore") -> Pixels:
-    """As `decode`, but in OpenCV's own order blue, green, red, which saves a pass over the image.
+    """Like `decode`, but in OpenCV's order blue, green, red, which saves a pass over the image.
 
     Raises:
         DataError: As `decode`.
@@ -68,7 +68,7 @@ def decode_bgr(image: Encoded, exif_orientation: ExifOrientation = "ignore") -> 
 
 
 def reason(error: cv2.error) -> str:
-    """Why OpenCV refuses an image, in words if it is for its size."""
+    """Why OpenCV refuses an image."""
     return _too_large() if "CV_IO_MAX_IMAGE_PIXELS" in error.err else str(error.err)
 
 
@@ -98,7 +98,7 @@ def _by_pillow(image: Encoded, form: str) -> Pixels:
             if opened.width * opened.height > _limit():
                 raise DataError(_too_large())
             rgb = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-    except Exception as error:  # there is no end to what damaged bytes raise
+    except Exception as error:  # damaged bytes raise many kinds of exceptions
         raise DataError(f"the image cannot be decoded: {error}") from None
     pixels: Pixels = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     return pixels

@@ -1,4 +1,4 @@
-"""What the header of an encoded image says, read without decoding it.
+"""Reads the header of an encoded image, without decoding it.
 
 Sources: ITU-T T.81 annex B (JPEG markers), Adobe Technical Note 5116 (the APP14 segment), Exif 2.3
 section 4.5 (orientation), PNG specification chapter 11, ISO/IEC 23008-12 annex B (brands of HEIC)
@@ -25,7 +25,7 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
 """Names of formats, and how the names of their files end."""
 
 EXIF_ROTATION = "EXIF rotation"
-"""The oddity of an image that says how it is to be turned."""
+"""The oddity of an image with an EXIF orientation."""
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -53,21 +53,21 @@ _ByteOrder = Literal["big", "little"]
 
 
 class Orientation(NamedTuple):
-    """Where an image says that viewers should turn it: 2 bytes at `position`."""
+    """Where an image states its orientation: 2 bytes at `position`."""
 
     position: int
-    upright: bytes  # what these bytes are in an image that is not to be turned
+    upright: bytes  # these bytes in an image that is upright
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an encoded image says about itself.
+    """The facts in the header of an encoded image.
 
     Attributes:
-        format: A key of `SUFFIXES`, or None for something else.
-        size: Width and height in pixels of a JPEG or PNG that says it.
-        oddities: What is unusual for a photograph, in words.
-        orientations: Each place that says that the image is to be turned.
+        format: A key of `SUFFIXES`, or None for another format.
+        size: Width and height in pixels, if a JPEG or PNG states them.
+        oddities: What is unusual for a photograph, as text.
+        orientations: All places that state an orientation other than upright.
     """
 
     format: Optional[str]
@@ -77,7 +77,7 @@ class Header:
 
 
 def read_header(image: bytes) -> Header:
-    """Reads the header of an encoded image; whatever the bytes are, raises nothing."""
+    """Reads the header of an encoded image; never raises, whatever the bytes are."""
     name = next((name for start, name in _SIGNATURES if image.startswith(start)), None)
     if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
         name = "WebP"
@@ -99,7 +99,7 @@ def _of_brands(image: bytes) -> Optional[str]:
 
 
 def turned_upright(image: bytes, orientations: tuple[Orientation, ...]) -> bytes:
-    """The image with the wish to be turned taken back; its pixels stay as they are stored."""
+    """The image with its orientation set to upright; the stored pixels are unchanged."""
     changed = bytearray(image)
     for position, upright in orientations:
         changed[position : position + 2] = upright

@@ -1,4 +1,4 @@
-"""`manifest.json`: what the record files of a folder are made of, and by which options."""
+"""`manifest.json`: from which source and with which options record files were made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from mobilenet.errors import DataError, shortened
 
 _VERSION = 1
-_MALFORMED = (TypeError, LookupError, AttributeError)  # what JSON of another form raises
+_MALFORMED = (TypeError, LookupError, AttributeError)  # exceptions for JSON of another form
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Split:
     """A record file.
 
     Attributes:
-        num_classes: How many classes have a record in it.
-        min_per_class: Number of records of the rarest of all classes, 0 for one without.
+        num_classes: Number of classes with a record in it.
+        min_per_class: Number of records of the rarest class; may be 0.
         max_per_class: Number of records of the most frequent class.
         bytes: Size of the record file.
         sha256: Of the record file, 64 hexadecimal digits.
@@ -37,20 +37,20 @@ class Split:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the record files of a folder are made of.
+    """The content of `manifest.json`.
 
     Attributes:
-        source: Layout, paths and fingerprint of what was packed.
-        options: Everything else that the content of the files depends on.
-        splits: By the name of the split.
+        source: Layout, paths and fingerprint of the source.
+        options: Everything else that affects the content of the record files.
+        splits: The record files by split.
         classes: Where the order of the classes comes from.
         num_classes: Number of lines of `synset.txt`.
-        oddities: Number of images of each unusual kind; `oddities.tsv` names them.
+        oddities: Number of images of each unusual kind; `oddities.tsv` lists them.
         skipped: Split, name and problem of each image that was left out.
-        ignored: What was in the source but no image, or in no split.
-        warnings: How a source that is meant to be all of ILSVRC2012 differs from it.
-        exif_orientation: `ignore` where EXIF orientations were set to upright, `apply` where they
-            are still in the images.
+        ignored: Files of the source that are no images, or in no split.
+        warnings: How a source that should be all of ILSVRC2012 differs from it.
+        exif_orientation: `ignore` if EXIF orientations were set to upright, `apply` if they are
+            still in the images.
     """
 
     package_version: str
@@ -94,7 +94,7 @@ class Manifest:
             raise DataError(f"{path}: is not a manifest that prepare wrote ({error})") from None
 
     def summary(self) -> str:
-        """The splits and what is unusual in them, for people."""
+        """The splits, and what is unusual in them, as text."""
         lines = [
             f"{name}: {split.num_records:,} images of {split.num_classes:,} classes "
             f"({split.min_per_class:,} to {split.max_per_class:,} each), "
@@ -114,7 +114,7 @@ _KINDS = {"str": str, "int": int, "dict": dict, "list": list}
 
 
 def _check_types(item: object, kind_of_item: type[Manifest] | type[Split]) -> None:
-    """Holds the fields against their types, but for what lists and mappings contain."""
+    """Checks the types of the fields, but not of the items of lists and mappings."""
     for each in fields(kind_of_item):
         kind, value = _KINDS[str(each.type).partition("[")[0]], getattr(item, each.name)
         if not isinstance(value, kind) or isinstance(value, bool):

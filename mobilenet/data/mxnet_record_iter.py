@@ -1,4 +1,4 @@
-"""Reads records by MXNet's ImageRecordIter, which most published accuracies of Gluon are from."""
+"""Reads records by MXNet's ImageRecordIter, with which most of Gluon's accuracies were measured."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mobilenet.data.image_header import read_header
 from mobilenet.data.record_file import RecordFile
 from mobilenet.errors import DataError
 
-# Of others its decoder may not give a pixel, which ends the process with SIGFPE.
+# With other formats its decoder may return no pixel, which ends the process with SIGFPE.
 _FORMATS = ("JPEG", "PNG")
 
 
 def obstacle(records: RecordFile, transform: EvalTransform) -> str:
-    """Why ImageRecordIter would read other images than this package; empty if it does not."""
+    """Why ImageRecordIter would read other images than this package; empty if it would not."""
     if not all(map(_is_text, (records.path, records.index_path))):
         return "MXNet cannot be told a path that is no UTF-8 text"
     for position in range(len(records)):
@@ -44,8 +44,8 @@ def record_iter_batches(
 ) -> Iterator[Batch]:
     """Every record once, as ImageRecordIter decodes, resizes and crops it; labels are not set.
 
-    Only sizes and normalisation of `transform` count: the short side is resized keeping the
-    aspect, bilinear.
+    Of `transform` only sizes and normalisation are used: ImageRecordIter resizes the short side
+    bilinearly, keeping the aspect ratio.
 
     Raises:
         DataError: ImageRecordIter finds another number of records.
@@ -60,11 +60,11 @@ def record_iter_batches(
         verbose=False,
         **_colours(transform),
     )
-    # It reads in the order of the file, whatever that of the index is.
+    # It reads in the order of the record file, not of the index.
     order = np.argsort(records.offsets, kind="stable")
     num_read = 0
     for batch in iterator:
-        # The last batch is filled up with the first records.
+        # The last batch is padded with the first records.
         data = batch.data[0].asnumpy()[: batch.data[0].shape[0] - batch.pad]
         positions = order[num_read : num_read + len(data)]
         num_read += len(data)

@@ -1,9 +1,9 @@
 """One record of an MXNet record file: how its bytes are packed, cut in parts and read back.
 
-A record file is a row of parts: the magic word, a word of 3 bits kind and 29 bits length, the
-bytes, and zeros up to a multiple of 4. A record is one whole part or, where its bytes hold the
-magic word at a multiple of 4, several parts between which that word is left out. The bytes of a
-record are an image header and the encoded image.
+A record file is a sequence of parts: the magic word, a word with 3 bits of kind and 29 bits of
+length, the bytes, and zeros up to a multiple of 4. A record is one part or, if its bytes contain
+the magic word at a multiple of 4, several parts with that word left out between them. The bytes of
+a record are an image header and the encoded image.
 
 Sources: dmlc-core `include/dmlc/recordio.h` and `src/recordio.cc` (parts), MXNet
 `python/mxnet/recordio.py` (`IRHeader`, the image header).
@@ -33,14 +33,14 @@ _HEADER_BYTES = _IMAGE_HEADER.size + _FLOAT.size  # with the first value of an a
 _MAX_LABEL = 1 << 24  # beyond it float32 skips integers
 
 
-class CorruptRecord(DataError):  # noqa: N818 - a thing found, as StopIteration is
+class CorruptRecord(DataError):  # noqa: N818 - a finding, not an error
     """A record that cannot be read as one.
 
     Attributes:
         path: The record file.
-        position: Of the record in the order of the index (of the file, in `scan`), from 0.
+        position: Number of the record in the index (in `scan`, in the file), from 0.
         offset: The byte at which the record starts.
-        problem: What is wrong with it.
+        problem: What is wrong with the record.
     """
 
     def __init__(self, path: Path, position: int, offset: int, problem: str) -> None:
@@ -52,7 +52,7 @@ class CorruptRecord(DataError):  # noqa: N818 - a thing found, as StopIteration 
 
 
 class Entry(NamedTuple):
-    """Where a record stands in its file, and what its header says.
+    """The place of a record in its file, and the facts in its header.
 
     Attributes:
         offset: Its first byte.
@@ -75,7 +75,7 @@ def pack(key: int, label: int, image: bytes) -> bytes:
 
 
 def cut_in_parts(payload: bytes) -> Iterator[bytes]:
-    """The payload as it stands in a file, cut at every magic word at a multiple of 4."""
+    """The payload as written to a file, split at every magic word at a multiple of 4."""
     start = 0
     for match in re.finditer(re.escape(_MAGIC), payload):
         cut = match.start()
@@ -95,10 +95,10 @@ def _padded(length: int) -> int:
 
 
 class RecordSource:
-    """The bytes of a record file, however many threads or forked processes read them.
+    """The bytes of a record file, for any number of threads and forked processes.
 
-    Positioned reads and not a memory map: where a disk fails, or somebody cuts the file short,
-    a read is an exception and an access to mapped memory is the end of the process.
+    Uses positioned reads, not a memory map: when a disk fails or the file is truncated, a read
+    raises an exception, but an access to mapped memory ends the process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -126,7 +126,7 @@ class RecordSource:
 
 
 class Record:
-    """The record that starts at one byte of a file; trusts no number that it finds there."""
+    """The record that starts at an offset of a file; checks every number that it reads."""
 
     __slots__ = ("_offset", "_position", "_source")
 
@@ -134,13 +134,13 @@ class Record:
         self._source, self._position, self._offset = source, position, offset
 
     def entry(self) -> Entry:
-        """Where the record stands and what its header says; reads no more than that."""
+        """The place of the record and the facts in its header; reads only the header."""
         payload, length, end = self._payload(_HEADER_BYTES)
         key, label, start = self._header(payload, length)
         return Entry(self._offset, end, key, label, length - start)
 
     def labelled_image(self, expected_bytes: int) -> tuple[int, memoryview]:
-        """Label and encoded image; one read, if the record is no larger than `expected_bytes`."""
+        """Label and encoded image; one read if the record has at most `expected_bytes`."""
         payload, length, _ = self._payload(expected_bytes)
         if len(payload) < length:
             payload, length, _ = self._payload(length)
@@ -160,7 +160,7 @@ class Record:
         return block
 
     def _payload(self, count: int) -> tuple[memoryview, int, int]:
-        """The record's bytes, the first `count` at least; how many there are; the record's end."""
+        """At least `count` bytes of the record, its length, and its end."""
         block = self._read(self._offset, _PART.size + count)
         if len(block) >= _PART.size:
             magic, length = _PART.unpack_from(block)  # the kind of a whole part is 0
@@ -194,7 +194,7 @@ class Record:
             kinds = (_MIDDLE, _LAST) if kind in (_FIRST, _MIDDLE) else ()
 
     def _header(self, payload: memoryview, length: int) -> tuple[int, int, int]:
-        """Key, label and where the image starts, of a record of `length` bytes."""
+        """Key, label and start of the image in a record of `length` bytes."""
         if length < _IMAGE_HEADER.size:
             raise self._corrupt("is too short for an image header")
         num_labels, label, key, _ = _IMAGE_HEADER.unpack_from(payload)

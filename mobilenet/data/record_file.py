@@ -1,7 +1,7 @@
-"""Record files of MXNet: writing, reading by position, walking without an index.
+"""Record files of MXNet: writes them, reads them by position, or scans them without an index.
 
-A record file holds one record after the other (`mobilenet.data.record`); its index is a text of
-`key<TAB>offset` lines, as in MXNet's `python/mxnet/recordio.py`.
+A record file is a sequence of records (`mobilenet.data.record`); its index is a text file with
+lines `key<TAB>offset`, as in MXNet's `python/mxnet/recordio.py`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from mobilenet.errors import DataError, reason
 INDEX_REMEDY = "; `mobilenet verify --fix` rebuilds it"
 # 18 digits always fit in 64 bits.
 _INDEX_LINE = rb"\d{1,18}\t\d{1,18}\r?\n"
-# Holds nearly every image, so that one read brings it; a larger one is read a second time.
+# Larger than nearly every image, so that one read is enough; larger images take a second read.
 _READ_AHEAD_BYTES = 1 << 20
 
 
 class RecordWriter:
     """Writes a record file and its index, record after record; a context manager.
 
-    The paths are written to directly: give those of `mobilenet.files.replaced`.
+    It writes directly to the paths; use temporary ones of `mobilenet.files.replaced`.
     """
 
     def __init__(self, record_path: Path, index_path: Path) -> None:
@@ -66,10 +66,10 @@ class RecordWriter:
 
 
 class RecordFile:
-    """A record file and its index, read by position in the index.
+    """A record file with its index, read by position in the index.
 
-    Threads may read at the same time, a forked process may go on reading, and a pickled copy
-    opens the same files again.
+    Several threads and forked processes may read at the same time; a pickled copy opens the same
+    files again.
 
     Attributes:
         keys: (N,) int64, in the order of the index.
@@ -99,7 +99,7 @@ class RecordFile:
         return RecordFile, (self.path, self.index_path)
 
     def label(self, position: int) -> int:
-        """The class of a record; of an array label (in records made by others) its first value.
+        """The class of a record; of an array label (records of other programs) the first value.
 
         Raises:
             CorruptRecord: The record is damaged or its label is no class number.
@@ -111,7 +111,7 @@ class RecordFile:
 
         Raises:
             CorruptRecord: As `label`.
-            DataError: The file has records that the index has not.
+            DataError: The file has records that are not in the index.
         """
         entries = [self._record(position).entry() for position in range(len(self))]
         starts, ends = zip(*sorted((entry.offset, entry.end) for entry in entries))
@@ -135,7 +135,7 @@ class RecordFile:
         return f"record {position}"
 
     def close(self) -> None:
-        """Closes the record file; reading from it is an error from now on."""
+        """Closes the record file; reading afterwards is an error."""
         self._source.close()
 
     def _record(self, position: int) -> Record:
@@ -174,11 +174,11 @@ def _index_line(key: int, offset: int) -> bytes:
 
 
 def scan(path: Path) -> Iterator[Entry]:
-    """Walks a record file from its first byte to its last, without an index.
+    """Scans a record file from its first byte to its last, without an index.
 
     Raises:
         DataError: The file is missing, unreadable or empty.
-        CorruptRecord: At the first damage, after every record before it was given.
+        CorruptRecord: At the first damaged record, after all records before it.
     """
     source, offset = RecordSource(path), 0
     for position in itertools.count():

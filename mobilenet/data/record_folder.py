@@ -1,4 +1,4 @@
-"""The folder of record files: whether it is complete, and what tells its files from others."""
+"""The folder of record files: checks that it is complete, and identifies its files by digests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MANIFEST, SYNSET, ODDITIES = "manifest.json", "synset.txt", "oddities.tsv"
 SPOOL = ".source.tar"
 _RECORDS = tuple(f"{s}{suffix}" for s in ("train", "val", "minival") for suffix in (".rec", ".idx"))
 _NAMES = (MANIFEST, SYNSET, ODDITIES, *_RECORDS)
-# Is there from the moment at which all files are written until all have their names.
+# Exists from the moment when all files are written until all have their final names.
 _MARK = ".unfinished"
 
 _SMALL_FILE_BYTES = 1 << 26
@@ -33,15 +33,15 @@ _NUM_SAMPLES, _SAMPLE_BYTES, _NUM_READERS = 2048, 1 << 12, 16
 
 @contextlib.contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Makes the folder, and keeps other processes from preparing into it at the same time.
+    """Makes the folder, and locks it against other `prepare` processes.
 
     Raises:
-        DataError: Another process is at it.
+        DataError: Another process is preparing records there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        # The system takes the lock back from a process that is killed.
+        # The system releases the lock of a killed process.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
@@ -51,7 +51,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
 
 def finished(folder: Path, identity: dict[str, dict[str, Any]]) -> Optional[Manifest]:
-    """The manifest of the records that are there already, if there are any.
+    """The manifest of the records that are already in the folder; None if there are none.
 
     Args:
         folder: Of the record files.
@@ -59,8 +59,8 @@ def finished(folder: Path, identity: dict[str, dict[str, Any]]) -> Optional[Mani
             be the same.
 
     Raises:
-        DataError: The records are of another source or of other options, are incomplete, or are
-            not of our making.
+        DataError: The records are from another source, have other options, are incomplete, or were
+            not made by this package.
     """
     present = [name for name in _NAMES if (folder / name).exists()]
     if MANIFEST not in present:
@@ -103,7 +103,7 @@ def manifest_of(folder: Path) -> Optional[Manifest]:
 
 
 def orientation_warning(folder: Path, wanted: ExifOrientation) -> str:
-    """What of the images' EXIF orientation is not as `data.exif_orientation` makes one expect."""
+    """A warning if the records do not suit `data.exif_orientation`, else an empty text."""
     manifest = manifest_of(folder)
     number = manifest.oddities.get(EXIF_ROTATION, 0) if manifest is not None else 0
     if manifest is None or not number or manifest.exif_orientation == wanted:
@@ -120,16 +120,15 @@ def orientation_warning(folder: Path, wanted: ExifOrientation) -> str:
 
 
 def record_digests(path: Path) -> dict[str, str]:
-    """What tells a record file from others in seconds, without reading all of 140 GB.
+    """Digests that identify a record file within seconds, without reading all of 140 GB.
 
-    Other labels or images in one of 1000 records are seen with a probability of 87 %, in one of 200
-    almost always; in a small file always. Times of modification do not count, for a copy of the
-    records has others.
+    A change of one in 1000 records is detected with a probability of 87 %, of one in 200 almost
+    always, and in a small file always. Modification times are not used, because a copy has others.
 
     Returns:
-        SHA-256s. `index`: of index and size. `records`: of the first bytes, with the label, of
-        records all over the file, or of all of a small file. `content`: of the file, as the
-        manifest has it, if there is one.
+        SHA-256 digests. `index`: of the index and the file's size. `records`: of the first bytes,
+        with the label, of records all over the file, or of a whole small file. `content`: of the
+        file, from the manifest if there is one.
 
     Raises:
         DataError: The index is malformed.
@@ -152,7 +151,7 @@ def _sampled(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file, ThreadPoolExecutor(_NUM_READERS) as pool:
         starts = np.sort(offsets)[positions].tolist()
-        # At the same time, for a disk that turns brings the reads into an order of its own.
+        # In parallel, so that a hard disk can reorder the reads.
         for content in pool.map(partial(os.pread, file.fileno(), _SAMPLE_BYTES), starts):
             digest.update(content)
     return digest.hexdigest()
@@ -160,28 +159,28 @@ def _sampled(path: Path) -> str:
 
 @contextlib.contextmanager
 def all_or_nothing(folder: Path) -> Iterator[None]:
-    """Removes the files of the folder that have got their names if the block does not end well."""
+    """Removes the files that already have their final names if the block raises."""
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):  # the first error is the one to be told
+        with contextlib.suppress(OSError):  # the first error is the one to report
             remove_leftovers(folder)
         raise
     (folder / _MARK).unlink(missing_ok=True)
 
 
 def mark_unfinished(folder: Path) -> None:
-    """Says that record files which are there without a manifest are from an unfinished `prepare`.
+    """Marks record files without a manifest as those of an unfinished `prepare`.
 
-    So that they are told from the files of others even after several kills.
+    So they can be distinguished from files of other programs, even after several kills.
     """
     files.write_bytes(folder / _MARK, b"")
 
 
 def remove_leftovers(folder: Path) -> bool:
-    """Removes what a killed run has left, and says whether there was anything.
+    """Removes what a killed `prepare` has left; returns whether there was anything.
 
-    A killed removal can be taken up again: the mark goes last.
+    The mark is removed last, so that a killed removal can be repeated.
     """
     mark = folder / _MARK
     temporary = [path for name in (*_NAMES, _MARK) for path in folder.glob(f".{name}.*")]

@@ -1,4 +1,4 @@
-"""`synset.txt`: what the classes are called, one line per class in label order."""
+"""`synset.txt`: the names of the classes, one line per class in label order."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def read_synset(folder: Path) -> tuple[str, ...]:
 
 
 def synset_of(parameters: Path) -> Path:
-    """Where the class names of a file of parameters alone are: NAME-synset.txt beside it."""
+    """The path of the class names of NAME.params: NAME-synset.txt beside it."""
     return parameters.with_name(f"{parameters.stem}-{SYNSET}")
 
 
 def nearest_synset(parameters: Path, folder: Path) -> Path:
-    """Where a file of parameters has its class names: beside it or else in the data's folder."""
+    """The path of the class names of a .params file: beside it, or else in the data folder."""
     own = synset_of(parameters)
     return own if own.is_file() else folder / SYNSET
 
@@ -50,7 +50,7 @@ def read_lines(path: Path) -> tuple[str, ...]:
 
 
 def names_of_classes(lines: Sequence[str], num_classes: int) -> tuple[str, ...]:
-    """The lines; without any, those of ImageNet for 1000 classes, and else `class 0` and so on."""
+    """The lines; if there are none, ImageNet's for 1000 classes, else `class 0` and so on."""
     if lines:
         return tuple(lines)
     if num_classes == _NUM_IMAGENET_CLASSES:
@@ -59,9 +59,9 @@ def names_of_classes(lines: Sequence[str], num_classes: int) -> tuple[str, ...]:
 
 
 def spoken_names(lines: Sequence[str]) -> tuple[str, ...]:
-    """The names without WordNet ids, but where two classes would be called the same.
+    """The names without WordNet ids, except where two classes would have the same name.
 
-    Among ImageNet's, cranes are birds and machines.
+    For instance, ImageNet has cranes that are birds and cranes that are machines.
     """
     words = [line[len(class_id(line)) :].strip() or line for line in lines]
     number = Counter(words)

@@ -1,8 +1,8 @@
-"""Training augmentation: an encoded image and uniform random numbers give an augmented image.
+"""Training augmentation: a pure function of an encoded image and uniform random numbers.
 
-The random numbers come from outside (`mobilenet.data.epoch_order`), so that an image is augmented
-in the same way whichever thread does it and however often. What they decide is computed for many
-images at once; only what depends on the image is left to be done image by image.
+The random numbers come from the caller (`mobilenet.data.epoch_order`), so that an image is
+augmented in the same way in whatever thread, and however often. The parameters of the augmentation
+are computed for many images at once; only what depends on the pixels is done image by image.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Draws = npt.NDArray[np.float64]  # uniform in [0, 1), a row for each image
 Range = tuple[float, float]
 
 _NUM_TRIES = 10
-# Columns of the draws: a rectangle takes two for each try and two for its place.
+# Columns of the draws: a rectangle needs two for each try and two for its position.
 _CROP = slice(0, 2 * _NUM_TRIES + 2)
 _FLIP = _CROP.stop
 _JITTER = slice(_FLIP + 1, _FLIP + 5)
@@ -32,8 +32,8 @@ _IS_ERASED = _LIGHTING.stop
 _ERASED = slice(_IS_ERASED + 1, _IS_ERASED + 1 + _CROP.stop)
 NUM_DRAWS = _ERASED.stop
 
-# Part of the image and aspect ratio of the erased rectangle (Zhong et al., "Random erasing data
-# augmentation", 2020, section 4.2, as in torchvision).
+# Fraction of the image's area and aspect ratio of the erased rectangle (Zhong et al., "Random
+# erasing data augmentation", 2020, section 4.2, as in torchvision).
 _ERASED_AREA = (0.02, 1 / 3)
 _ERASED_ASPECT_RATIO = (0.3, 3.3)
 
@@ -62,13 +62,13 @@ class Rectangle(NamedTuple):
 
 
 class RandomRectangle(NamedTuple):
-    """A random part of an image whose size is not known yet.
+    """A random rectangle for an image whose size is not known yet.
 
     Attributes:
-        heights: To be tried one after the other, as fractions of the root of the image's area.
-        widths: Likewise.
-        top: Where it lies between the uppermost and the lowest place, from 0 to 1.
-        left: Likewise.
+        heights: Heights to try one after the other, as fractions of the root of the image's area.
+        widths: The widths, likewise.
+        top: Position between the uppermost (0) and the lowest (1) possible one.
+        left: Position between the leftmost (0) and the rightmost (1) possible one.
     """
 
     heights: list[float]
@@ -92,9 +92,9 @@ class RandomRectangle(NamedTuple):
 def random_rectangles(area: Range, aspect_ratio: Range, draws: Draws) -> Iterator[RandomRectangle]:
     """A rectangle for each row of `draws`, with ten tries (N, 22).
 
-    Its part of the image is uniform in `area`, the logarithm of its width / height uniform between
-    those of `aspect_ratio`, its place uniform (Szegedy et al., "Going deeper with convolutions",
-    2015, section 6; in this form in torchvision).
+    The fraction of the image's area is uniform in `area`, the logarithm of width / height is
+    uniform in `aspect_ratio`, and the position is uniform (Szegedy et al., "Going deeper with
+    convolutions", 2015, section 6, in the form of torchvision).
     """
     areas = _between(*area, draws[:, :_NUM_TRIES])
     low, high = np.log(aspect_ratio)
@@ -117,7 +117,7 @@ class ColourChange(NamedTuple):
 
     Attributes:
         matrix: (3, 4), of a colour followed by a 1.
-        grey: Times the mean grey, is added to every value.
+        grey: Factor; this times the mean grey is added to every value.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -132,7 +132,7 @@ class ColourChange(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """What the random numbers of an image decide; no change of colours or erased part is None."""
+    """The augmentation of one image; colour change and erased rectangle may be None."""
 
     crop: RandomRectangle
     is_flipped: bool
@@ -153,25 +153,26 @@ def _normal(draws: Draws) -> Draws:
 
 @dataclass(frozen=True)
 class TrainTransform:
-    """Random crop, resized; flip; colour jitter with lighting noise; random erasing.
+    """Random resized crop, flip, colour jitter with lighting noise, random erasing.
 
-    Shrinking is bilinear without averaging, as in ImageRecordIter, with which the published
-    accuracies of gluoncv were trained.
+    Shrinking is bilinear without averaging, as in ImageRecordIter, with which gluoncv's published
+    weights were trained.
 
     Attributes:
         resolution: Height and width in pixels of the result.
-        squash: Side of the square that images are squashed to before all else; None for no square.
-        area: Smallest and largest part of the image that a crop covers.
+        squash: Side in pixels of the square to which images are squashed first; None for none.
+        area: Smallest and largest fraction of the image's area that a crop covers.
         aspect_ratio: Smallest and largest width / height of a crop.
         flip: Probability of a left-right flip.
         brightness: Values are multiplied by a factor from [1 - brightness, 1 + brightness].
         contrast: Distances from the crop's mean grey are multiplied by such a factor.
         saturation: Distances of a colour from its grey are multiplied by such a factor.
-        hue: Colours turn about the grey axis by up to this part of the circle, either way.
+        hue: Colours are rotated about the grey axis by up to this fraction of the circle.
         pca_noise: Standard deviation of the weights of AlexNet's lighting noise, there 0.1.
         random_erasing: Probability that a rectangle is painted over with the mean colour.
-        normalization: Of the network that sees the images.
-        exif_orientation: Whether photographs are turned as their EXIF orientation says.
+        normalization: The normalisation of the network's input.
+        exif_orientation: `apply` rotates photographs as their EXIF orientation says; `ignore` does
+            not.
     """
 
     resolution: int = 224
@@ -189,7 +190,7 @@ class TrainTransform:
     exif_orientation: ExifOrientation = "ignore"
 
     def augmentations(self, draws: Draws) -> Iterator[Augmentation]:
-        """What is done to each of N images, from `draws` (N, NUM_DRAWS)."""
+        """The augmentation of each of N images, from uniform `draws` (N, NUM_DRAWS)."""
         return map(
             Augmentation,
             random_rectangles(self.area, self.aspect_ratio, draws[:, _CROP]),

@@ -1,5 +1,5 @@
-"""The processes of a run: started on one machine or many, and what they tell each other.
+"""The processes of a distributed run: starts them on one or many machines; their communication.
 
-Door: `group.Group`, `launcher.launch`, `agreement.check_agreement`. Must not know settings or
-training.
+Door: `group.Group`, `launcher.launch`, `rank_consistency.check_consistency`. Must not know settings
+or training.
 """

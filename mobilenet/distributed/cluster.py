@@ -1,4 +1,4 @@
-"""Which processes make up a run on some hosts, and the command that starts each of them."""
+"""Plans the processes of a run on some hosts, and the command that starts each of them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Collection, Mapping, Sequence
 
 from mobilenet.errors import ConfigError, UserError
 
-# Environment variables with these prefixes are handed on to other hosts.
+# Environment variables with these prefixes are passed on to other hosts.
 _PASSED_ON = ("MXNET_", "OMP_", "DNNL_", "PS_")
 _LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
 class Host:
-    """A machine with a number of workers; name None is this one, without ssh."""
+    """A machine and its number of workers; the name None is this machine, without ssh."""
 
     name: str | None
     num_workers: int
 
     @property
     def address(self) -> str:
-        """Its IP address: MXNet takes no names, and of several interfaces might take the wrong.
+        """Its IP address: MXNet takes no names, and may choose the wrong network interface.
 
         Raises:
             UserError: The name is unknown.
@@ -44,7 +44,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Member:
-    """A process of the run: its role, its number among those of the role, and its host."""
+    """A process of the run: its role, its number within the role, and its host."""
 
     role: str
     number: int
@@ -52,16 +52,16 @@ class Member:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its name in messages."""
         name = self.role if self.role == "scheduler" else f"{self.role} {self.number}"
         return name if self.host.name is None else f"{name} on {self.host.name}"
 
 
 def read_hosts(path: Path) -> list[Host]:
-    """Hosts of a file in the form of mpirun's: a line each, `name`, `name:2` or `name slots=2`.
+    """The hosts in a file like mpirun's, with lines `name`, `name:2` or `name slots=2`.
 
     Raises:
-        ConfigError: It is no text, a line has another form, or there is none.
+        ConfigError: It is no text, a line has another form, or there is no host.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -94,10 +94,10 @@ def members(hosts: Sequence[Host], num_servers: int) -> list[Member]:
 
 
 def environments(cluster: Sequence[Member], port: int) -> list[dict[str, str]]:
-    """What MXNet's parameter server reads, for each process.
+    """The environment variables of MXNet's parameter server, for each process.
 
     Raises:
-        UserError: A host has no address, or one of several an address within itself.
+        UserError: A host has no address, or other hosts cannot reach it by its address.
     """
     _check_reachable({member.host for member in cluster})
     roles = [member.role for member in cluster]
@@ -121,7 +121,7 @@ def environments(cluster: Sequence[Member], port: int) -> list[dict[str, str]]:
 
 def _check_reachable(hosts: Collection[Host]) -> None:
     for host in hosts:
-        # Debian's /etc/hosts gives a machine's own name 127.0.1.1.
+        # In Debian's /etc/hosts a machine's own name has the address 127.0.1.1.
         if len(hosts) > 1 and host.address.startswith("127."):
             raise UserError(
                 f"host '{host.name}' has the address {host.address}, by which no other host reaches"
@@ -132,9 +132,9 @@ def _check_reachable(hosts: Collection[Host]) -> None:
 def start_command(
     member: Member, environment: Mapping[str, str], command: Sequence[str], ssh: Sequence[str]
 ) -> list[str]:
-    """The command that starts a process where it belongs, in this folder and with this Python."""
+    """The command that starts a process on its host, in this folder and with this Python."""
     arguments = command if member.role == "worker" else ()
-    python = [sys.executable, "-m", "mobilenet.distributed.member", *arguments]
+    python = [sys.executable, "-m", "mobilenet.distributed.launched_process", *arguments]
     if member.host.name is None:
         return ["env", *_assignments(environment), *python]
     known = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
@@ -147,7 +147,7 @@ def _assignments(environment: Mapping[str, str]) -> list[str]:
 
 
 def free_port() -> int:
-    """A port that nobody uses on this machine at present."""
+    """A port that is not in use on this machine."""
     with socket.socket() as probe:
         probe.bind(("", 0))
         port: int = probe.getsockname()[1]

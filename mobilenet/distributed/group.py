@@ -1,7 +1,7 @@
-"""The processes that train one network together, and what they tell each other.
+"""Communication between the processes (ranks) that train one network together.
 
-All of it is made of one operation that an engine provides: the sum of an array over the ranks.
-Every rank calls the same methods in the same order, with arrays of the same shapes.
+All operations are made of one that an engine provides: the sum of an array over the ranks. Every
+rank calls the same methods in the same order, with arrays of the same shapes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ Floats = npt.NDArray[np.float64]
 
 
 class Group:
-    """A process that trains alone; engines derive groups of several by `_sum_in_place`.
+    """A group of one process; engines derive larger groups by `_sum_in_place`.
 
-    A context manager, within which the engine's failures become sentences.
+    A context manager: inside its block, failures of the engine become errors of this package.
+    "Queues" means that MXNet's engine does the work later, in order; reading an array waits.
 
     Attributes:
         rank: Number of this process, from 0.
@@ -35,22 +36,21 @@ class Group:
     def __enter__(self) -> Group:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Nothing to do for one process."""
+    def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> None:
+        if error is not None:
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        """Called if the block of the context manager fails; a single process does nothing."""
 
     def _sum_in_place(self, key: str, buffer: mx.nd.NDArray) -> None:
-        """Queues the sum over the ranks of `buffer`, which is the same array for the same key."""
+        """Queues the sum of `buffer` over the ranks; a key always has the same buffer."""
         raise NotImplementedError("there is one process only")
 
     def _sum(self, flat: mx.nd.NDArray) -> mx.nd.NDArray:
-        """Queues the sum over the ranks of an array of one dimension."""
-        # The engines know a sum by its name and would confuse two of one name that are under way at
-        # once. So each size has one name and one array, which makes its next sum wait.
+        """Queues the sum of a one-dimensional array over the ranks."""
+        # The engines identify a sum by its name and would confuse two of the same name at the same
+        # time. So each size has one name and one buffer, which makes the next sum wait.
         key = str(flat.size)
         if key not in self._buffers:
             self._buffers[key] = mx.nd.zeros_like(flat)
@@ -60,9 +60,9 @@ class Group:
         return buffer.copy()
 
     def sum(self, arrays: Sequence[mx.nd.NDArray]) -> None:
-        """Queues the replacement of every array by its sum over the ranks, in float32.
+        """Queues replacing every array by its sum over the ranks, computed in float32.
 
-        All go as one, which costs one exchange of messages instead of one for each.
+        All arrays are sent as one, which takes a single exchange of messages.
         """
         if self.size == 1:
             return
@@ -76,7 +76,7 @@ class Group:
             start += array.size
 
     def mean(self, arrays: Sequence[mx.nd.NDArray]) -> None:
-        """Queues the replacement of every array by its mean over the ranks."""
+        """Queues replacing every array by its mean over the ranks."""
         if self.size == 1:
             return
         self.sum(arrays)
@@ -84,22 +84,22 @@ class Group:
             array[:] = array / self.size
 
     def broadcast(self, arrays: Sequence[mx.nd.NDArray]) -> None:
-        """Queues the replacement of every array by that of rank 0."""
+        """Queues replacing every array by that of rank 0."""
         if self.rank > 0:
             for array in arrays:
                 array[:] = 0
         self.sum(arrays)
 
     def gather(self, values: Sequence[float]) -> Floats:
-        """The values of every rank, `(size, N)`, exactly; waits for all ranks."""
+        """The N values of every rank, exactly, as `(size, N)`; waits for all ranks."""
         rows = self._gather_bytes(np.array(values, np.float64).tobytes())
         return np.array([np.frombuffer(row, np.float64) for row in rows])
 
     def _gather_bytes(self, content: bytes) -> list[bytes]:
-        """What every rank gives, of the same length; waits for all ranks."""
+        """The bytes of every rank, of the same length on all; waits for all ranks."""
         if self.size == 1:
             return [content]
-        table = np.zeros((self.size, len(content)), np.float32)  # the engines add no bytes
+        table = np.zeros((self.size, len(content)), np.float32)  # the engines cannot add bytes
         table[self.rank] = np.frombuffer(content, np.uint8)
         total = self._sum(mx.nd.array(table.ravel())).asnumpy().reshape(table.shape)
         return [row.tobytes() for row in total.astype(np.uint8)]

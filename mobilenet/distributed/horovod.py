@@ -1,9 +1,8 @@
-"""The ranks of a run that `horovodrun` or `mpirun` started."""
+"""The group of ranks that `horovodrun` or `mpirun` started, communicating by Horovod."""
 
 from __future__ import annotations
 
 import re
-from types import TracebackType
 
 import mxnet as mx
 
@@ -34,18 +33,13 @@ class HorovodGroup(Group):
     def _sum_in_place(self, key: str, buffer: mx.nd.NDArray) -> None:
         self._horovod.allreduce_(buffer, average=False, name=key)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Explains the errors of queued sums.
+    def _failed(self, error: BaseException) -> None:
+        """Explains errors of queued sums.
 
         Raises:
             VerificationError: A rank is lost, or the engine fails.
         """
-        # Horovod, Gloo and NCCL each have their own words for a rank that is lost.
+        # Horovod, Gloo and NCCL report a lost rank each in other words.
         if isinstance(error, mx.MXNetError) and self.size > 1:
             cause = re.split(r"\.\s|\n", str(error).removeprefix("MXNetError: "))[0]
             raise VerificationError(

@@ -1,7 +1,7 @@
-"""`python -m mobilenet.distributed.horovodrun ...` is `horovodrun ...`, able to import MXNet.
+"""`python -m mobilenet.distributed.horovodrun ...` is `horovodrun ...` with a working MXNet.
 
-Horovod's own command asks its MXNet extension what was built, and takes a failing import of MXNet
-next to a current NumPy for a Horovod without Gloo.
+Horovod's own command imports MXNet to find out what was built. With a current NumPy that import
+fails, and the command concludes that Horovod has no Gloo.
 """
 
 from __future__ import annotations

@@ -1,26 +1,25 @@
-"""The ranks of a run that `mobilenet launch` started, by MXNet's own parameter servers."""
+"""The group of ranks that `mobilenet launch` started, communicating by MXNet's kvstore."""
 
 from __future__ import annotations
 
 import os
-from types import TracebackType
 
 import mxnet as mx
 
 from mobilenet.distributed.group import Group
 from mobilenet.errors import ConfigError
 
-_STORE = "dist_sync"  # a misspelt name would silently give a store of one process
+_STORE = "dist_sync"  # MXNet takes a misspelt name for a store of one process
 _ENVIRONMENT = ("DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER")
 _kept: list[mx.kv.KVStoreBase] = []
 
 
 class KVStoreGroup(Group):
-    """The workers of a `dist_sync` store, whose servers only add up what every worker sends.
+    """The workers of a `dist_sync` store; its servers only sum what the workers send.
 
     Raises:
-        ConfigError: The process was not started as a worker, or the workers are not those that
-            were launched.
+        ConfigError: The process was not started as a worker, or the number of workers is not that
+            of the launch.
     """
 
     def __init__(self) -> None:
@@ -33,7 +32,7 @@ class KVStoreGroup(Group):
         self._store = mx.kv.create(_STORE)
         self._keys: set[str] = set()
         self.size = self._store.num_workers
-        # The store numbers its workers by address; the launcher in the order of the hosts.
+        # The store numbers workers by address, the launcher by the order of the hosts.
         self.rank = int(os.environ.get("DMLC_TASK_ID", self._store.rank))
         self._check()
 
@@ -44,15 +43,9 @@ class KVStoreGroup(Group):
         if self.rank >= self.size or self.gather([1]).min() < 1:
             raise ConfigError("DMLC_TASK_ID: the workers are not numbered from 0, each once")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Keeps the store of a process that fails: to free it MXNet waits for all workers."""
-        if error is not None:
-            _kept.append(self._store)
+    def _failed(self, error: BaseException) -> None:  # noqa: ARG002
+        """Keeps the store alive: to free it MXNet would wait for all workers."""
+        _kept.append(self._store)
 
     def _sum_in_place(self, key: str, buffer: mx.nd.NDArray) -> None:
         if key not in self._keys:

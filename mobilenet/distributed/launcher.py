@@ -1,4 +1,4 @@
-"""Starts the processes of a run, watches them, and lets none outlive the others."""
+"""Starts the processes of a run, watches them, and ends all if one fails."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from types import FrameType
-from typing import IO, Iterable, Iterator, Sequence, TextIO
+from typing import IO, Iterable, Sequence, TextIO
 
 from mobilenet.distributed.cluster import Member
+from mobilenet.distributed.noted_signals import noted_signals
 
 _POLL_SECONDS = 0.1
 _HEARTBEAT_SECONDS = 5
-# One that fails may not be the only one: the others get to say so too.
+# Several may fail at once: the others get time to print their errors.
 _GRACE_SECONDS = 5
 
 
@@ -25,7 +25,7 @@ class _Process:
     def __init__(self, member: Member, command: Sequence[str]) -> None:
         self.member = member
         pipe = subprocess.PIPE
-        # Of a session of its own, so that Ctrl-C reaches it only as the launcher hands it on.
+        # In a session of its own, so that Ctrl-C reaches it only through the launcher.
         self._child = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
         )
@@ -48,17 +48,17 @@ class _Process:
         return 128 - code if code is not None and code < 0 else code
 
     def tell(self, number: int) -> None:
-        """Sends it a signal, or with 0 a sign of life."""
+        """Sends it the number of a signal, or 0 as a heartbeat."""
         assert self._child.stdin is not None, "it was asked for as a pipe"
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin.write(f"{number}\n".encode())
             self._child.stdin.flush()
 
     def end(self) -> None:
-        """Ends it, here or on another host, and hands on what it still has said."""
+        """Ends it, here or on another host, and prints the rest of its output."""
         assert self._child.stdin is not None, "it was asked for as a pipe"
         with contextlib.suppress(BrokenPipeError):
-            self._child.stdin.close()  # by which a member ends wherever it is
+            self._child.stdin.close()  # at which a member ends, on whatever host
         try:
             self._child.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -69,7 +69,7 @@ class _Process:
 
 
 def _copy_lines(source: IO[bytes], target: TextIO, prefix: str) -> None:
-    # Where nothing can be written the member is told so: it would wait for its pipe to be emptied.
+    # If nothing can be written, the pipe is closed; otherwise the member would wait for ever.
     with contextlib.suppress(OSError), source:
         for line in source:
             target.write(prefix + line.decode(errors="replace"))
@@ -79,13 +79,19 @@ def _copy_lines(source: IO[bytes], target: TextIO, prefix: str) -> None:
 def launch(cluster: Sequence[Member], commands: Sequence[Sequence[str]]) -> int:
     """Runs the commands, one for each member, until all workers are done or one member fails.
 
-    SIGTERM and Ctrl-C are handed on to the workers, a second Ctrl-C ends all.
+    SIGTERM and Ctrl-C are passed on to the workers; a second Ctrl-C ends all.
+
+    Args:
+        cluster: The processes, from `cluster.members`.
+        commands: The command of each, from `cluster.start_command`.
 
     Returns:
-        0, or the exit code of the first that failed.
+        0, or the exit code of the first member that failed.
     """
     with contextlib.ExitStack() as stack:
-        signals = stack.enter_context(_signals())
+        signals: list[int] = []
+        # A second Ctrl-C raises KeyboardInterrupt.
+        stack.enter_context(noted_signals(signals.append, signal.default_int_handler))
         processes: list[_Process] = []
         stack.callback(_end_all, processes)
         for member, command in zip(cluster, commands):
@@ -119,7 +125,7 @@ def _has_failed(process: _Process) -> bool:
 
 
 def _give_up(failed: _Process, processes: Iterable[_Process], handed_on: set[int]) -> int:
-    """Says who failed, and gives the others a moment to end by themselves."""
+    """Prints which member failed, and gives the others a moment to end by themselves."""
     code = failed.exit_code
     assert code, "it has failed"
     _say(_ending(failed.member.name, code, handed_on))
@@ -154,27 +160,3 @@ def _end_all(processes: Iterable[_Process]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and the first Ctrl-C; a second one raises KeyboardInterrupt.
-
-    Where Ctrl-C is ignored, as in a job that a script starts in the background, it stays ignored.
-    """
-    collected: list[int] = []
-    numbers = {signal.SIGTERM}
-    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        numbers.add(signal.SIGINT)
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        collected.append(number)
-        if signal.SIGINT in numbers:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield collected
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

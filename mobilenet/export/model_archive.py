@@ -1,7 +1,7 @@
-"""Makes of an ONNX file an archive that Multi-Model-Server serves.
+"""Packs an ONNX file as an archive (.mar) for Multi-Model-Server.
 
 Layout: github.com/awslabs/multi-model-server, model-archiver/README.md (a zip file with
-MAR-INF/MANIFEST.json, which names the module and function that answer).
+MAR-INF/MANIFEST.json, which names the function that answers requests).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mobilenet.inference.open_model import LoadedModel, open_model
 from mobilenet.validation.validate import transform_as_json
 
 SUFFIX = ".mar"
-# `mobilenet.export.request_handler` and everything of this package that it imports.
+# `mobilenet.export.request_handler` and all modules of this package that it imports.
 _MODULES = (
     "__init__",
     "compat/*",
@@ -37,14 +37,18 @@ _MODULES = (
 )
 _HANDLER = "mobilenet.export.request_handler:handle"
 _FORMAT = "1.0"
-# Fixed, so that the same content is the same bytes whenever and by whomever it is packed.
+# Fixed, so that packing the same content again gives the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def write_service(source: Path, output: Path) -> None:
-    """Packs the ONNX file `source` with its preprocessing, class names and what answers requests.
+    """Packs the ONNX file `source` with its preprocessing, class names and request handler.
 
-    The same file gives the same bytes. The model is called what `output` is, without the suffix.
+    The same file gives the same bytes.
+
+    Args:
+        source: An exported `.onnx` file.
+        output: The archive, `NAME.mar`; the server calls the model NAME.
 
     Raises:
         UserError: `output` does not end in `.mar`.
@@ -65,7 +69,7 @@ def write_service(source: Path, output: Path) -> None:
 
 
 def check_name(output: Path) -> None:
-    """Refuses names that the server would not take.
+    """Checks that the server would accept the name of the archive.
 
     Raises:
         UserError: `output` does not end in `.mar`.

@@ -1,8 +1,8 @@
-"""What answers requests inside an archive for Multi-Model-Server: an image in, JSON out.
+"""Handles requests in Multi-Model-Server: takes an image, answers with JSON.
 
-`mobilenet.export.model_archive` packs this module with those that it imports, as they are, so that
-a server prepares images in the very way in which models are validated. It needs NumPy, OpenCV and
-ONNX Runtime, but neither MXNet nor an installation of this package.
+`mobilenet.export.model_archive` packs this module and those that it imports into the archive, so
+that the server preprocesses images exactly as validation does. It needs NumPy, OpenCV and ONNX
+Runtime, but neither MXNet nor an installation of this package.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from mobilenet.onnx.runtime import OnnxModel
 
 MODEL_FILE = "model.onnx"
 FACTS_FILE = "service.json"
-# What it holds: the preprocessing, and one name per class.
+# The keys of FACTS_FILE: the preprocessing, and one name per class.
 _PREPROCESSING = ("name", "resolution", "short_side", "mean", "std", "exif_orientation", "crop")
 _FACTS = (*_PREPROCESSING, "class_names")
 
-# How the server calls the body of a request, and what forms call the image.
+# The server's key for the body of a request, and the field of a form that holds the image.
 _BODY, _FIELD = "body", "data"
 _BAD_REQUEST = 400
 _THREADS = "OMP_NUM_THREADS"
@@ -36,7 +36,7 @@ Request = Mapping[str, Any]
 
 
 class Classifier:
-    """The model of an unpacked archive; each image is computed by `OMP_NUM_THREADS` threads.
+    """The model of an unpacked archive, computing with `OMP_NUM_THREADS` threads.
 
     The server sets that variable to 1 for each of its workers, unless it is set already.
     """
@@ -76,10 +76,10 @@ _opened = functools.cache(Classifier)
 
 
 def handle(requests: Optional[Sequence[Request]], context: Any) -> Optional[list[dict[str, Any]]]:
-    """One answer per request; the server's first call has none and lets the model be opened.
+    """One answer per request; the server's first call has no requests and only loads the model.
 
-    A request without an image that can be decoded gets the status 400 and a sentence; the others
-    of its batch, and those that follow, are answered.
+    A request without an image that can be decoded gets the status 400 and an error message. It does
+    not affect the other requests of its batch, nor later ones.
     """
     classifier = _opened(Path(context.system_properties["model_dir"]))
     if requests is None:

@@ -1,4 +1,4 @@
-"""Exports a model in 8-bit integers, as a file that gets its name once it is as good as before."""
+"""Exports a model as int8 ONNX, after comparing its accuracy with that of single precision."""
 
 from __future__ import annotations
 
@@ -17,41 +17,42 @@ from mobilenet.export.to_onnx import default_output, export, transform_for
 from mobilenet.files import replaced
 from mobilenet.inference.int8_model import Calibration, calibration_images, needed_network
 from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.onnx.export_verification import check
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.int8_quantizer import OPSET, quantized
 from mobilenet.onnx.metadata import Metadata
-from mobilenet.onnx.proof import check
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.validation.labelled_images import ValidationSet
 from mobilenet.validation.model_comparison import Comparison
 from mobilenet.validation.validate import Validation, open_data, validate
 
 IMAGES_PER_LOSS = 75
-"""Of so many images one may be lost: top-1 may be lower than in single precision by 4 of 300."""
+"""Quantization may cost one correct image out of this many: 4 of 300."""
 _LEAST_IMAGES = 50
 _SCHEME = "int8 weights per channel, uint8 activations from least to largest"
 
 
 @dataclass(frozen=True)
 class Int8Result:
-    """A file in 8-bit integers, compared with single precision on the same images."""
+    """An int8 ONNX file, and its comparison with single precision on the same images."""
 
     path: Path
     num_bytes: int
     opset: int
     calibration: str
-    """What the ranges of activations are taken from."""
+    """The images on which the ranges of activations were calibrated."""
     comparison: Comparison
+    """Of single precision (first) with int8 (second)."""
 
     def summary(self) -> str:
-        """What was made, and the accuracies before and after, in a few lines."""
+        """The file, and the accuracies before and after quantization, in a few lines."""
         return (
             f"{self.path}: int8, ONNX opset {self.opset}, {self.num_bytes:,} bytes, calibrated on "
             f"{self.calibration}\n{self.comparison.summary()}"
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The result as plain JSON."""
         return {
             "path": str(self.path),
             "num_bytes": self.num_bytes,
@@ -68,21 +69,23 @@ def export_int8(
     data: Optional[Path] = None,
     calibration: Optional[Path] = None,
 ) -> Int8Result:
-    """Exports an open model in 8-bit integers, after its accuracy has been compared.
+    """Exports a model as int8 ONNX, which gets its name if it loses hardly any accuracy.
 
     Args:
-        model: Any but an ONNX file.
+        model: From `open_model`, any but an ONNX file.
         output: By default the model's path with `-int8.onnx`.
-        options: Of opset 13 or later, and not of the form `zoo`.
-        data: Labelled images on which both are compared; by default the model's own.
-        calibration: Images that set the ranges (`calibration_images`); by default `data`, of which
-            the training images if it has them.
+        options: Opset 13 or later, form `portable`, no half precision.
+        data: Labelled images, at least 50, on which int8 is compared with single precision; by
+            default the model's validation records.
+        calibration: Images for the ranges of activations, as for `calibration_images`; by default
+            `data`, or the training images in the same folder if there are any.
 
     Raises:
-        UserError: The model is an ONNX file, or cannot be written with these options.
+        WeightsError: The model is an ONNX file.
+        UserError: The model cannot be written with these options.
         DataError: There are too few images to calibrate with or to compare on.
-        VerificationError: Top-1 is lower by more than one of `IMAGES_PER_LOSS`, or another proof
-            failed; there is no file, or the one before is untouched.
+        VerificationError: Top-1 is lower by more than one in `IMAGES_PER_LOSS` images, or the file
+            in single precision could not be verified; an older file of this name is untouched.
     """
     needed_network(model)
     _check_options(options)
@@ -120,7 +123,7 @@ def _enough(images: ValidationSet) -> ValidationSet:
 
 
 def _write(single: LoadedModel, images: Calibration, path: Path) -> None:
-    """The file of `single` in 8-bit integers, with what it says but for its accuracy."""
+    """Writes the int8 file of `single`, with its metadata except for the accuracy."""
     model = OnnxModel(single.path)
     normalised = single.transform.normalization(images.pixels)
     data = images.pixels if model.dtype == np.uint8 else normalised
@@ -162,7 +165,7 @@ def _accuracy(validation: Validation) -> Metadata:
 
 
 def _annotate(path: Path, facts: Metadata) -> None:
-    """Adds `facts` to what the file at `path` says of itself."""
+    """Adds `facts` to the metadata of the file at `path`."""
     model = onnx.load(str(path))
     model.producer_name, model.producer_version = "mobilenet-mxnet", mobilenet.__version__
     properties = {prop.key: prop.value for prop in model.metadata_props}

@@ -1,4 +1,4 @@
-"""Exports models to ONNX: trained ones with what they know of themselves, and untrained ones."""
+"""Exports models to ONNX: trained ones with their metadata, and untrained ones."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from mobilenet.inference.open_model import LoadedModel
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.network.initialization import initialize
 from mobilenet.network.untrained_statistics import calibrate
-from mobilenet.onnx.example_images import example_images
+from mobilenet.onnx.example_images import example_images, random_images
+from mobilenet.onnx.export_verification import BATCH_SIZES
 from mobilenet.onnx.exporter import ExportResult, export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import UNTRAINED, Metadata
-from mobilenet.onnx.proof import BATCH_SIZES, network_input, random_images
 from mobilenet.runs.checkpoint import best
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 from mobilenet.runs.run_folder import CONFIG
 from mobilenet.settings.schema import Config
 
 _NOTHING = Metadata()
 _NUM_EXAMPLES = sum(BATCH_SIZES)
-# Statistics hardly depend on the resolution, but those of smaller images are of too few pixels.
+# Statistics hardly depend on the resolution, but smaller images would give too few values.
 _NUM_CALIBRATION_IMAGES = 16
 _CALIBRATION_RESOLUTION = 96
 
@@ -39,19 +39,21 @@ def export(
     images: Optional[Path] = None,
     facts: Metadata = _NOTHING,
 ) -> ExportResult:
-    """Exports an open model; the file carries its preprocessing, classes, origin and accuracy.
+    """Exports a model to ONNX, with its preprocessing, class names, origin and accuracy.
 
     Args:
-        model: Any but an ONNX file.
+        model: From `open_model`, any but an ONNX file.
         output: By default the model's path with `.onnx`.
         options: By default `options_for(model.config)`.
-        images: Record file or folder whose images are added to the random ones of the proof; by
+        images: Record file or folder; its images are compared in addition to random ones. By
             default `own_images(model)`.
-        facts: What else to say of the model, or instead.
+        facts: Metadata that is added to the model's own, or replaces it.
 
     Raises:
-        UserError: The model is an ONNX file already, or cannot be written with these options.
-        VerificationError: The proof failed; there is no file, or the one before is untouched.
+        WeightsError: The model is an ONNX file already.
+        UserError: The model cannot be written with these options, or `output` would replace it.
+        VerificationError: The file computes something else than MXNet, or onnx refuses it; an
+            older file of this name is untouched.
     """
     if model.network is None:
         raise WeightsError(f"{model.path} was opened as an ONNX file, not as a network")
@@ -69,7 +71,7 @@ def export(
 
 
 def own_images(model: LoadedModel) -> Optional[Path]:
-    """The validation records that the model's configuration names, if they are there."""
+    """The validation records in the model's data folder, if they are there."""
     path = Path(model.config.data.directory, "val.rec")
     return path if path.is_file() else None
 
@@ -77,13 +79,12 @@ def own_images(model: LoadedModel) -> Optional[Path]:
 def export_untrained(
     config: Config, output: Path, options: Optional[GraphOptions] = None
 ) -> ExportResult:
-    """Exports the configured network with random weights, for tests of size, speed and runtimes.
+    """Exports the configured network with random weights, to try its size, speed and runtimes.
 
     The file says that it is untrained.
 
     Raises:
-        UserError: The network cannot be written with these options.
-        VerificationError: The proof failed; there is no file, or the one before is untouched.
+        UserError, VerificationError: As for `export`.
     """
     return export_network(
         untrained_network(config),
@@ -94,32 +95,32 @@ def export_untrained(
 
 
 def describe_untrained(config: Config) -> Metadata:
-    """What a file with random weights says of itself."""
+    """The metadata of a file with random weights."""
     facts = _description(config, build.eval_transform(config))
     return dataclasses.replace(facts, source=UNTRAINED)
 
 
 def untrained_network(config: Config) -> MobileNetV2:
-    """The configured network, random weights by its seed, its statistics those of random images."""
+    """The configured network with random weights, and running statistics of random images."""
     network = build.network(config)
     initialize(network, [mx.cpu()], config.training.seed)
     seed = config.training.seed
     images = random_images(_NUM_CALIBRATION_IMAGES, _CALIBRATION_RESOLUTION, seed)
-    calibrate(network, network_input(images, build.normalization(config)))
+    calibrate(network, build.normalization(config)(images))
     return network
 
 
 def options_for(config: Config, **chosen: Any) -> GraphOptions:
-    """The options that fit the configured network's input, but for the `chosen` ones."""
+    """The options that fit the configured network's input; `chosen` ones take precedence."""
     options = {"resolution": config.data.resolution, "normalization": build.normalization(config)}
     return GraphOptions(**{**options, **chosen})
 
 
 def _provenance(model: LoadedModel, transform: EvalTransform) -> Metadata:
-    """Where the weights are from and, if nothing was changed since, how good the run found them."""
+    """Where the weights come from and, if no setting has changed since, their accuracy."""
     path = model.file.resolve()
     if not path.is_dir():
-        # Not its name: copies of the same weights give the same bytes.
+        # Not the file's name, so that copies of the same weights give the same bytes.
         return Metadata(source=f"sha256:{files.sha256_of(path)}")
     is_run = (path / CONFIG).is_file()
     run = path if is_run else path.parent.parent
@@ -152,7 +153,7 @@ def _description(config: Config, transform: EvalTransform) -> Metadata:
 
 
 def transform_for(transform: EvalTransform, options: GraphOptions) -> EvalTransform:
-    """The preprocessing for a file of these options: the model's, at the file's resolution."""
+    """The model's preprocessing, at the resolution in `options`."""
     if options.size in (None, transform.size):
         return transform
     height, width = options.size
@@ -164,7 +165,7 @@ def transform_for(transform: EvalTransform, options: GraphOptions) -> EvalTransf
 
 
 def default_output(model: LoadedModel, ending: str = ".onnx") -> Path:
-    """What a model's file is called by default: beside it, or by a published name in this folder.
+    """The default path of a model's file: beside it, or here for a published name.
 
     Raises:
         UserError: The model itself has that name.
@@ -178,6 +179,6 @@ def default_output(model: LoadedModel, ending: str = ".onnx") -> Path:
 
 
 def beside(path: Path, ending: str = ".onnx") -> Path:
-    """What a model's file is called by default: its path with `ending`."""
-    path = path.resolve() if path.name in ("", "..") else path  # where a run is `.`
+    """The path of a model's file beside it: its own with `ending`."""
+    path = path.resolve() if path.name in ("", "..") else path  # for a run given as `.`
     return path.with_name((path.name if path.is_dir() else path.stem) + ending)

@@ -1,4 +1,4 @@
-"""One network per width multiplier and resolution: trains, exports, tells what each one costs."""
+"""Trains and exports one network per width multiplier and resolution, and measures their costs."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Member:
     width_multiplier: float
     resolution: int
     latency_seconds: float
-    """Median time of ONNX Runtime for one image, on all processors of this machine."""
+    """Median time of ONNX Runtime for one image, with all processors of this machine."""
     top1_accuracy: Optional[float] = None
-    """As a fraction; None if the run does not know it at this resolution."""
+    """As a fraction; None if it was not measured at this resolution."""
 
     def as_json(self) -> dict[str, Any]:
-        """The member for machines."""
+        """The member as plain JSON."""
         facts = {**dataclasses.asdict(self), **self.result.as_json()}
         del facts["result"]
         return facts
@@ -50,11 +50,10 @@ def export_untrained_family(
     """Exports the configured network with random weights for each pair of width and resolution.
 
     Files are called `mobilenetv2_WIDTH-RESOLUTION.onnx`; each says that it is untrained. Networks
-    of one width have the same weights. Members come as they are made.
+    of one width have the same weights.
 
     Raises:
-        UserError: A network cannot be written with these options.
-        VerificationError: A proof failed; the files before it stay.
+        UserError, VerificationError: As for `export`; files that are finished stay.
     """
     for width, resolution in sorted(sizes):
         member = _resized(config, width, resolution)
@@ -68,9 +67,9 @@ def export_untrained_family(
 
 
 def published_family(sizes: Sequence[tuple[float, int]], folder: Path) -> Iterator[Member]:
-    """Exports the paper's untrained networks, each with the accuracy that is published for it.
+    """Exports the paper's networks untrained, each with the accuracy that is published for it.
 
-    They cost what trained ones do. Files are named as by `export_untrained_family`.
+    Their size and speed are those of trained ones. Files are named as by `export_untrained_family`.
 
     Raises:
         ConfigError: Nothing is published for a pair of width and resolution.
@@ -82,9 +81,9 @@ def published_family(sizes: Sequence[tuple[float, int]], folder: Path) -> Iterat
 
 
 def train_family(config: Config, widths: Sequence[float], folder: Path) -> list[Path]:
-    """Trains the configured network once per width; gives the runs, `folder`/width-WIDTH.
+    """Trains the configured network once per width, in the runs `folder`/width-WIDTH.
 
-    A run that is there goes on from its newest checkpoint; one that is finished stays as it is.
+    A run that exists continues from its newest checkpoint; a finished one is left as it is.
 
     Raises:
         UserError, VerificationError, RunStopped: As for `mobilenet.training.training_run.train`.
@@ -104,19 +103,26 @@ def export_family(
 ) -> Iterator[Member]:
     """Exports each of the `models` at each of the `resolutions` into `folder`.
 
-    A file has the name of its model, with the resolution if there are several; without any, each
-    model keeps its own. `images` are those of each proof, by default each model's own.
+    Args:
+        models: From `open_model`, any but ONNX files.
+        resolutions: In pixels; empty for each model's own.
+        folder: A file has the name of its model, and `-RESOLUTION` if `resolutions` are given.
+        options: For all files, except for resolution and normalization.
+        images: Compared as in `export`; by default each model's own.
+
+    Yields:
+        A member as soon as its file is finished.
 
     Raises:
         UserError: Two models have the same name, or one cannot be written with these options.
-        VerificationError: A proof failed; the files before it stay.
+        VerificationError: As for `export`; files that are finished stay.
     """
     for planned in plan_family(models, resolutions, folder):
         yield export_member(planned, options, images)
 
 
 class Planned(NamedTuple):
-    """A member that is to be exported."""
+    """A member before it is exported."""
 
     model: LoadedModel
     resolution: int
@@ -155,7 +161,7 @@ def export_member(planned: Planned, options: GraphOptions, images: Optional[Path
 
 
 def _name(path: Path) -> str:
-    # In the name of a run, such as width-0.5, a point begins no suffix.
+    # The name of a run, such as width-0.5, has no suffix.
     return path.name if path.is_dir() else path.stem
 
 
@@ -186,7 +192,7 @@ def _resized(config: Config, width: float, resolution: int) -> Config:
     return dataclasses.replace(
         _with_width(config, width),
         data=dataclasses.replace(config.data, resolution=resolution),
-        # That of the configuration fits one resolution only.
+        # The configured short side fits only the configured resolution.
         validation=dataclasses.replace(config.validation, short_side=None),
     )
 

@@ -1,4 +1,4 @@
-"""Makes of an exported file what the ONNX model zoo publishes: archive, manifest and model card."""
+"""Packages an exported file as the ONNX model zoo does: archive, manifest entry, model card."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.data.record_folder import SYNSET
 from mobilenet.errors import DataError, WeightsError
 from mobilenet.inference.open_model import LoadedModel, open_model
-from mobilenet.onnx.example_images import example_images
+from mobilenet.onnx.example_images import example_images, random_images
 from mobilenet.onnx.metadata import Metadata
-from mobilenet.onnx.proof import network_input, random_images
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.zoo_archive import Tensor, manifest_entry, opset_of, write_archive
 
 _SEED = 0
-# Of the tables in the zoo's README files.
+# The columns of the tables in the zoo's README files.
 _COLUMNS = (
     "Model",
     "Download",
@@ -40,20 +39,24 @@ class Package:
 
     model: Path
     archive: Path
-    """`NAME.tar.gz`: the model with inputs and the outputs that belong to them."""
+    """`NAME.tar.gz`: the model with examples of inputs and outputs."""
     manifest: Path
-    """`NAME.json`: the model's entry of the zoo's ONNX_HUB_MANIFEST.json."""
+    """`NAME.json`: the model's entry in the zoo's ONNX_HUB_MANIFEST.json."""
     card: Path
-    """`README.md`: the model's row of the zoo's table, and how to use it."""
+    """`README.md`: the model's row in the zoo's table, and how to use it."""
 
 
 def package(
     source: Path, folder: Path, images: Optional[Path] = None, num_examples: int = 3
 ) -> Package:
-    """Packages the ONNX file `source` in `folder`; the same input gives the same bytes.
+    """Packages the ONNX file `source` in `folder`; the same arguments give the same bytes.
 
-    The name is the file's, ending in the opset as the zoo's do. The examples are of `images`, a
-    record file or folder, or else random.
+    Args:
+        source: An exported `.onnx` file.
+        folder: Takes the files of `Package`, named like `source` and ending in the opset, as the
+            zoo's are; and `synset.txt` if the file has class names.
+        images: Record file or folder that the examples come from; by default they are random.
+        num_examples: Number of pairs of an input and its output.
 
     Raises:
         WeightsError: `source` is not an ONNX image classifier.
@@ -87,23 +90,23 @@ def _files(folder: Path, name: str) -> Package:
 def _examples(
     opened: LoadedModel, model: OnnxModel, images: Optional[Path], number: int
 ) -> list[tuple[Tensor, Tensor]]:
-    """Pairs of an input and its output; each input is a batch, of 1 unless the file's is fixed."""
+    """Pairs of an input and its output; each is a batch, of 1 unless the file has a fixed size."""
     size = model.batch_size or 1
     transform = opened.transform
     if images is None:
         pixels = random_images(number * size, transform.size, _SEED)
     else:
         pixels = enough_images(images, transform, number * size)
-    data = pixels if model.dtype == np.uint8 else network_input(pixels, transform.normalization)
+    data = pixels if model.dtype == np.uint8 else transform.normalization(pixels)
     batches = np.split(data, number)
     return [(batch, model.predict(batch)) for batch in batches]
 
 
 def enough_images(images: Path, transform: EvalTransform, count: int) -> Tensor:
-    """`count` images for examples, as `example_images` gives them.
+    """Exactly `count` images, as `example_images` gives them.
 
     Raises:
-        DataError: There are not as many, or one cannot be decoded.
+        DataError: There are fewer, or one cannot be decoded.
     """
     pixels = example_images(images, transform, count)
     if len(pixels) < count:
@@ -148,6 +151,6 @@ def _port(kind: str, port: dict[str, Any]) -> str:
 
 
 def _facts(metadata: Metadata) -> list[str]:
-    """What the file says of itself, but for the class names, which are a file of their own."""
+    """The file's metadata, without the class names, which are in a file of their own."""
     properties = dataclasses.replace(metadata, class_names=()).properties()
     return [f"* {key.replace('_', ' ')}: {value}" for key, value in properties.items()]

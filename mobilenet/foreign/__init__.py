@@ -1,4 +1,4 @@
-"""Weights of other programs: read without unpickling, recognised and renamed.
+"""Weights of other programs: read without unpickling, recognised, renamed and checked.
 
 Door: `import_weights.import_weights`. Must not know training.
 """

@@ -1,4 +1,4 @@
-"""Which MobileNet v2 some weights are of, told by the shapes of their arrays."""
+"""Detects dialect, width, depth and number of classes of a MobileNet v2 from its arrays' shapes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mobilenet.network.architecture import DIALECTS, STAGES, scaled_channels, sc
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-# Those that are published, then ever finer steps up to the largest that a configuration admits.
+# Published ones first, then finer and finer steps up to the largest that a configuration may have.
 _COMMON = (1.0, 0.75, 0.5, 0.35, 0.25, 1.4, 1.3, 0.1, 1.5, 2.0)
 _COMMON_DEPTHS = (1.0, 1.2, 1.4)
 _STEPS_PER_UNIT = (20, 100, 1000)
@@ -17,7 +17,7 @@ _LARGEST = 10
 
 
 class Detected(NamedTuple):
-    """A network, as the section `model` of a configuration names it."""
+    """A network, in the terms of the configuration's section `model`."""
 
     dialect: str
     width_multiplier: float
@@ -26,10 +26,10 @@ class Detected(NamedTuple):
 
 
 def detect(shapes: Shapes, width: Optional[float] = None) -> Detected:
-    """The network whose channels are most nearly those of the arrays of the given `shapes`.
+    """The network whose channels agree best with `shapes`, which are by the package's names.
 
-    Exact if there is one of which all channels are; of several width multipliers with the same
-    channels it is `width`, or else the most common or roundest one. Names are the package's.
+    Several width multipliers may give the same channels; then it is `width`, or else the most
+    common or roundest of them.
     """
     given, depth = _channels(shapes), _depth(shapes)
     candidates = _candidates(width)
@@ -46,16 +46,16 @@ def detect(shapes: Shapes, width: Optional[float] = None) -> Detected:
 
 
 def repeats_of(num_blocks: int) -> tuple[int, ...]:
-    """Blocks of each stage in a network of so many; those of the paper if no network has as many.
+    """Number of blocks in each stage for their total number; the paper's if none fits.
 
-    Each depth multiplier has another number of blocks or the same blocks in all stages.
+    Depth multipliers with the same total have the same number of blocks in every stage.
     """
     found = (scaled_repeats(depth) for depth in _depths())
     return next((repeats for repeats in found if sum(repeats) == num_blocks), scaled_repeats(1.0))
 
 
 def _depth(shapes: Shapes) -> float:
-    """The roundest depth multiplier with the blocks that the names tell of."""
+    """The roundest depth multiplier with the same number of blocks in every stage."""
     given = tuple(
         sum(name.endswith("_project_conv_weight") for name in shapes if name.startswith(stage))
         for stage in (f"stage{row}_" for row, _ in enumerate(STAGES, start=1))
@@ -64,7 +64,7 @@ def _depth(shapes: Shapes) -> float:
 
 
 def _depths() -> Iterator[float]:
-    # Numbers of blocks change at halves, thirds and quarters, so that steps of 0.01 meet them all.
+    # Numbers of blocks change at halves, thirds and quarters; steps of 0.01 find all of them.
     return itertools.chain(
         _COMMON_DEPTHS,
         (k / 10 for k in range(1, 10 * _LARGEST + 1)),
@@ -78,12 +78,12 @@ def _channels(shapes: Shapes) -> list[int]:
 
 
 def _length(shapes: Shapes, name: str) -> int:
-    # What is missing is for whoever fits the arrays into the network to say.
+    # Missing arrays are reported when the arrays are loaded into the network.
     return (*shapes.get(name, ()), 1)[0]
 
 
 def _dialects(shapes: Shapes) -> list[str]:
-    """Those that the layers admit, the one that the classifier speaks for first."""
+    """Dialects that have these layers; first the one whose classifier agrees."""
     expands_first = "stage1_block0_expand_conv_weight" in shapes
     has_bias = "classifier_bias" in shapes
     names = [n for n, d in DIALECTS.items() if d.expands_first_block == expands_first]
@@ -91,7 +91,7 @@ def _dialects(shapes: Shapes) -> list[str]:
 
 
 def _candidates(width: Optional[float]) -> Iterator[float]:
-    # What a file says of itself may be anything.
+    # A file's metadata may be anything.
     own = (width,) if isinstance(width, (int, float)) and 0 < width <= _LARGEST else ()
     steps = (
         k / per_unit for per_unit in _STEPS_PER_UNIT for k in range(1, _LARGEST * per_unit + 1)

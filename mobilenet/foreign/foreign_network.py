@@ -1,4 +1,4 @@
-"""A network made of a file of another program, in memory: its configuration and its arrays."""
+"""Builds the network in a file of another program: its configuration and its arrays."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from mobilenet.foreign.stored_arrays import Stored
 from mobilenet.foreign.weight_file import Reference, Source, read_source
 from mobilenet.network import weights
 from mobilenet.network.architecture import DIALECTS, MobileNetV2
+from mobilenet.onnx.export_verification import Difference, compare
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import settings_of
-from mobilenet.onnx.proof import Difference, compare
 from mobilenet.settings.schema import Config
 
 _DAMAGES = (EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error, OSError)
@@ -31,28 +31,30 @@ _DAMAGES = (EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error, OSE
 
 @dataclass(frozen=True)
 class ForeignNetwork:
-    """What a file of another program is here."""
+    """The network in a file of another program, as a network of this package."""
 
     source: Source
     text: str
-    """The settings that describe the network and its input, as YAML."""
+    """The configuration that the file implies, as YAML."""
     config: Config
-    """The same, with the settings that replace some of them."""
+    """The same, with the overrides."""
     network: MobileNetV2
     arrays: Mapping[str, mx.nd.NDArray]
     """The parameters of `network`, by the package's names."""
     difference: Optional[Difference]
-    """From the outputs of the file; None if it has only weights."""
+    """Between the network's outputs and the file's; None if the file has only weights."""
 
 
 def read_network(path: Path, overrides: Sequence[str] = ()) -> ForeignNetwork:
     """The network in the file at `path`: .params of Gluon, .safetensors, .npz or .onnx.
 
-    `overrides` are settings, `key.sub=value`, that replace those that are found.
+    Args:
+        path: The file.
+        overrides: Settings, `key.sub=value`, that replace detected ones.
 
     Raises:
-        WeightsError: The file is damaged or of another kind, its arrays are not those of a
-            MobileNet v2 or not finite, or its graph computes something else.
+        WeightsError: The file is damaged or of another type, its arrays are not those of a
+            MobileNet v2 or are not finite, or its graph computes something else.
         ConfigError: A setting is wrong.
     """
     source = read_source(path)
@@ -69,7 +71,7 @@ def read_network(path: Path, overrides: Sequence[str] = ()) -> ForeignNetwork:
 
 
 def _settings(source: Source) -> str:
-    """The settings of a configuration that describe the network and its input, as YAML."""
+    """The configuration that describes the network and its input, as YAML."""
     shapes = {name: array.shape for name, array in source.arrays.items()}
     network = detect(shapes, source.facts.width_multiplier)
     facts = dataclasses.replace(
@@ -93,7 +95,7 @@ def fitting_arrays(
     name = "classifier_weight"
     if name in arrays:
         ends = (*shapes[name][2:],), (*arrays[name].shape[2:],)
-        if set(ends) == {(), (1, 1)}:  # a dense layer is a convolution of 1 x 1
+        if set(ends) == {(), (1, 1)}:  # a dense layer is a 1 x 1 convolution
             arrays = {**arrays, name: arrays[name].reshaped((*arrays[name].shape[:2], *ends[0]))}
     weights.check_fit(shapes, arrays, path)
     return {name: _values(name, arrays[name], path) for name in shapes}
@@ -118,10 +120,10 @@ def _values(name: str, array: Stored, path: Path) -> mx.nd.NDArray:
 
 
 def _compared(reference: Reference, network: MobileNetV2, config: Config, path: Path) -> Difference:
-    """How far the network's outputs are from the file's.
+    """The difference between the network's outputs and the file's.
 
     Raises:
-        WeightsError: They are not the same, up to rounding.
+        WeightsError: It is larger than rounding explains.
     """
     input_: dict[str, Any] = {"pixels": reference.model.metadata.pixels or "normalised"}
     options = GraphOptions(

@@ -1,4 +1,4 @@
-"""Takes over weights of other programs as a file of parameters with its configuration."""
+"""Imports weights of other programs as a .params file with its configuration."""
 
 from __future__ import annotations
 
@@ -14,13 +14,24 @@ from mobilenet.foreign.foreign_network import read_network
 from mobilenet.foreign.weight_file import Source
 from mobilenet.network.architecture import DIALECTS
 from mobilenet.network.params_file import write_arrays
-from mobilenet.onnx.proof import Difference
+from mobilenet.onnx.export_verification import Difference
 from mobilenet.settings.schema import Config
 
 
 @dataclass(frozen=True)
 class ImportResult:
-    """A file of parameters and its configuration."""
+    """An imported .params file and its configuration.
+
+    Attributes:
+        source: The file that was imported.
+        parameters: The `.params` file.
+        config_path: The YAML file beside it.
+        family: Which program wrote the source, such as torchvision.
+        config: The content of the YAML file.
+        notes: What was assumed or changed.
+        difference: Between the outputs of the network and of the source; None if the source has
+            only weights.
+    """
 
     source: Path
     parameters: Path
@@ -29,10 +40,9 @@ class ImportResult:
     config: Config
     notes: tuple[str, ...]
     difference: Optional[Difference]
-    """From the outputs of the source; None if it has only weights."""
 
     def summary(self) -> str:
-        """What was found and what was made, in a few lines."""
+        """What was found and what was written, in a few lines."""
         model, data = self.config.model, self.config.data
         activation = model.activation or DIALECTS[model.dialect].activation
         depth = "" if model.depth_multiplier == 1 else f", depth {model.depth_multiplier:g}"
@@ -52,7 +62,7 @@ class ImportResult:
         return "\n".join([*lines, f"Made: {self.parameters} and {self.config_path}"])
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The result as plain JSON."""
         return {
             "source": str(self.source),
             "parameters": str(self.parameters),
@@ -65,13 +75,19 @@ class ImportResult:
 
 
 def import_weights(path: Path, output: Path) -> ImportResult:
-    """Makes `output`.params and `output`.yaml of the weights in the file at `path`, or neither.
+    """Imports the weights in the file at `path` as `output`.params and `output`.yaml.
 
-    Class names that the file knows are written beside them, as `output`-synset.txt.
+    Either both files are written or neither. Class names in the source are written as
+    `output`-synset.txt. Nothing is unpickled.
+
+    Args:
+        path: `.params` of Gluon, gluoncv or this package, `.safetensors` or `.npz` with the names
+            of torchvision, timm, Keras or slim, or an `.onnx` file of any program.
+        output: The files to write, without a suffix or with `.params`.
 
     Raises:
-        WeightsError: The file is damaged or of another kind, its arrays are not those of a
-            MobileNet v2 or not finite, or its graph computes something else.
+        WeightsError: The file is damaged or of another type, its arrays are not those of a
+            MobileNet v2 or are not finite, or its graph computes something else.
         UserError: `output` names no file, or the source itself.
     """
     parameters, config_path = _targets(path, output)
@@ -92,7 +108,7 @@ def _write_names(path: Path, names: Sequence[str]) -> None:
     if names:
         write_text(path, "".join(f"{one_line(name)}\n" for name in names))
     else:
-        path.unlink(missing_ok=True)  # of weights that were there before
+        path.unlink(missing_ok=True)  # that of weights imported before
 
 
 def _targets(path: Path, output: Path) -> tuple[Path, Path]:
@@ -106,6 +122,6 @@ def _targets(path: Path, output: Path) -> tuple[Path, Path]:
 
 
 def _commented(text: str, source: Source, path: Path) -> str:
-    """The settings with the origin of the weights above them."""
+    """The configuration, after comments that tell the origin of the weights."""
     lines = (f"Weights of {path.name}, in the layout of {source.family}.", *source.notes)
     return "".join(f"# {one_line(line)}\n" for line in lines) + text

@@ -1,7 +1,7 @@
-"""A MobileNet v2's arrays read from an ONNX graph, whoever wrote it and however it names them.
+"""Reads the arrays of a MobileNet v2 from an ONNX graph of any program.
 
-Layers are told by their order, BatchNorm may be folded into the convolutions or not. Whether the
-graph around them is that of a MobileNet v2 is for a comparison of outputs to say.
+Layers are recognised by their order, whatever their names are. BatchNorm may be folded into the
+convolutions or not. Comparing outputs shows later whether the graph is a MobileNet v2 at all.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ from mobilenet.errors import WeightsError
 from mobilenet.foreign.architecture_detection import repeats_of
 from mobilenet.foreign.stored_arrays import Stored
 from mobilenet.network.architecture import EPSILON
-from mobilenet.network.weights import NORM, layer_names, some
+from mobilenet.network.weights import NORM, first_few, layer_names
 
-# That of width 10, the widest that a configuration admits, has 0.93 GB.
+# A file of width 10, the largest that a configuration may have, has 0.93 GB.
 _MAX_BYTES = 1 << 30
-# Of MobileNet v2 as MXNet, PyTorch, TensorFlow and this package export it, its ends included.
+# The operators of MobileNet v2, with pre- and postprocessing, as MXNet, PyTorch, TensorFlow and
+# this package export it.
 _OPERATORS = {
     *("Conv", "BatchNormalization", "Clip", "Relu", "Add", "GlobalAveragePool", "ReduceMean"),
     *("Flatten", "Reshape", "Squeeze", "Gemm", "Softmax", "Dropout", "Identity", "Constant"),
     *("Cast", "Sub", "Mul", "Shape", "Gather", "Unsqueeze", "Concat"),
 }
 _LEAST_INPUTS = {"Conv": 2, "Gemm": 2, "BatchNormalization": 5}
-# Of the attributes of its convolutions; TensorFlow pads by up to 2 on one side. Larger ones would
-# make images of them that fill the memory when the graph is run.
+# Largest attributes of its convolutions; TensorFlow pads by up to 2 on one side. With larger ones
+# the images inside the network could fill the memory.
 _MOST = {"kernel_shape": 3, "strides": 2, "pads": 2, "dilations": 1}
 
 
 class GraphWeights(NamedTuple):
-    """What a graph holds of a network, by the package's names."""
+    """The weights in a graph, and what the graph shows about the network."""
 
     arrays: dict[str, Stored]
+    """By the package's names."""
     activation: str
     """`relu6` or `relu`."""
     gives_probabilities: bool
@@ -56,13 +58,13 @@ def read_graph(path: Path) -> GraphWeights:
     operators = {node.op_type for node in graph.node}
     strange = sorted(operators - _OPERATORS)
     if strange:
-        raise WeightsError(f"{path}: not a MobileNet v2: it has the operators {some(strange)}")
+        raise WeightsError(f"{path}: not a MobileNet v2: it has the operators {first_few(strange)}")
     try:
         _check_nodes(graph)
         arrays = _layers(graph, _constants(graph))
     except KeyError as error:
         raise WeightsError(
-            f"{path}: not the weights of a layer: {some([error.args[0]])}"
+            f"{path}: not the weights of a layer: {first_few([error.args[0]])}"
         ) from error
     except ValueError as error:
         raise WeightsError(f"{path}: not a MobileNet v2: {error}") from error
@@ -91,7 +93,7 @@ def _load(path: Path) -> GraphProto:
 
 
 def _check_nodes(graph: GraphProto) -> None:
-    """Raises ValueError if a node has less than is read of it here, or what no layer has."""
+    """Raises ValueError if a node lacks inputs or has attributes that no MobileNet v2 has."""
     for node in graph.node:
         is_constant = node.op_type == "Constant"
         given = node.attribute if is_constant else node.input
@@ -108,7 +110,7 @@ def _check_convolution(node: NodeProto) -> None:
 
 
 def _constants(graph: GraphProto) -> dict[str, Stored]:
-    """The constant tensors by name; those of half precision stand behind a Cast."""
+    """The constant tensors by name; those in half precision are followed by a Cast."""
     constants = {tensor.name: _stored(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].HasField("t"):
@@ -127,7 +129,7 @@ def _layers(graph: GraphProto, constants: Mapping[str, Stored]) -> dict[str, Sto
 
     Raises:
         KeyError: An array is not a constant.
-        ValueError: The number of layers is another.
+        ValueError: The number of layers is wrong.
     """
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     dense = [node for node in graph.node if node.op_type == "Gemm"]
@@ -150,7 +152,7 @@ def _layers(graph: GraphProto, constants: Mapping[str, Stored]) -> dict[str, Sto
 def _unit(
     name: str, convolution: NodeProto, norm: Optional[NodeProto], constants: Mapping[str, Stored]
 ) -> dict[str, Stored]:
-    """The kernel and the BatchNorm of a layer; one that was folded is left with its shift alone."""
+    """The kernel and the BatchNorm of a layer; of a folded BatchNorm only the shift is left."""
     kernel, *bias = (constants[given] for given in convolution.input[1:])
     shape = kernel.shape[:1]
     if norm is None:

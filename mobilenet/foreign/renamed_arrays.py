@@ -1,4 +1,4 @@
-"""Arrays of another program, recognised by their names and laid out as the package's own."""
+"""Recognises arrays of other programs by their names, renames and transposes them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mobilenet.foreign.architecture_detection import repeats_of
 from mobilenet.foreign.stored_arrays import Array, Stored
 from mobilenet.foreign.torchvision_timm_keras_names import LAYOUTS, Layout
 from mobilenet.network.architecture import EPSILON
-from mobilenet.network.weights import some
+from mobilenet.network.weights import first_few
 from mobilenet.onnx.metadata import Metadata
 
-# What training leaves in a checkpoint besides the network.
+# Arrays of training that checkpoints contain besides the network.
 _OTHERS = re.compile(r"num_batches_tracked$|global_step$|/(RMSProp|Momentum|Adam)(_\d+)?$")
 _AVERAGE = "/ExponentialMovingAverage"
 _WITH_BACKGROUND = 1001
@@ -26,7 +26,7 @@ _KERNEL, _DEPTHWISE, _DENSE = (3, 2, 0, 1), (2, 3, 0, 1), (1, 0)
 
 
 class Recognised(NamedTuple):
-    """Arrays by the package's names and in its layout."""
+    """Arrays by the package's names, in its layout."""
 
     arrays: dict[str, Stored]
     family: str
@@ -36,10 +36,10 @@ class Recognised(NamedTuple):
 
 
 def recognise(arrays: Mapping[str, Stored], path: Path) -> Recognised:
-    """The arrays of the file `path`, whichever family they are of.
+    """The arrays of the file `path`, whichever family of names they have.
 
     Raises:
-        WeightsError: They are of no known family, or some are missing or left over.
+        WeightsError: They have the names of no known family, or some are missing or left over.
     """
     stated = {_plain(name): (name, array) for name, array in _averaged(arrays).items()}
     given = {plain: array for plain, (_, array) in stated.items()}
@@ -49,13 +49,13 @@ def recognise(arrays: Mapping[str, Stored], path: Path) -> Recognised:
         families = ", ".join(each.family for each in LAYOUTS)
         raise WeightsError(
             f"{path}: no array has a name of a MobileNet v2 as written by {families}; the names"
-            f" are {some(sorted(arrays)) or 'none'}"
+            f" are {first_few(sorted(arrays)) or 'none'}"
         )
     groups = {
         "missing": sorted(names.keys() - given),
         "left over": sorted(stated[plain][0] for plain in given.keys() - names),
     }
-    wrong = "; ".join(f"{kind}: {some(listed)}" for kind, listed in groups.items() if listed)
+    wrong = "; ".join(f"{kind}: {first_few(listed)}" for kind, listed in groups.items() if listed)
     if wrong:
         raise WeightsError(f"{path}: not the arrays of a MobileNet v2 of {layout.family}: {wrong}")
     own = {names[name]: _converted(names[name], array, layout) for name, array in given.items()}
@@ -64,14 +64,14 @@ def recognise(arrays: Mapping[str, Stored], path: Path) -> Recognised:
 
 
 def _repeats(names: Iterable[str], layout: Layout) -> tuple[int, ...]:
-    """Blocks of each stage, told by the number of layers."""
+    """Number of blocks in each stage, from the number of layers."""
     num_norms = sum(name.endswith(layout.norm[-1]) for name in names)
-    # Three in each block, two in the first; one in the stem and one in the head.
+    # Three in each block but two in the first, one in the stem and one in the head.
     return repeats_of(num_blocks=(num_norms - 1) // 3)
 
 
 def _averaged(arrays: Mapping[str, Stored]) -> dict[str, Stored]:
-    """The network's arrays; where training kept a moving average of one, the average."""
+    """The network's arrays, or their moving averages where training kept any."""
     network = {n: a for n, a in arrays.items() if not _OTHERS.search(n) and not _is_average(n)}
     averages = {n.removesuffix(_AVERAGE): a for n, a in arrays.items() if _is_average(n)}
     return {**network, **averages}
@@ -82,12 +82,12 @@ def _is_average(name: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    """The name without what depends on the version of a program or on who saved it."""
+    """The name without the parts that differ between versions of a program."""
     name = re.sub(r"^module\.|:\d+$", "", name)
     name = re.sub(r"depthwise_(?=kernel$|weights$)", "", name)
     if "/" not in name or name.startswith("MobilenetV2/"):
         return name
-    # Keras puts the name of the model before that of the layer, or the layer's twice.
+    # Keras writes the name of the model, or that of the layer again, before the layer.
     return re.sub(r"^Logits/", "predictions/", "/".join(name.split("/")[-2:]))
 
 
@@ -101,12 +101,12 @@ def _converted(name: str, array: Stored, layout: Layout) -> Stored:
 
 
 def _padded(variance: Array, epsilon: float) -> Array:
-    """The variance that this network pads to what another one pads to by `epsilon`."""
+    """The variance to which adding EPSILON gives the same as adding `epsilon` to `variance`."""
     return variance.astype(np.float64) + (epsilon - EPSILON)
 
 
 def _without_background(arrays: Mapping[str, Stored], layout: Layout) -> dict[str, Stored]:
-    """The arrays without class 0 of slim's 1001, which ImageNet's labels do not have."""
+    """The arrays without class 0 of slim's 1001, the background."""
     if not _has_background(arrays, layout):
         return dict(arrays)
     cut = {
@@ -135,6 +135,6 @@ def _notes(given: Mapping[str, Stored], own: Mapping[str, Stored], layout: Layou
         )
     if layout.is_channels_last:
         yield (
-            "TensorFlow pads even sizes unevenly, MXNet evenly: logits are the same for sizes that"
-            " stay odd, 32 k + 1, such as 225"
+            "TensorFlow pads even sizes on one side more, MXNet on both alike: logits are the same"
+            " only for sizes of 32 k + 1, such as 225, which stay odd"
         )

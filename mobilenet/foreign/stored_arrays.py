@@ -1,6 +1,6 @@
-"""Arrays in files of other programs: their shapes at once, their values when they are wanted.
+"""Reads .safetensors and .npz files: the shapes of arrays at once, their values on demand.
 
-Nothing is unpickled, and nothing is read into memory before its shape is known to be right.
+Nothing is unpickled, and no array is read into memory before its shape has been checked.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import numpy.typing as npt
 from mobilenet.errors import WeightsError, one_line, shortened
 
 Array = npt.NDArray[Any]
-_NPY: Any = np.lib.format  # it has no types
+_NPY: Any = np.lib.format  # NumPy's type hints leave it out
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An array that may still lie in its file."""
+    """An array whose values may still be in a file."""
 
     shape: tuple[int, ...]
     read: Callable[[], Array]
 
     def changed(self, shape: tuple[int, ...], change: Callable[[Array], Array]) -> Stored:
-        """What `change` makes of it, of the given shape."""
+        """The array after `change`, which gives the stated shape."""
         return Stored(shape, lambda: change(self.read()))
 
     def transposed(self, axes: tuple[int, ...]) -> Stored:
@@ -53,13 +53,13 @@ _DTYPES = {
     "BOOL": "|b1",
 }
 _LENGTH_BYTES = 8
-# That of a MobileNet v2 has 30 KB.
+# The header of a MobileNet v2 has 30 KB.
 _MAX_HEADER_BYTES = 1 << 20
-# What numpy.savez and numpy.savez_compressed write.
+# The compression of numpy.savez and numpy.savez_compressed.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What an archive may grow to when it is unpacked: hardly anything can be saved of weights.
+# How much larger an unpacked archive may be: weights can hardly be compressed.
 _MAX_GROWTH, _SMALL_BYTES = 20, 1 << 28
-_MAX_NPY_HEADER_BYTES = 10_000  # as NumPy's `max_header_size`
+_MAX_NPY_HEADER_BYTES = 10_000  # NumPy's `max_header_size`
 
 
 def read_safetensors(path: Path) -> dict[str, Stored]:
@@ -103,7 +103,7 @@ def _located(path: Path, start: int, size: int, entry: dict[str, Any]) -> Stored
 
     Raises:
         ValueError: The entry contradicts itself.
-        EOFError: It lies beyond the end of the file.
+        EOFError: The array extends beyond the end of the file.
     """
     shape, (begin, end) = tuple(map(int, entry["shape"])), map(int, entry["data_offsets"])
     dtype = np.dtype(_DTYPES[entry["dtype"]])
@@ -127,13 +127,13 @@ def read_npz(path: Path) -> dict[str, Stored]:
         WeightsError: The file is no such archive, is damaged, or holds more than plain arrays.
     """
     try:
-        archive = zipfile.ZipFile(path)  # stays open for as long as an array of it is left
+        archive = zipfile.ZipFile(path)  # stays open as long as one of its arrays is in use
         members = archive.infolist()
         _check_growth(members, path)
         return {m.filename.removesuffix(".npy"): _member(path, archive, m) for m in members}
     except WeightsError:
         raise
-    except Exception as error:  # of zip, of zlib, and what NumPy parses headers with
+    except Exception as error:  # from zipfile, zlib, or NumPy's parser of headers
         if isinstance(error, OSError):
             raise
         raise WeightsError(f"{path}: not a NumPy archive (.npz), or damaged") from error
@@ -142,12 +142,12 @@ def read_npz(path: Path) -> dict[str, Stored]:
 def _check_growth(members: Sequence[zipfile.ZipInfo], path: Path) -> None:
     if any(member.compress_type not in _COMPRESSIONS for member in members):
         raise WeightsError(
-            f"{path}: is compressed otherwise than numpy.savez_compressed does; save it by that"
+            f"{path}: is not compressed as by numpy.savez_compressed; save it again with that"
         )
     num_bytes, size = sum(member.file_size for member in members), path.stat().st_size
     if num_bytes > max(_SMALL_BYTES, _MAX_GROWTH * size):
         raise WeightsError(
-            f"{path}: would grow from {size:,} to {num_bytes:,} bytes, which no weights do"
+            f"{path}: would unpack from {size:,} to {num_bytes:,} bytes; weights hardly shrink"
         )
 
 
@@ -171,9 +171,10 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> St
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape and type in a `.npy` file, and how many bytes say so; raises ValueError if it is none.
+    """Shape and type of a `.npy` file, and the size of its header in bytes.
 
-    Not more is read than a header may have, whatever it says of its own length.
+    Raises:
+        ValueError: It is no `.npy` file, or its header is longer than a header may be.
     """
     form, read = {
         b"\x93NUMPY\1\0": ("<H", _NPY.read_array_header_1_0),

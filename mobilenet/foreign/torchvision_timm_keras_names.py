@@ -1,4 +1,4 @@
-"""How torchvision, timm, Keras and TensorFlow's slim name and lay out MobileNet v2's arrays.
+"""Names and layouts of MobileNet v2's arrays in torchvision, timm, Keras and TensorFlow's slim.
 
 Sources: torchvision/models/mobilenetv2.py; timm/models/efficientnet.py and _efficientnet_blocks.py;
 keras/src/applications/mobilenet_v2.py; tensorflow/models research/slim/nets/mobilenet.
@@ -19,27 +19,30 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Layout:
-    """Names of a family: pairs are of a kernel and of what begins the names of its BatchNorm."""
+    """The names of one family of files.
+
+    A layer is a pair: the name of its kernel, and the prefix of the names of its BatchNorm.
+    """
 
     family: str
-    """Who writes it."""
+    """The program that writes these files."""
     facts: Metadata
-    """What its networks take."""
+    """The input of its networks."""
     stem: tuple[str, str]
     block: Callable[[Block], Pairs]
     head: tuple[str, str]
-    """`{last}` is the number of the last part where parts are numbered."""
+    """`{last}` stands for the number of the last part, if parts are numbered."""
     classifier: tuple[str, str]
-    """Names of its weight and bias."""
+    """Names of the weight and the bias."""
     norm: tuple[str, str, str, str]
-    """Ends of the names of gamma, beta, mean and variance."""
+    """How the names of gamma, beta, mean and variance end."""
     is_channels_last: bool = False
-    """Kernels are (H, W, in, out), depthwise ones (H, W, channels, 1), as TensorFlow's."""
+    """Kernels are (H, W, in, out), depthwise ones (H, W, channels, 1), as in TensorFlow."""
     epsilon: float = EPSILON
-    """What pads the variance."""
+    """What BatchNorm adds to the variance."""
 
     def names(self, repeats: Sequence[int]) -> Iterator[tuple[str, str]]:
-        """Pairs of a name of the family and the package's name; stages have `repeats` blocks."""
+        """Pairs of a name in the family and the package's name, for `repeats` blocks per stage."""
         inner = [pair for block in blocks(False, repeats) for pair in self.block(block)]
         head = tuple(name.format(last=sum(repeats) + 1) for name in self.head)
         pairs = [self.stem, *inner, head]
@@ -56,7 +59,7 @@ def _torchvision(block: Block) -> Pairs:
 
 
 def _timm(block: Block) -> Pairs:
-    # `conv_pw` is the expansion where there is one, and otherwise the projection.
+    # `conv_pw` is the expansion if there is one, otherwise the projection.
     kernels = ("conv_pw", "conv_dw", "conv_pwl") if block.number else ("conv_dw", "conv_pw")
     parent = f"blocks.{block.stage - 1}.{block.repeat}"
     return [(f"{parent}.{name}.weight", f"{parent}.bn{i}") for i, name in enumerate(kernels, 1)]
@@ -76,8 +79,8 @@ _TORCH_NORM = (".weight", ".bias", ".running_mean", ".running_var")
 _TENSORFLOW_NORM = ("/gamma", "/beta", "/moving_mean", "/moving_variance")
 _TENSORFLOW_EPSILON = 1e-3
 IMAGENET_INPUT = Metadata(mean=IMAGENET.mean, std=IMAGENET.std, resolution=224)
-"""What networks take of which nothing else is known."""
-# TensorFlow pads even sizes on one side more than on the other; 225 px and its halves are odd.
+"""The input that is assumed if a file does not say more."""
+# TensorFlow pads even sizes more on one side than on the other; 225 px and its halves are odd.
 _TENSORFLOW_INPUT = Metadata(
     mean=TENSORFLOW.mean, std=TENSORFLOW.std, resolution=225, short_side=257
 )

@@ -1,4 +1,4 @@
-"""A network in a file of another program, whatever its format."""
+"""Reads the weights in a file of another program, whatever its format."""
 
 from __future__ import annotations
 
@@ -14,40 +14,39 @@ from mobilenet.foreign.renamed_arrays import recognise
 from mobilenet.foreign.stored_arrays import Stored, read_npz, read_safetensors
 from mobilenet.foreign.torchvision_timm_keras_names import IMAGENET_INPUT
 from mobilenet.network import weights
-from mobilenet.network.params_file import read_arrays
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.untrusted_file import check_untrusted
 
 
 class Reference(NamedTuple):
-    """A file that can be run."""
+    """A file that ONNX Runtime can run, to compare outputs with."""
 
     model: OnnxModel
     gives_probabilities: bool
 
 
 class Source(NamedTuple):
-    """What a file says of a network."""
+    """The weights in a file, and what the file tells about the network."""
 
     family: str
-    """Who wrote the file."""
+    """The program that wrote the file, or whose names it has."""
     arrays: Mapping[str, Stored]
     """By the package's names."""
     facts: Metadata
-    """What the network takes, and what the file says of the network itself."""
+    """The network's input, and what the file tells about the network itself."""
     notes: tuple[str, ...] = ()
     is_normalization_guessed: bool = True
-    """Whether mean and std in `facts` are only what such networks usually take."""
+    """Whether mean and std in `facts` are only the usual ones, not the file's own."""
     reference: Optional[Reference] = None
-    """What gives the outputs that the network should have, if the file can be run."""
+    """The file itself if it can be run: the network should give the same outputs."""
 
 
 def read_source(path: Path) -> Source:
-    """What the file at `path` says.
+    """The weights in the file at `path`.
 
     Raises:
-        WeightsError: It cannot be read, is damaged, or has other arrays than a MobileNet v2's.
+        WeightsError: It cannot be read, is damaged, or does not have the arrays of a MobileNet v2.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
@@ -78,8 +77,7 @@ _REMEDIES = {
 
 
 def _read_parameters(path: Path) -> Source:
-    is_gluon = weights.is_gluon(n.split(":", 1)[-1] for n in read_arrays(path))
-    arrays = weights.read_parameters(path)
+    arrays, is_gluon = weights.read_and_recognise(path)
     stored = {name: Stored(array.shape, array.asnumpy) for name, array in arrays.items()}
     # Networks of gluoncv and of Gluon's model zoo have ReLU6 in every dialect.
     of_symbol = _symbols_activation(path)
@@ -94,7 +92,7 @@ _OWN_ACTIVATION = "arrays do not tell the activation; the dialect's own is taken
 
 
 def _symbols_activation(path: Path) -> Optional[str]:
-    """The activation in the graph that `export` wrote beside NAME-0000.params, if it is there."""
+    """The activation in the graph that Gluon's `export` wrote beside NAME-0000.params, if any."""
     name, is_exported = re.subn(r"-\d{4}$", "-symbol.json", path.stem)
     symbol = path.with_name(name)
     if not is_exported or not symbol.is_file():
@@ -118,7 +116,7 @@ def _read_graph(path: Path) -> Source:
     if known.mean is None:
         notes.append("the file does not say what it takes; ImageNet's mean and std are assumed")
     if graph.has_folded_norm:
-        notes.append("BatchNorm is folded into the kernels, so that it is left with its shift")
+        notes.append("BatchNorm is folded into the kernels, so that only its shift is left")
     reference = Reference(file, graph.gives_probabilities)
     return Source("ONNX", graph.arrays, facts, tuple(notes), known.mean is None, reference)
 

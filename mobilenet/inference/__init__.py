@@ -1,4 +1,4 @@
-"""Models of every form opened for inference, in float32 or 8-bit integers; predictions of images.
+"""Opens models of every kind for inference, in float32 or int8, and predicts images.
 
 Door: `open_model.open_model`, `open_model.LoadedModel`, `predict.predict`, `int8_model.in_int8`,
 `naive_engine.load_for_inference`. Must not know training.

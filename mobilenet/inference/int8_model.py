@@ -1,4 +1,4 @@
-"""Runs models in 8-bit integers, and picks the images that calibrate them."""
+"""Runs models in int8 by oneDNN, and chooses the images for their calibration."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from mobilenet.onnx.example_images import example_images
 # More images barely change the ranges: MobileNet v2 1.0 predicts alike with 32, 100 or other 100.
 _NUM_IMAGES = 100
 _LEAST_IMAGES = 10
-# Training images come first: no model is judged by them.
+# Training images come first, because models are not validated on them.
 _RECORD_FILES = ("train.rec", "minival.rec", "val.rec")
 
 
 class Calibration(NamedTuple):
-    """The images that the ranges of the activations are taken from."""
+    """The images on which the ranges of activations are calibrated."""
 
     path: Path
     """The record file, or the folder of images."""
@@ -43,7 +43,7 @@ class Calibration(NamedTuple):
 def calibration_images(path: Path, transform: EvalTransform) -> Calibration:
     """Up to 100 images, spread evenly over a record file or a folder of records or of images.
 
-    A folder of records gives its training images if it has them.
+    Of a folder of records, the training records are taken if there are any.
 
     Raises:
         DataError: There are fewer than 10, or one cannot be decoded.
@@ -61,15 +61,16 @@ def calibration_images(path: Path, transform: EvalTransform) -> Calibration:
 
 
 def in_int8(model: LoadedModel, images: Optional[Path] = None) -> LoadedModel:
-    """The model, computing in 8-bit integers by oneDNN.
+    """The model computing in int8, by oneDNN on one CPU.
 
     Args:
-        model: Any but an ONNX file.
-        images: To calibrate on, as for `calibration_images`; by default the model's own data.
+        model: From `open_model`, any but an ONNX file.
+        images: To calibrate on, at least 10, as for `calibration_images`; by default the model's
+            own data.
 
     Raises:
         WeightsError: The model is an ONNX file.
-        ConfigError: It is configured for another device than one CPU.
+        ConfigError: The model is configured for other devices than one CPU.
         DataError: There are too few images, or one cannot be decoded.
     """
     network = needed_network(model)

@@ -1,4 +1,4 @@
-"""Loads MXNet for a process that only infers, with its NaiveEngine."""
+"""Loads MXNet with its NaiveEngine, for processes that only run inference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from mobilenet.compat.environment import prepare_for_inference
 def load_for_inference() -> None:
     """Loads MXNet with the fastest settings for inference, unless it is loaded already.
 
-    MXNet's own message about its engine on standard error is suppressed.
+    Call it before anything imports MXNet; later it has no effect. Settings in the environment take
+    precedence. MXNet's message about its engine is suppressed.
     """
     if "mxnet" in sys.modules:
         return

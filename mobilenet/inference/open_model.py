@@ -1,4 +1,4 @@
-"""Opens a model, whatever holds it: a published name, a run, a checkpoint or a file of weights."""
+"""Opens a model by a published name, a run, a checkpoint or a file of weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mobilenet.pretrained.store import fetch, stored
 from mobilenet.pretrained.weights_of_any_kind import read_weights
 from mobilenet.progress_bar import say
 from mobilenet.runs.described_weights import best_weights, weights_file
-from mobilenet.runs.run_folder import CONFIG
+from mobilenet.runs.run_folder import CONFIG, run_of
 from mobilenet.settings.schema import Config
 
 Engine = Literal["onnxruntime", "mxnet"]
@@ -35,27 +35,27 @@ Engine = Literal["onnxruntime", "mxnet"]
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to predict, with the preprocessing that it expects."""
+    """A model ready to predict, with its preprocessing and class names."""
 
     path: Path
     config: Config
-    """Of an ONNX file: the defaults, replaced by what the file itself says."""
+    """Of an ONNX file: what its metadata say, and defaults for the rest."""
     class_names: tuple[str, ...]
-    """The lines of the synset, one per class in label order; empty if unknown."""
+    """The lines of synset.txt, one per class in label order; empty if unknown."""
     predict: Predict
     """From normalised images `(N, 3, H, W)` to logits `(N, classes)`."""
     network: MobileNetV2 | None
-    """The Gluon network; None for an ONNX file that runs as it is."""
+    """The Gluon network; None for an ONNX file, unless it was opened `as_network`."""
     calibrated_on: str | None = None
     """The images that an int8 model was calibrated on; None in floating point."""
     is_described: bool = True
-    """Whether dialect and width are known; if not, `config` has the defaults."""
+    """Whether dialect and width are known; if not, `config` has defaults for them."""
     engine: Engine | None = None
     """What runs an ONNX file; None for other models."""
     crop: tuple[int, int] | None = None
-    """Height and width of its input in pixels, if they are fixed and not the same."""
+    """Height and width of the input in pixels, if they are fixed and not equal."""
     published: PublishedWeights | None = None
-    """What is known of published weights; `path` is then their name."""
+    """The entry of published weights; `path` is then their name."""
 
     @property
     def file(self) -> Path:
@@ -88,21 +88,25 @@ def open_model(
 ) -> LoadedModel:
     """Opens a published name, a run folder, a checkpoint or a file of weights.
 
-    Files are `.params`, `.onnx`, `.safetensors` and `.npz`. Their configuration is `config_path`, a
-    YAML file of their name beside them, or what their arrays tell.
+    Files are `.params`, `.onnx`, `.safetensors` and `.npz`. The configuration of a file is
+    `config_path`, or a YAML file of the same name beside it, or detected from its arrays.
 
     Args:
-        path: What holds the model; `mobilenet weights` lists the published names.
-        config_path: For a file without a configuration of its own.
-        overrides: Settings, `key.sub=value`, that replace others.
-        engine: What computes an ONNX file, by default ONNX Runtime.
-        as_network: Make a Gluon network of an ONNX file as well.
+        path: The model; `mobilenet weights` lists the published names.
+        config_path: Configuration of a file that has none of its own.
+        overrides: Settings, `key.sub=value`, that replace those of the configuration.
+        engine: What runs an ONNX file; by default ONNX Runtime.
+        as_network: Also make a Gluon network of an ONNX file.
+
+    Returns:
+        The model. It predicts on the devices that its configuration names.
 
     Raises:
         WeightsError: There is no such model, or it is damaged, does not fit its network or cannot
             be downloaded.
-        ConfigError: A configuration for a model that has its own, or a wrong setting.
-        DataError: There are names of more or fewer classes than the model has.
+        ConfigError: A setting is wrong, `config_path` is given for a model that has a configuration
+            of its own, or `engine` for one that is no ONNX file.
+        DataError: The number of class names differs from the number of classes.
     """
     path, published = Path(path), published_at(path)
     file = _existing(path) if published is None else fetch(published)
@@ -142,7 +146,7 @@ def takes_config(path: Path) -> bool:
 
 
 def _config_beside(path: Path) -> Path | None:
-    """The configuration that `mobilenet import` and others write beside a file of weights."""
+    """The YAML file beside a file of weights, as `mobilenet import` writes it."""
     beside = path.with_suffix(".yaml")
     return beside if beside.is_file() else None
 
@@ -151,8 +155,7 @@ def _open_run(path: Path, config_path: Path | None, overrides: Sequence[str]) ->
     """Opens a run folder by its best checkpoint, or one of its checkpoints."""
     if config_path is not None:
         raise ConfigError(f"{path}: a run has its own configuration; --config would be ignored")
-    folders = (path, *path.absolute().parents)[:3]
-    run = next((folder for folder in folders if (folder / CONFIG).is_file()), None)
+    run = run_of(path)
     if run is None:
         raise WeightsError(f"{path}: neither a run folder nor a checkpoint: no {CONFIG}")
     parameters = best_weights(run) if run == path else weights_file(path)
@@ -196,7 +199,7 @@ def _open_file(path: Path, config_path: Path | None, overrides: Sequence[str]) -
 
 
 def _tell_guess(path: Path, config: Config, overrides: Sequence[str]) -> None:
-    """Says that nobody has said how the input is normalised, unless somebody has."""
+    """Warns that the normalisation of the input is a guess, unless the overrides state it."""
     said = {text.partition("=")[0] for text in overrides}
     if not said.issuperset(("data.mean", "data.std")):
         data = config.data
@@ -231,7 +234,7 @@ def _named(model: LoadedModel, synset: Path) -> LoadedModel:
 
 
 def _fitting(class_names: tuple[str, ...], config: Config, where: Path) -> tuple[str, ...]:
-    """The class names from `where`: none, or one for each class."""
+    """Checks that there are no class names, or one for each class; `where` they come from."""
     if class_names and len(class_names) != config.model.classes:
         raise DataError(
             f"{where}: has names of {len(class_names)} classes, but the model has"
@@ -241,7 +244,7 @@ def _fitting(class_names: tuple[str, ...], config: Config, where: Path) -> tuple
 
 
 class _OnnxSource(NamedTuple):
-    """An ONNX file with what is said of it."""
+    """An ONNX file and the arguments of `open_model` that concern it."""
 
     file: Path
     published: PublishedWeights | None
@@ -281,7 +284,7 @@ def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
 
 
 def _config_of_onnx(path: Path, source: _OnnxSource, model: OnnxModel | ImportedModel) -> Config:
-    """What is known of the file: what it says itself comes before the defaults."""
+    """The configuration of the file: given, published, or from its metadata and defaults."""
     config_path, overrides = source.config_path, source.overrides
     if source.published is not None:
         _refuse_config(source.published, config_path)

@@ -1,4 +1,4 @@
-"""Predicts the five most probable classes of image files."""
+"""Predicts the five most probable classes of images."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Iterator, Sequence, TextIO
+from typing import Iterable, Iterator, Sequence, TextIO, Union
 
 import numpy as np
 
-from mobilenet.bad_items import NONE_LEFT_OUT, BadItems
 from mobilenet.data.eval_transforms import EvalTransform, Floats
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.errors import DataError, reason
@@ -24,41 +23,49 @@ from mobilenet.packing.dataset_layouts import is_image
 from mobilenet.packing.folder_trees import DiskFolder, walk
 from mobilenet.packing.image_sources import some_of
 from mobilenet.progress_bar import say
+from mobilenet.skipped_items import SKIP_NONE, SkippedItems
 
 _STANDARD_INPUT = "-"
 
+_Image = tuple[str, Union[Path, bytes]]
 _Batch = list[tuple[str, "Future[Floats]"]]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The prediction for one image file: up to five classes, the most probable first."""
+    """The prediction for one image: up to five classes, the most probable first."""
 
     image: str
     guesses: tuple[Guess, ...]
 
 
 def predict(
-    model: LoadedModel, images: Iterable[str], bad: BadItems = NONE_LEFT_OUT
+    model: LoadedModel, images: Iterable[str], skipped: SkippedItems = SKIP_NONE
 ) -> Iterator[Answer]:
-    """The predictions of `model` for image files, in order, as they are made.
+    """The predictions of `model` for image files, in order; each batch as soon as it is computed.
 
     Args:
         model: From `open_model`.
         images: Paths of files that OpenCV decodes.
-        bad: Takes the files that cannot be read or decoded; by default the first one raises.
+        skipped: Collects files that cannot be read or decoded; by default the first one raises.
 
     Raises:
-        DataError: A file cannot be read or decoded, and `bad` does not take it.
+        DataError: A file cannot be read or decoded, and is not skipped.
         NotFiniteError: The network's output is not finite.
     """
-    lines = names_of_classes(model.class_names, model.config.model.classes)
     if not model.class_names:
-        say(f"warning: {model.path}: does not name its classes; called {lines[0]!r} and so on")
-    names = spoken_names(lines)
-    size = model.config.validation.batch_size
-    for pending in _batches(list(images), model.transform, size):
-        good = list(_decoded(pending, bad))
+        first = names_of_classes((), model.config.model.classes)[0]
+        say(f"warning: {model.path}: does not name its classes; called {first!r} and so on")
+    yield from predict_encoded(model, [(path, Path(path)) for path in images], skipped)
+
+
+def predict_encoded(
+    model: LoadedModel, images: Sequence[_Image], skipped: SkippedItems = SKIP_NONE
+) -> Iterator[Answer]:
+    """Like `predict`, for names with files or with encoded images in memory."""
+    names = spoken_names(names_of_classes(model.class_names, model.config.model.classes))
+    for pending in _batches(images, model.transform, model.config.validation.batch_size):
+        good = list(_decoded(pending, skipped))
         if not good:
             continue
         logits = model.predict(np.stack([data for _, data in good]))
@@ -67,39 +74,40 @@ def predict(
             yield Answer(path, guesses(predictions, place, names))
 
 
-def _batches(paths: Sequence[str], transform: EvalTransform, size: int) -> Iterator[_Batch]:
+def _batches(images: Sequence[_Image], transform: EvalTransform, size: int) -> Iterator[_Batch]:
     """The inputs of the network; threads prepare the next batch while one is computed."""
     pending: deque[_Batch] = deque()
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(paths), size):
-            group = paths[start : start + size]
-            pending.append([(path, pool.submit(_input, path, transform)) for path in group])
+        for start in range(0, len(images), size):
+            group = images[start : start + size]
+            pending.append([(image[0], pool.submit(_input, image, transform)) for image in group])
             if len(pending) > 1:
                 yield pending.popleft()
         yield from pending
 
 
-def _decoded(batch: _Batch, bad: BadItems) -> Iterator[tuple[str, Floats]]:
-    """The paths and inputs of a batch, without the files that are left out."""
-    for path, future in batch:
-        with bad.leaving_out(path):
-            yield path, future.result()
+def _decoded(batch: _Batch, skipped: SkippedItems) -> Iterator[tuple[str, Floats]]:
+    """The names and inputs of a batch, without images that are skipped."""
+    for name, future in batch:
+        with skipped.skipping(name):
+            yield name, future.result()
 
 
-def _input(path: str, transform: EvalTransform) -> Floats:
+def _input(image: _Image, transform: EvalTransform) -> Floats:
+    name, content = image
     try:
-        return transform(Path(path).read_bytes())
+        return transform(content.read_bytes() if isinstance(content, Path) else content)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {reason(error)}") from None
+        raise DataError(f"{name}: cannot be read: {reason(error)}") from None
     except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+        raise DataError(f"{name}: {error}") from None
 
 
 def find_images(sources: Iterable[str], standard_input: TextIO) -> list[str]:
-    """The paths of the images that `sources` name, in their order.
+    """The paths of the images that `sources` name, in order.
 
     A source is a file, a folder (all images below it, sorted), a pattern such as `*.jpg`, or `-`
-    for a list of files on the standard input, one per line.
+    for a list of files on standard input, one per line.
 
     Raises:
         DataError: A source names no image.
@@ -111,13 +119,7 @@ def _expanded(source: str, standard_input: TextIO) -> list[str]:
     if source == _STANDARD_INPUT:
         found = [line.strip() for line in standard_input if line.strip()]
     elif Path(source).is_dir():
-        below = sorted(walk(DiskFolder(source)))
-        found = [
-            str(Path(file.path)) for name, file in below if file is not None and is_image(name)
-        ]
-        others = [name for name, file in below if file is None or not is_image(name)]
-        if others:
-            say(f"warning: {source}: ignored, for they are no images: {some_of(others)}")
+        found = _in_folder(source)
     elif Path(source).exists():
         found = [source]
     else:
@@ -129,7 +131,7 @@ def _expanded(source: str, standard_input: TextIO) -> list[str]:
 
 
 def _in_folder(folder: str) -> list[str]:
-    """The images below a folder, sorted; says what else is there."""
+    """The paths of the images below a folder, sorted; warns of other files."""
     found, others = [], []
     for name, file in sorted(walk(DiskFolder(folder))):
         if file is not None and is_image(name):
@@ -137,26 +139,26 @@ def _in_folder(folder: str) -> list[str]:
         else:
             others.append(name)
     if others:
-        say(f"warning: {folder}: ignored, for they are no images: {some_of(others)}")
+        say(f"warning: {folder}: ignored, because they are no images: {some_of(others)}")
     return found
 
 
 def as_table(answers: Iterable[Answer]) -> Iterator[str]:
-    """A block of lines per image, as they come."""
+    """An image's path, then a line per guess."""
     for answer in answers:
         yield answer.image
         yield from (f"  {100 * guess.probability:6.2f} %  {guess.name}" for guess in answer.guesses)
 
 
 def as_json(answers: Iterable[Answer]) -> Iterator[str]:
-    """A line of JSON per image, as they come."""
+    """A line of JSON per image."""
     for answer in answers:
         guesses = [guess._asdict() for guess in answer.guesses]
         yield json.dumps({"image": answer.image, "guesses": guesses}, ensure_ascii=False)
 
 
 def as_csv(answers: Iterable[Answer]) -> Iterator[str]:
-    """A row per guess, as they come, after a row of titles."""
+    """A header, then a row per guess."""
     yield "image,place,label,name,probability"
     for answer in answers:
         for place, guess in enumerate(answer.guesses, start=1):

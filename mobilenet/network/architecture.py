@@ -1,7 +1,7 @@
 """MobileNet v2 as a Gluon network: Table 2 of the paper as named rows, for any width multiplier.
 
 Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, Table 2.
-This file alone decides what a network is made of; how it trains is decided elsewhere.
+This file alone defines the layers; training and the graph's other forms are defined elsewhere.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from mxnet.gluon import nn
 
 EPSILON = 1e-5
 """What every BatchNorm adds to the variance."""
-# Gluon's defaults, which every published set of Gluon weights was trained with; running statistics
-# keep 0.9 of their past.
+# Gluon's defaults, with which all published Gluon weights were trained. An update keeps 0.9 of the
+# old running statistics.
 _NORM = {"momentum": 0.9, "epsilon": EPSILON}
 
 
 class Stage(NamedTuple):
-    """One row of Table 2: `repeats` blocks of which the first has `stride`."""
+    """One row of Table 2: `repeats` blocks; the first has `stride`, the others 1."""
 
     expansion: int
     channels: int
@@ -47,13 +47,13 @@ class Dialect:
     """The points in which published MobileNet v2 networks differ."""
 
     rounds_channels: bool
-    """Channels become the nearest multiple of 8 (paper's code) instead of `int(c * multiplier)`."""
+    """Channels are rounded to a multiple of 8 (the paper's code), not to `int(c * multiplier)`."""
     expands_first_block: bool
-    """The first block keeps a pointwise convolution although its expansion is 1."""
+    """The first block has an expansion convolution although its expansion factor is 1."""
     classifier_bias: bool
     """The classifier has a bias."""
     activation: str
-    """`relu6`, or `relu` as in the origin's published file."""
+    """`relu6`, or `relu` as in the ONNX model zoo's mobilenetv2-7.onnx."""
 
 
 DIALECTS = {
@@ -73,7 +73,7 @@ def make_divisible(channels: float, divisor: int = 8) -> int:
 
 
 class Convolution(NamedTuple):
-    """What a convolution computes; it is padded so that a stride of 1 keeps the resolution."""
+    """The shape of a convolution. Its padding keeps the resolution at stride 1."""
 
     in_channels: int
     channels: int
@@ -83,7 +83,7 @@ class Convolution(NamedTuple):
 
 
 class ConvNorm(nn.HybridSequential):
-    """Convolution without bias, BatchNorm and, unless it is None, the activation."""
+    """Convolution without bias, BatchNorm and, unless `activation` is None, an activation."""
 
     def __init__(self, convolution: Convolution, activation: str | None, **naming: Any) -> None:
         super().__init__(**naming)
@@ -107,7 +107,7 @@ class ConvNorm(nn.HybridSequential):
 
 
 class Activation(nn.HybridBlock):
-    """ReLU, or ReLU6: ReLU cut off at 6."""
+    """ReLU, or ReLU6, which is min(ReLU(x), 6)."""
 
     def __init__(self, name: str, **naming: Any) -> None:
         super().__init__(**naming)
@@ -118,10 +118,11 @@ class Activation(nn.HybridBlock):
 
 
 class InvertedResidual(nn.HybridBlock):
-    """Pointwise expansion, depthwise 3x3, linear pointwise projection; plus its input if it can.
+    """Pointwise expansion, depthwise 3x3 convolution, linear pointwise projection, shortcut.
 
-    The shortcut exists where the block changes neither the resolution nor the number of channels.
-    `expanded` is the number of channels inside, or None for a block without an expansion.
+    The shortcut adds the input where the block keeps the resolution and the number of channels.
+    `channels` are those of the input and of the output; `expanded` is the number of channels
+    inside, or None for a block without an expansion.
     """
 
     def __init__(
@@ -153,10 +154,21 @@ class InvertedResidual(nn.HybridBlock):
 
 
 class MobileNetV2(nn.HybridBlock):
-    """MobileNet v2: images `(N, 3, H, W)`, H and W at least 32, to logits `(N, classes)`.
+    """MobileNet v2: normalised images `(N, 3, H, W)` to logits `(N, classes)`.
 
-    Parameter names are the checkpoint format, e.g. `stage2_block0_expand_conv_weight`: the stage is
-    the row of Table 2, from 1.
+    Parameter names are part of the checkpoint format and do not change. In
+    `stage2_block0_expand_conv_weight`, 2 is the row of Table 2, from 1.
+
+    Source: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018,
+    Table 2.
+
+    Args:
+        width_multiplier: Scales the channels of all layers; above 0.
+        classes: Number of classes, at least 1.
+        dialect: Which published variant: one of `DIALECTS`.
+        dropout: Probability of dropping a value before the classifier, from 0 to below 1.
+        depth_multiplier: Scales the number of blocks in each stage but the first and the last;
+            above 0.
 
     Raises:
         ValueError: A multiplier or `classes` is not above 0.
@@ -196,10 +208,11 @@ class MobileNetV2(nn.HybridBlock):
 def scaled_channels(
     width_multiplier: float, dialect: Dialect, depth_multiplier: float = 1.0
 ) -> tuple[int, ...]:
-    """Channels of the stem, the stages and the head, which is never narrower than in the paper.
+    """Channels of the stem, of each stage, and of the head.
 
-    With a depth multiplier the stem and the head keep the paper's channels, as in timm's 110d and
-    120d (`_gen_mobilenet_v2` with `fix_stem_head`).
+    The head has at least the paper's 1280. With a depth multiplier other than 1 the stem and the
+    head keep the paper's channels, as in timm's 110d and 120d (`_gen_mobilenet_v2` with
+    `fix_stem_head`).
     """
     stages = tuple(_scale(stage.channels, width_multiplier, dialect) for stage in STAGES)
     if depth_multiplier != 1:
@@ -209,7 +222,7 @@ def scaled_channels(
 
 
 def scaled_repeats(depth_multiplier: float) -> tuple[int, ...]:
-    """Blocks of each stage: rounded up, and one in the first and the last stage at any depth.
+    """Number of blocks in each stage, rounded up; the first and the last stage always have one.
 
     timm's rule (`decode_arch_def` with `fix_first_last`).
     """
@@ -219,7 +232,7 @@ def scaled_repeats(depth_multiplier: float) -> tuple[int, ...]:
 
 def _scale(channels: int, width_multiplier: float, dialect: Dialect) -> int:
     scaled = channels * width_multiplier
-    # A multiplier so small that nothing would remain still leaves one channel.
+    # At least one channel, however small the multiplier.
     return make_divisible(scaled) if dialect.rounds_channels else max(1, int(scaled))
 
 
@@ -249,7 +262,7 @@ def _classifier(
     if dialect.classifier_bias:
         layers.add(nn.Dense(classes, in_units=in_channels, prefix="classifier_"))
     else:
-        # The Gluon lineage classifies by a pointwise convolution without bias.
+        # gluoncv and Gluon's model zoo classify by a pointwise convolution without bias.
         layers.add(
             nn.Conv2D(classes, 1, use_bias=False, in_channels=in_channels, prefix="classifier_")
         )
@@ -257,6 +270,10 @@ def _classifier(
     return layers
 
 
+STATISTICS = ("running_mean", "running_var")
+"""How the names of BatchNorm's running statistics end."""
+
+
 def parameter_arrays(network: nn.HybridBlock) -> dict[str, mx.nd.NDArray]:
-    """Every parameter and running statistic of `network` by name, as it is on its first device."""
+    """Every parameter and running statistic of `network` by name, from its first device."""
     return {name: p.list_data()[0] for name, p in network.collect_params().items()}

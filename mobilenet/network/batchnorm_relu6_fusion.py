@@ -1,4 +1,4 @@
-"""BatchNorm with its activation rewritten as fused oneDNN operators, for training on CPUs."""
+"""Rewrites BatchNorm and the ReLU6 after it as fused oneDNN operators, to train fast on CPUs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,27 @@ import numpy.typing as npt
 from mxnet import autograd, gluon
 from mxnet.gluon import nn
 
-from mobilenet.network.channel_padding import Node, filled, pad_channels, shape_of, share_statistics
+from mobilenet.network.channel_padding import (
+    Node,
+    pad_channels,
+    shape_of,
+    share_statistics,
+    with_padded_parameters,
+)
 
 Graph = tuple[mx.sym.Symbol, dict[str, mx.nd.NDArray]]
 
 
 def fuse_activations(symbol: mx.sym.Symbol, block_size: int) -> Graph:
-    """Rewrites BatchNorm with ReLU as one fused operator, BatchNorm with ReLU6 as two of them.
+    """Rewrites BatchNorm with ReLU as one fused operator, and BatchNorm with ReLU6 as two.
 
     relu6(b) = relu(6 - relu(6 - b)) and 6 - BatchNorm(x; gamma, beta) = BatchNorm(x; -gamma,
-    6 - beta). The first operator is therefore the BatchNorm itself with other parameters, the
-    second a BatchNorm with constant statistics that computes 6 - y. Both are oneDNN kernels that
-    keep its blocked layout, where `clip` is a scalar loop that leaves it.
+    6 - beta). So the first operator is the BatchNorm with other parameters, and the second is a
+    BatchNorm with constant statistics that computes 6 - y. Both are oneDNN kernels and keep its
+    blocked layout; MXNet's `clip` is a scalar loop that needs the plain layout.
 
     Returns:
-        The new graph, and the constant variables `(C,)` that it has besides the parameters.
+        The new graph, and its constants `(C,)`, which it has in addition to the parameters.
     """
     nodes = json.loads(symbol.tojson())["nodes"]
     built: list[mx.sym.Symbol] = []
@@ -55,11 +61,11 @@ def _is_activation(node: Node) -> bool:
 
 
 def _is_blocked(nodes: list[Node], activation: int, block_size: int) -> bool:
-    """Whether oneDNN keeps one blocked layout from the convolution before to those behind.
+    """Whether oneDNN keeps one blocked layout from the convolution before to the ones after.
 
-    The fused operator marks in the layout of its input what ReLU cut off. Next to a convolution
-    whose channels do not fill their blocks, to a sum or to pooling, the layout changes on the way
-    back, and the operator refuses or gives a wrong gradient.
+    The fused operator stores which values ReLU set to 0, in the layout of its input. Where a
+    neighbour is a sum, a pooling layer, or a convolution whose channels do not fill their blocks,
+    the gradient arrives in another layout, and the operator fails or gives a wrong gradient.
     """
     norm = nodes[nodes[activation]["inputs"][0][0]]
     if norm["op"] != "BatchNorm":
@@ -78,7 +84,7 @@ def _fills_blocks(nodes: list[Node], node: Node, block_size: int) -> bool:
 
 
 def _cap(nodes: list[Node], norm: Node) -> dict[str, mx.nd.NDArray]:
-    """Gamma, beta, mean and variance of a BatchNorm that computes 6 - y behind `norm`."""
+    """Gamma, beta, mean and variance of a BatchNorm computing 6 - y for the output y of `norm`."""
     (channels,) = shape_of(nodes[norm["inputs"][1][0]])
     eps = float(norm["attrs"]["eps"])
     values = {"gamma": -1.0, "beta": 6.0, "mean": 0.0, "var": 1.0 - eps}
@@ -104,14 +110,14 @@ def _norm_activation(
 def fused_block(
     network: gluon.HybridBlock, contexts: Sequence[mx.Context], block_size: int
 ) -> gluon.SymbolBlock:
-    """The fused form of `network`, which shares its parameters; not yet hybridized.
+    """The fused form of `network`, sharing its parameters; not yet hybridized.
 
-    Its channels are padded to blocks of `block_size`.
+    Channels are padded to multiples of `block_size`.
     """
     data = mx.sym.var("data", dtype="float32")
     parameters = network.collect_params()
     symbol, constants = fuse_activations(pad_channels(network(data), block_size), block_size)
-    block = gluon.SymbolBlock(filled(symbol, parameters), [data], parameters)
+    block = gluon.SymbolBlock(with_padded_parameters(symbol, parameters), [data], parameters)
     for name, value in constants.items():
         parameter = block.params.get(name)
         parameter.shape, parameter.grad_req = value.shape, "null"
@@ -122,10 +128,10 @@ def fused_block(
 
 @functools.cache
 def sound_block_size() -> Optional[int]:
-    """The blocks that channels have to fill for oneDNN to compute the fused form here, if any do.
+    """The block size, 8 or 16, with which oneDNN computes the fused form right on this processor.
 
-    With AVX-512, oneDNN 2.4 lays out 24 channels in another way than 96 or 144; the fused operator
-    then refuses, or computes a wrong gradient. The probe has these neighbours.
+    None if neither does. With AVX-512, oneDNN 2.4 lays out 24 channels in another way than 96 or
+    144; the fused operator then fails or computes a wrong gradient. The probe has such layers.
     """
     return next(filter(_is_sound, (8, 16)), None)
 
@@ -142,7 +148,7 @@ def _is_sound(block_size: int) -> bool:
 
 
 def _probe() -> nn.HybridSequential:
-    """A few layers as they stand in MobileNet v2, with parameters that let ReLU6 cut."""
+    """A few layers of MobileNet v2's sizes, with parameters that make values exceed 6."""
     net = nn.HybridSequential(prefix="probe_")
     widths = ((3, 24, 3, 1), (24, 96, 1, 1), (96, 96, 3, 96), (96, 24, 1, 1), (24, 144, 1, 1))
     with net.name_scope():
@@ -162,7 +168,7 @@ def _probe() -> nn.HybridSequential:
 
 
 def _gradient(block: gluon.HybridBlock) -> npt.NDArray[np.float32]:
-    """The gradient of the input of the probe for a fixed input and output gradient."""
+    """The gradient at the probe's input, for a fixed input and a fixed output gradient."""
     random = np.random.default_rng(1)
     data = mx.nd.array(random.normal(size=(2, 3, 14, 14)))
     data.attach_grad()

@@ -1,4 +1,4 @@
-"""BatchNorm's running statistics: the same on all devices, and computed afresh."""
+"""BatchNorm's running statistics: averaged over devices, and recomputed from images."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from mxnet import autograd, gluon
 from mxnet.gluon import nn
 
 from mobilenet.distributed.group import ALONE, Group
-
-_ENDINGS = ("running_mean", "running_var")
+from mobilenet.network.architecture import STATISTICS
 
 
 def synchronize(network: gluon.HybridBlock, group: Group = ALONE) -> None:
-    """Gives every device of every rank the mean of the devices' running statistics.
+    """Sets the running statistics on every device of every rank to the mean over all of them.
 
-    Each device keeps those of the images that it saw; a file holds only one set.
+    Each device has statistics of the images that it saw; a file holds only one set.
     """
-    parameters = [p for name, p in network.collect_params().items() if name.endswith(_ENDINGS)]
+    parameters = [p for name, p in network.collect_params().items() if name.endswith(STATISTICS)]
     copies = [parameter.list_data() for parameter in parameters]
     if len(copies[0]) * group.size == 1:
         return
@@ -32,13 +31,13 @@ def synchronize(network: gluon.HybridBlock, group: Group = ALONE) -> None:
 
 def average_over_ranks(arrays: Mapping[str, mx.nd.NDArray], group: Group) -> None:
     """Replaces the running statistics among `arrays` by their means over the ranks."""
-    group.mean([array for name, array in arrays.items() if name.endswith(_ENDINGS)])
+    group.mean([array for name, array in arrays.items() if name.endswith(STATISTICS)])
 
 
 def forget_history(network: gluon.HybridBlock) -> None:
-    """Makes the running statistics those of the last batch alone, for `recalibrated`.
+    """Sets the momentum of the running statistics to 0: they are those of the last batch alone.
 
-    To be called before a graph is made of the network.
+    `recalibrated` needs this. Call it before a graph is made of the network.
     """
 
     def forget(block: gluon.Block) -> None:
@@ -53,21 +52,23 @@ def recalibrated(
     block: gluon.HybridBlock,
     batches: Iterable[npt.NDArray[np.float32]],
 ) -> dict[str, mx.nd.NDArray]:
-    """Running statistics as the mean over `batches` `(N, 3, H, W)`, all weighed alike.
+    """Running statistics computed anew: the mean over `batches`, each with the same weight.
 
-    They fit weights that did not see the batches one after the other, such as averages; "precise
-    BatchNorm" of Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021, section 3.
-    They are on the device of `network`.
+    Averaged weights need this, because their own statistics come from other weights. It is the
+    "precise BatchNorm" of Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021, section 3.
 
     Args:
-        network: Whose history `forget_history` took; changed.
+        network: Prepared by `forget_history`; its running statistics are overwritten.
         block: A form of `network` that trains its parameters.
-        batches: Images as the network takes them.
+        batches: Normalised images `(N, 3, H, W)`.
+
+    Returns:
+        Arrays `(C,)` by parameter name, on the device of `network`.
     """
     statistics = {
         name: parameter
         for name, parameter in network.collect_params().items()
-        if name.endswith(_ENDINGS)
+        if name.endswith(STATISTICS)
     }
     context = next(iter(statistics.values())).list_ctx()[0]
     sums = {name: np.zeros(p.shape) for name, p in statistics.items()}
@@ -76,8 +77,8 @@ def recalibrated(
         with autograd.record():
             outputs = block(mx.nd.array(images, ctx=context))
         outputs.backward()
-        # On CPUs only the backward pass changes the running statistics, and reading them does not
-        # wait for it: for the engine it leaves them alone.
+        # On CPUs the backward pass changes the running statistics, but MXNet's engine does not
+        # know it, so that reading them would not wait.
         mx.nd.waitall()
         for name, parameter in statistics.items():
             sums[name] += parameter.list_data()[0].asnumpy()

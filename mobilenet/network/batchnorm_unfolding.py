@@ -1,7 +1,8 @@
-"""Gives BatchNorm back to weights that it has been folded into, as converted weights often are.
+"""Restores BatchNorm in weights into which it has been folded, as in many converted weights.
 
-A folded BatchNorm has mean 0 and variance 1 whatever its input is. Training, which normalises by
-the statistics of the batch, would begin with another function than the weights stand for.
+After folding, the stored mean is 0 and the stored variance 1, whatever the input is. Training
+normalises by the statistics of the batch, so that it would start from another function than the
+one that the weights compute.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Norm(NamedTuple):
 
 
 def folded_norms(symbol: mx.sym.Symbol, arrays: Arrays) -> list[Norm]:
-    """The BatchNorms in the plain graph `symbol` whose statistics in `arrays` are of no data."""
+    """The BatchNorms of the plain graph `symbol` whose statistics in `arrays` show folding."""
     nodes = json.loads(symbol.tojson())["nodes"]
     norms = []
     for node in nodes:
@@ -49,13 +50,13 @@ def _is_folded(mean: mx.nd.NDArray, var: mx.nd.NDArray) -> bool:
 
 
 def moments(symbol: mx.sym.Symbol, norms: Sequence[Norm]) -> mx.sym.Symbol:
-    """A graph from the input of `symbol` to the moments of what each of `norms` normalises.
+    """A graph that computes the moments of the inputs of `norms` from the input of `symbol`.
 
-    Its outputs are the mean and the mean square over each image, in turn, each `(N, C, 1, 1)`.
+    It has two outputs `(N, C, 1, 1)` for each BatchNorm: mean and mean square over each image.
     """
     internals = symbol.get_internals()
     sources = [internals[f"{norm.convolution}_output"] for norm in norms]
-    # Pooling, which is oneDNN's, where MXNet's own `mean` takes ten times as long.
+    # oneDNN computes pooling; MXNet's own `mean` takes ten times as long.
     return mx.sym.Group([_pooled(power) for x in sources for power in (x, x * x)])
 
 
@@ -66,14 +67,14 @@ def _pooled(values: mx.sym.Symbol) -> mx.sym.Symbol:
 def unfolded(
     norms: Sequence[Norm], arrays: Arrays, outputs: Iterable[Sequence[mx.nd.NDArray]]
 ) -> dict[str, mx.nd.NDArray]:
-    """The parameters of `norms` and their convolutions with the statistics of data.
+    """New parameters of `norms` and of their convolutions, with the statistics of real data.
 
-    The network computes the same with them as before.
+    In inference the network computes the same with them as before.
 
     Args:
-        norms: Of a graph.
-        arrays: Its parameters.
-        outputs: What `moments` gives for batches.
+        norms: What `folded_norms` gives.
+        arrays: The parameters of the graph.
+        outputs: The outputs of `moments` for each batch.
     """
     images = [[moment.asnumpy().astype(np.float64) for moment in batch] for batch in outputs]
     means = [np.concatenate(moment).mean(axis=(0, 2, 3)) for moment in zip(*images)]
@@ -86,8 +87,8 @@ def unfolded(
 def _unfolded(norm: Norm, arrays: Arrays, mean: Values, var: Values) -> dict[str, mx.nd.NDArray]:
     """The same gamma (x - mean) / sqrt(var + epsilon) + beta with the mean and variance of x.
 
-    The convolution is scaled so that the variance of x is 1: folding has made some channels much
-    smaller than others, and the smaller a weight that is normalised, the more a step turns it.
+    The convolution is scaled so that the variance of x is 1. Folding makes some channels much
+    smaller than others, and a training step changes the direction of a smaller kernel more.
     """
     weight, gamma, beta, old_mean, old_var = (
         arrays[name].asnumpy().astype(np.float64) for name in norm[1:6]

@@ -1,9 +1,9 @@
-"""A network's graph with its channels filled up to whole blocks, as oneDNN lays them out.
+"""Pads a network's channels with zeros to whole blocks of oneDNN's memory layout.
 
-oneDNN keeps channels in blocks of 8 with AVX2 and of 16 with AVX-512. A layer whose channels do not
-fill their blocks is laid out in another way than its neighbours, which costs more than the channels
-that are missing. Those added here are zeros behind every layer, whatever the parameters: no output
-changes, nor any gradient.
+oneDNN stores channels in blocks of 8 with AVX2 and of 16 with AVX-512. A layer whose channels do
+not fill their blocks gets another layout than its neighbours, and converting between the two costs
+more than computing a few more channels. The added channels are always zero: neither outputs nor
+gradients change.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from typing import Any, Mapping, Sequence
 import mxnet as mx
 from mxnet import gluon
 
+from mobilenet.network.architecture import STATISTICS
+
 Node = dict[str, Any]
 Shape = tuple[int, ...]
 
-_STATISTICS = ("running_mean", "running_var")
 _PADDED = "_padded"
 
 
 def pad_channels(symbol: mx.sym.Symbol, block: int) -> mx.sym.Symbol:
-    """The graph of a network with more channels: all but an image's and the classes fill `block`s.
+    """The graph of a network with its channels rounded up to multiples of `block`.
 
-    Its variables are named like the parameters but have shapes of their own (`filled`); the running
-    statistics among them, which the graph changes, have names of their own (`share_statistics`).
+    The image's channels and the classes stay. Variables keep the names of the parameters but have
+    padded shapes (see `with_padded_parameters`). Running statistics, which the graph updates, get
+    new names (see `share_statistics`).
     """
     graph = json.loads(symbol.tojson())
     nodes = graph["nodes"]
@@ -39,7 +41,7 @@ def pad_channels(symbol: mx.sym.Symbol, block: int) -> mx.sym.Symbol:
 
 
 def _pad_norm(nodes: list[Node], norm: Node, block: int) -> None:
-    """Pads what a BatchNorm has, and the outputs of the convolution before it."""
+    """Pads the variables of a BatchNorm, and the outputs of the convolution before it."""
     convolution, *variables = (nodes[index] for index, *_ in norm["inputs"])
     weight = nodes[convolution["inputs"][1][0]]
     channels, *rest = shape_of(weight)
@@ -52,7 +54,7 @@ def _pad_norm(nodes: list[Node], norm: Node, block: int) -> None:
         convolution["attrs"]["num_group"] = f"{padded}"
     for variable in variables:
         _set_shape(variable, (padded,))
-        if variable["name"].endswith(_STATISTICS):
+        if variable["name"].endswith(STATISTICS):
             variable["name"] += _PADDED
 
 
@@ -79,8 +81,10 @@ def _set_shape(variable: Node, shape: Shape) -> None:
     variable["attrs"]["__shape__"] = str(shape)
 
 
-def filled(symbol: mx.sym.Symbol, parameters: Mapping[str, gluon.Parameter]) -> mx.sym.Symbol:
-    """A padded graph of the parameters themselves, with zeros behind those that are too small."""
+def with_padded_parameters(
+    symbol: mx.sym.Symbol, parameters: Mapping[str, gluon.Parameter]
+) -> mx.sym.Symbol:
+    """The padded graph `symbol` reading `parameters`, which it extends with zeros where needed."""
     smaller = {}
     for node in json.loads(symbol.tojson())["nodes"]:
         name = node["name"]
@@ -92,16 +96,16 @@ def filled(symbol: mx.sym.Symbol, parameters: Mapping[str, gluon.Parameter]) -> 
 
 
 def _with_zeros(parameter: gluon.Parameter, shape: Shape) -> mx.sym.Symbol:
-    """The values of `parameter` with zeros behind them along its first two axes.
+    """The values of `parameter`, followed by zeros along its first two axes.
 
-    `pad` and its gradient are MXNet's own kernels. `concat`, where oneDNN computes it, keeps some
-    kilobytes at every backward pass (mxnet 1.9.1, src/operator/nn/mkldnn/mkldnn_concat.cc).
+    `pad` and its gradient are MXNet's own kernels. oneDNN's `concat` leaks some kilobytes at every
+    backward pass (mxnet 1.9.1, src/operator/nn/mkldnn/mkldnn_concat.cc).
     """
     rows, columns = parameter.shape[0], math.prod(parameter.shape[1:])
     more_rows, more_columns = shape[0] - rows, math.prod(shape[1:]) - columns
     matrix = mx.sym.reshape(parameter.var(), shape=(1, 1, rows, columns))
     if shape[1:2] == (1,):
-        # oneDNN's `reshape` fails on a depthwise kernel that inference has laid out in blocks.
+        # oneDNN's `reshape` fails on a depthwise kernel that inference has put into its layout.
         matrix = mx.sym.reshape_like(parameter.var(), mx.sym.zeros((1, 1, rows, columns)))
     padding = (0, 0, 0, 0, 0, more_rows, 0, more_columns)
     return mx.sym.reshape(mx.sym.pad(matrix, mode="constant", pad_width=padding), shape=shape)
@@ -124,4 +128,4 @@ def share_statistics(
             parts = [whole[: small.shape[0]] for whole in parameter.list_data()]
             for part, value in zip(parts, small.list_data()):
                 part[:] = value
-            small._data = parts  # views, which Gluon has no other way to give a parameter
+            small._data = parts  # Gluon has no public way to give a parameter views

@@ -8,28 +8,31 @@ from typing import NamedTuple, Union
 
 import mxnet as mx
 
+from mobilenet.network.architecture import STATISTICS
+
 _WEIGHTED = ("Convolution", "FullyConnected")
-_UNTRAINED = ("_running_mean", "_running_var")
 
 
 class Complexity(NamedTuple):
-    """What one image costs."""
+    """The size of a network, and what it computes for one image."""
 
     num_parameters: int
-    """Trainable ones."""
+    """Trainable parameters."""
     multiply_adds: int
-    """Of convolutions and the classifier, for one image, as papers count them."""
+    """Of the convolutions and the classifier."""
     activations: int
-    """Values that convolutions and the classifier put out for one image."""
+    """Number of values that the convolutions and the classifier put out."""
 
 
 def complexity(symbol: mx.sym.Symbol, resolution: Union[int, tuple[int, int]]) -> Complexity:
-    """The cost of the plain graph `symbol` (input `data`) for an image of the given resolution.
+    """The cost of the plain graph `symbol`, whose input is `data`, for one image.
 
-    `resolution` is height and width in pixels, one number if they are the same.
+    Counted as in Sandler et al. and in the tables of reimplementations: a multiply-add is one
+    operation, and BatchNorm is left out because inference folds it into the convolutions.
 
-    Sandler et al. and the tables of its reimplementations count a multiply-add once, and leave out
-    BatchNorm, which inference folds into the convolutions.
+    Args:
+        symbol: From `graph_forms.symbol_of`.
+        resolution: Height and width in pixels, or one number for both.
     """
     size = (resolution, resolution) if isinstance(resolution, int) else resolution
     shape = (1, 3, *size)
@@ -47,5 +50,5 @@ def complexity(symbol: mx.sym.Symbol, resolution: Union[int, tuple[int, int]]) -
             weight = arguments[nodes[node["inputs"][1][0]]["name"]]
             activations += values
             multiply_adds += values * math.prod(weight[1:])
-    trained = sum(math.prod(s) for name, s in arguments.items() if not name.endswith(_UNTRAINED))
+    trained = sum(math.prod(s) for name, s in arguments.items() if not name.endswith(STATISTICS))
     return Complexity(trained, multiply_adds, activations)

@@ -1,4 +1,4 @@
-"""A network computed in double precision: the measure for whatever computes it in single."""
+"""Computes a network in double precision, as the reference for single precision."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def float64_logits(network: nn.HybridBlock, data: Doubles) -> Doubles:
 
 
 def _in_double(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
-    """The graph without what binds its variables to single precision.
+    """The graph without the type of its variables, so that they may be double.
 
-    BatchNorm's epsilon is rounded to single precision, in which oneDNN takes it and ONNX stores it.
+    BatchNorm's epsilon is rounded to single precision, as oneDNN takes it and ONNX stores it.
     """
     graph = json.loads(symbol.tojson())
     for node in graph["nodes"]:

@@ -1,4 +1,4 @@
-"""Leading parts of the network that fine-tuning leaves as they are."""
+"""Freezes the stem and the first stages for fine-tuning."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from mxnet import gluon
 from mxnet.gluon import nn
 
 PARTS = ("stem", *(f"stage{row}" for row in range(1, 8)), "head")
-"""What a network consists of before the classifier, in order, as its parameters are named."""
+"""The parts before the classifier, in order; names of parameters begin with them."""
 
 
 def freeze(network: gluon.HybridBlock, num_parts: int) -> None:
-    """Keeps the first `num_parts` of `PARTS` from changing: weights and running statistics.
+    """Freezes the weights and running statistics of the first `num_parts` of `PARTS`.
 
-    Their BatchNorm normalises by the running statistics in training too.
+    Their BatchNorm normalises by the running statistics during training too.
     """
     frozen = tuple(f"{part}_" for part in PARTS[:num_parts])
     for name, parameter in network.collect_params().items():

@@ -1,7 +1,7 @@
-"""Three forms of one network's graph that share its parameters.
+"""The forms of a network's graph: plain, for fast training, and for fast inference.
 
-`symbol_of` is the plain form, which is exported: Convolution, BatchNorm, clip. `training_block` is
-the form that trains fast on CPUs, `inference_block` the one that infers fast.
+`symbol_of` gives the plain form, which is exported: Convolution, BatchNorm, clip. `training_block`
+gives the form that trains fast on CPUs, `inference_block` the one for fast inference.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Mapping, NamedTuple, Sequence
 import mxnet as mx
 from mxnet import gluon
 
+from mobilenet.network.architecture import parameter_arrays
 from mobilenet.network.batchnorm_relu6_fusion import fused_block, sound_block_size
 
 
@@ -25,17 +26,17 @@ def _input() -> mx.sym.Symbol:
 
 
 class TrainingForm(NamedTuple):
-    """The form of the graph that trains, and why."""
+    """Which form of the graph trains, and why."""
 
     name: str
     """`fused` or `plain`."""
     reason: str
     block_size: int = 0
-    """The blocks that channels are padded to in the fused form, else 0."""
+    """Channels are padded to multiples of this in the fused form; 0 in the plain form."""
 
 
 def training_form(contexts: Sequence[mx.Context]) -> TrainingForm:
-    """The fastest form for training on `contexts` that computes what it should there."""
+    """The fastest form that trains correctly on `contexts`."""
     if any(context.device_type != "cpu" for context in contexts):
         return TrainingForm("plain", "GPUs need no other")
     if platform.machine() != "x86_64":
@@ -50,9 +51,11 @@ def training_form(contexts: Sequence[mx.Context]) -> TrainingForm:
 
 
 def training_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -> gluon.HybridBlock:
-    """A block that trains the parameters of `network` in the form that `training_form` gives.
+    """A hybridized block that trains the parameters of `network`, in its fastest form.
 
-    The fused one is made by `fuse_activations`; the plain one is the network itself.
+    It takes normalised images `(N, 3, H, W)` and gives logits `(N, classes)`. Its parameters are
+    those of `network`. `training_form` chooses between the fused form
+    (`batchnorm_relu6_fusion.fuse_activations`) and the plain one, which is `network` itself.
     """
     block_size = training_form(contexts).block_size
     block = fused_block(network, contexts, block_size) if block_size else network
@@ -61,13 +64,13 @@ def training_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -
 
 
 def inference_block(network: gluon.HybridBlock, context: mx.Context) -> gluon.HybridBlock:
-    """A frozen copy of `network` for inference: `(N, 3, H, W)` on `context` to logits.
+    """A frozen copy of `network` for inference.
 
-    On CPUs oneDNN folds BatchNorm and the activation into the convolutions, so that later changes
-    of the network's parameters have no effect on the block.
+    It takes normalised images `(N, 3, H, W)` on `context` and gives logits `(N, classes)`. On CPUs
+    oneDNN folds BatchNorm and the activation into the convolutions. Later changes of the network's
+    parameters have no effect on the copy.
     """
-    arrays = {name: p.list_data()[0] for name, p in network.collect_params().items()}
-    return inference_block_of(symbol_of(network), arrays, context)
+    return inference_block_of(symbol_of(network), parameter_arrays(network), context)
 
 
 def inference_block_of(
@@ -76,7 +79,7 @@ def inference_block_of(
     """Like `inference_block`, from a plain graph and its parameters by name."""
     block = frozen_block(symbol, arrays, context)
     backend = {"backend": "MKLDNN"} if context.device_type == "cpu" else {}
-    # Another shape, like that of a last batch, costs one new plan of the memory.
+    # A batch of another shape, such as the last one, costs one new memory plan.
     block.hybridize(static_alloc=True, static_shape=True, **backend)
     return block
 

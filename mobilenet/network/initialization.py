@@ -1,4 +1,4 @@
-"""Initial weights that depend on the seed and the parameter's name alone, on every machine."""
+"""Initial weights, which depend only on the seed and the parameter's name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ def initialize(
 ) -> None:
     """Gives every parameter of `network` its initial value on all `contexts`.
 
-    BatchNorm starts as the identity. With `he-fan-out`, convolutions are normal with variance
-    2 / (k * k * output channels) (He et al. 2015) and the classifier with a standard deviation of
-    0.01, as in torchvision (models/mobilenetv2.py) and in d-li14/mobilenetv2.pytorch. With
-    `msra-prelu` all weights are normal with variance 2 / (1 + 0.25^2) over the mean of fan-in and
-    fan-out: mx.init.MSRAPrelu() as gluoncv and the origin call it.
+    BatchNorm starts as the identity; all weights are drawn from normal distributions.
+
+    * `he-fan-out`: convolutions have the variance 2 / (k * k * output channels) (He et al. 2015),
+      the classifier a standard deviation of 0.01, as in torchvision (models/mobilenetv2.py) and in
+      d-li14/mobilenetv2.pytorch.
+    * `msra-prelu`: all weights have the variance 2 / (1 + 0.25^2) / mean of fan-in and fan-out, as
+      mx.init.MSRAPrelu(), which gluoncv uses.
     """
     network.initialize(ctx=contexts)
     for name, parameter in network.collect_params().items():
@@ -52,7 +54,7 @@ def _he_std(shape: tuple[int, ...]) -> float:
 
 
 def _msra_prelu_std(shape: tuple[int, ...]) -> float:
-    # As mx.init.Xavier counts: a depthwise convolution has a fan-out of 9 times its channels.
+    # As in mx.init.Xavier, the fan-out of a depthwise convolution is 9 times its channels.
     out_channels, in_channels, *kernel = shape
     mean_fan = (out_channels + in_channels) * math.prod(kernel) / 2
     return math.sqrt(2 / (1 + 0.25**2) / mean_fan)

@@ -1,4 +1,4 @@
-"""Inference in 8-bit integers by MXNet's oneDNN, on CPUs."""
+"""Quantizes a network to int8 for inference by MXNet's oneDNN, on CPUs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _BATCH_SIZE = 10
 def int8_block(
     symbol: mx.sym.Symbol, arrays: Mapping[str, mx.nd.NDArray], images: npt.NDArray[np.float32]
 ) -> gluon.HybridBlock:
-    """A frozen copy of a plain graph that computes in 8-bit integers: `(N, 3, H, W)` to logits.
+    """A frozen copy of a plain graph that computes in int8: `(N, 3, H, W)` to `(N, classes)`.
 
-    Ranges are the least and the largest value of each activation over `images`, normalised,
-    `(N, 3, H, W)`. `mobilenet.compat.environment.allow_all_instructions` has to be called before:
-    without the processor's instructions for integers this is no faster.
+    The range of each activation is its minimum and maximum over `images`, which are normalised,
+    `(N, 3, H, W)`. Call `mobilenet.compat.environment.allow_all_instructions` first: without the
+    processor's integer instructions int8 is no faster than float32.
     """
-    # quantize_net_v2 hybridizes what it is given; this copy is for it alone.
+    # quantize_net_v2 hybridizes the block that it is given, so it gets a copy of its own.
     network = frozen_block(symbol, arrays, mx.cpu())
     size = min(_BATCH_SIZE, len(images))
     data = mx.io.NDArrayIter(images, batch_size=size, last_batch_handle="discard")
     with warnings.catch_warnings():
-        # It makes its result from an input without a type, which it finds out later.
+        # The result has an input without a type, which MXNet infers later.
         warnings.filterwarnings("ignore", message="Cannot decide type")
         block = quantize_net_v2(network, quantize_mode="smart", calib_data=data, calib_mode="naive")
     block.hybridize(static_alloc=True, static_shape=False)

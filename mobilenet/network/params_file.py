@@ -1,9 +1,9 @@
 """Reads and writes named arrays in MXNet's NDArray format, the one of `.params` files.
 
-MXNet's own reader trusts what a file says: a wrong number of dimensions, a size or a type that it
-does not know ends the process. This one holds every length against the bytes that are left, before
-anything is made of them. `mx.nd.save` does not notice when the disk fills up while it closes the
-file: the end is missing and nothing is raised. Here every failed write is an OSError.
+MXNet's own reader trusts the file: a wrong number of dimensions, size or type crashes the process.
+This reader checks every length against the bytes that are left before it uses them. `mx.nd.save`
+does not notice a disk that fills up while it closes the file, and the end of the file is missing.
+Here every failed write is an OSError.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import numpy as np
 
 from mobilenet.errors import WeightsError
 
-# mxnet 1.9.1, src/ndarray/ndarray.cc: kMXAPINDArrayListMagic and a reserved word, before each dense
-# array NDARRAY_V2_MAGIC and its storage type, after its shape the device that it was on (cpu 0).
+# mxnet 1.9.1, src/ndarray/ndarray.cc: the file begins with kMXAPINDArrayListMagic and a reserved
+# word, each dense array with NDARRAY_V2_MAGIC and its storage type. Its shape is followed by the
+# device that it was on (cpu 0).
 _HEAD = struct.pack("<QQ", 0x112, 0)
 _MAGIC_V1, _MAGIC_V2, _MAGIC_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 _DENSE, *_SPARSE = range(3)
@@ -33,10 +34,10 @@ _MAX_DIMENSIONS = 32  # NumPy's
 
 
 def write_arrays(file: BinaryIO, arrays: Mapping[str, mx.nd.NDArray]) -> None:
-    """Writes `arrays` and their names to `file`, byte for byte as `mx.nd.save`.
+    """Writes `arrays` and their names to `file`, byte for byte as `mx.nd.save` does.
 
     Raises:
-        OSError: The disk is full, or the like.
+        OSError: A write failed, for instance because the disk is full.
     """
     file.write(_HEAD + struct.pack("<Q", len(arrays)))
     for array in arrays.values():
@@ -51,9 +52,9 @@ def write_arrays(file: BinaryIO, arrays: Mapping[str, mx.nd.NDArray]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, mx.nd.NDArray]:
-    """The named arrays of a `.params` file on the CPU, names as they stand.
+    """The named arrays of a `.params` file, on the CPU, by their names in the file.
 
-    Files of every version of MXNet are read, whatever device the arrays were on.
+    Reads files of every version of MXNet, whatever device the arrays were on.
 
     Raises:
         WeightsError: The file is missing, damaged, or not a list of named dense arrays.
@@ -77,11 +78,11 @@ def read_arrays(path: Path) -> dict[str, mx.nd.NDArray]:
 
 
 class _Reader:
-    """Takes one value after the other from the content of a file.
+    """Reads one value after the other from the content of a file.
 
     Raises:
-        ValueError: Fewer bytes are left than are asked for, or they contradict the format.
-        NotImplementedError: They are right, but of a kind that is not read.
+        ValueError: Too few bytes are left, or they contradict the format.
+        NotImplementedError: The format is right but not supported here.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -90,18 +91,18 @@ class _Reader:
 
     @property
     def bytes_left(self) -> int:
-        """How many bytes have not been taken yet."""
+        """How many bytes have not been read yet."""
         return len(self._content) - self._at
 
     def skip(self, num_bytes: int) -> int:
-        """Goes past `num_bytes` and gives the place where they begin."""
+        """Skips `num_bytes` and returns the offset of the first."""
         if num_bytes > self.bytes_left:
             raise ValueError(f"{num_bytes:,} bytes are wanted where {self.bytes_left:,} are left")
         begin, self._at = self._at, self._at + num_bytes
         return begin
 
     def numbers(self, form: str) -> tuple[int, ...]:
-        """The numbers in a form of `struct`, in little-endian order."""
+        """Little-endian numbers in a format of `struct`."""
         form = f"<{form}"
         return struct.unpack_from(form, self._content, self.skip(struct.calcsize(form)))
 
@@ -110,7 +111,7 @@ class _Reader:
         return self.numbers(form)[0]
 
     def array(self) -> mx.nd.NDArray:
-        """An array with its head."""
+        """An array with its header."""
         shape = self._shape()
         device, _, flag = self.numbers("iii")
         if device not in _DEVICES:
@@ -123,7 +124,7 @@ class _Reader:
         return mx.nd.array(values, dtype=dtype)
 
     def _shape(self) -> tuple[int, ...]:
-        """The shape of an array, whose sizes the first versions of MXNet wrote in 32 bits."""
+        """The shape of an array; the first versions of MXNet wrote its sizes in 32 bits."""
         magic = self.number("I")
         if magic in (_MAGIC_V2, _MAGIC_V3):
             storage = self.number("i")
@@ -141,7 +142,7 @@ class _Reader:
         return shape
 
     def name(self) -> str:
-        """A name after its length."""
+        """A name, which follows its length."""
         length = self.number("Q")
         begin = self.skip(length)
         return self._content[begin : begin + length].decode()

@@ -1,4 +1,4 @@
-"""Running statistics for a network that was never trained."""
+"""Sets the running statistics of a network that was never trained."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy.typing as npt
 from mxnet import autograd
 from mxnet.gluon import nn
 
-_ENDINGS = ("running_mean", "running_var")
+from mobilenet.network.architecture import STATISTICS
 
 
 def calibrate(network: nn.HybridBlock, data: npt.NDArray[np.float32]) -> None:
-    """Gives every BatchNorm of `network` the statistics of its input for `data` `(N, 3, H, W)`.
+    """Sets the running statistics of every BatchNorm to those of its input for `data`.
 
-    Initial statistics (mean 0, variance 1) let the signal of random weights die out: the logits of
-    all images are nearly the same number, near 0, and so prove or measure nothing.
+    `data` are normalised images `(N, 3, H, W)`. With the initial statistics (mean 0, variance 1)
+    the signal of random weights dies out: the logits of all images are nearly 0, so that comparing
+    outputs would show nothing.
     """
     parameters = {
         name: parameter
         for name, parameter in network.collect_params().items()
-        if name.endswith(_ENDINGS)
+        if name.endswith(STATISTICS)
     }
     for parameter in parameters.values():
         parameter.set_data(mx.nd.zeros(parameter.shape))

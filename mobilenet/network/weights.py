@@ -1,7 +1,7 @@
-"""Parameters by name: read from files without unpickling, renamed from Gluon's forms, fitted.
+"""Reads parameters from .params files, renames those of Gluon, and loads them into a network.
 
-The package's own names are those of `model.MobileNetV2`. Files of gluoncv and of Gluon's model zoo
-name layers by their place in the network; they are recognised and renamed.
+The package's own names are those of `architecture.MobileNetV2`. Files of gluoncv and of Gluon's
+model zoo number the layers; they are recognised and renamed.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ NORM = ("gamma", "beta", "running_mean", "running_var")
 
 
 class Shaped(Protocol):
-    """Whatever has a shape."""
+    """An array of any library."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its sizes."""
+        """Size along each axis."""
 
 
 class Block(NamedTuple):
-    """An inverted residual block by its places, as names of layers tell them."""
+    """Where an inverted residual block is, as names of layers say it in several ways."""
 
     number: int
     """In the network, from 0."""
@@ -41,7 +41,7 @@ class Block(NamedTuple):
     repeat: int
     """In the stage, from 0."""
     parts: tuple[str, ...]
-    """`expand`, unless it has none, `depthwise` and `project`."""
+    """`depthwise` and `project`, after `expand` if the block has an expansion."""
 
 
 REPEATS = scaled_repeats(1.0)
@@ -49,7 +49,7 @@ REPEATS = scaled_repeats(1.0)
 
 
 def blocks(expands_first: bool, repeats: Sequence[int] = REPEATS) -> Iterator[Block]:
-    """The blocks in their order, of stages with `repeats` blocks.
+    """The blocks in order; `repeats` is the number of blocks in each stage.
 
     `expands_first` is `architecture.Dialect.expands_first_block`.
     """
@@ -60,7 +60,7 @@ def blocks(expands_first: bool, repeats: Sequence[int] = REPEATS) -> Iterator[Bl
 
 
 def layer_names(expands_first: bool, repeats: Sequence[int] = REPEATS) -> list[str]:
-    """What the package calls its units of convolution and BatchNorm, in their order."""
+    """The package's names of the pairs of convolution and BatchNorm, in order."""
     inner = [
         f"stage{block.stage}_block{block.repeat}_{part}"
         for block in blocks(expands_first, repeats)
@@ -70,30 +70,38 @@ def layer_names(expands_first: bool, repeats: Sequence[int] = REPEATS) -> list[s
 
 
 def read_parameters(path: Path) -> dict[str, mx.nd.NDArray]:
-    """The arrays of a `.params` file by the package's names.
+    """The arrays of a `.params` file by the package's names, on the CPU.
+
+    Files of gluoncv and of Gluon's model zoo are recognised by their names, and renamed. Nothing is
+    unpickled.
 
     Raises:
-        WeightsError: The file is missing, damaged, or not a list of named arrays.
+        WeightsError: The file is missing or damaged, is not a list of named arrays, or has the
+            names of another Gluon network.
     """
-    arrays = read_arrays(path)
-    plain = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
-    return rename_gluon(plain, path) if is_gluon(plain) else plain
+    return read_and_recognise(path)[0]
 
 
-# `save_parameters` names layers by their places; `export` by their kinds, behind a free prefix.
+def read_and_recognise(path: Path) -> tuple[dict[str, mx.nd.NDArray], bool]:
+    """The arrays as `read_parameters` gives them, and whether their names were Gluon's."""
+    arrays = {name.split(":", 1)[-1]: array for name, array in read_arrays(path).items()}
+    return (rename_gluon(arrays, path), True) if is_gluon(arrays) else (arrays, False)
+
+
+# `save_parameters` names layers by position, `export` by type after an arbitrary prefix.
 _POSITION = re.compile(r"(features|output)\.")
 _PREFIX = re.compile(r"\w*?(?=(features|output)_)")
 
 
 def is_gluon(names: Iterable[str]) -> bool:
-    """Whether all names are of the forms that gluoncv and Gluon's model zoo write."""
+    """Whether all names look like those of gluoncv and Gluon's model zoo."""
     names = list(names)
     forms = (_POSITION, _PREFIX)
     return bool(names) and any(all(form.match(name) for name in names) for form in forms)
 
 
 def rename_gluon(arrays: Mapping[str, mx.nd.NDArray], path: Path) -> dict[str, mx.nd.NDArray]:
-    """Arrays named as gluoncv and Gluon's model zoo save or export them, by our names.
+    """Arrays of gluoncv or Gluon's model zoo, saved or exported, by the package's names.
 
     Raises:
         WeightsError: The names are not those of a MobileNet v2.
@@ -104,7 +112,7 @@ def rename_gluon(arrays: Mapping[str, mx.nd.NDArray], path: Path) -> dict[str, m
     names = {**dict(_positional_names(expands_first)), **dict(_prefixed_names(expands_first))}
     unknown = sorted(name for name, plain in theirs.items() if plain not in names)
     if unknown:
-        raise WeightsError(f"{path}: not the layers of a MobileNet v2: {some(unknown)}")
+        raise WeightsError(f"{path}: not the layers of a MobileNet v2: {first_few(unknown)}")
     return {names[theirs[name]]: array for name, array in arrays.items()}
 
 
@@ -122,7 +130,7 @@ def _positional_names(expands_first: bool) -> Iterator[tuple[str, str]]:
 
 
 def _prefixed_names(expands_first: bool) -> Iterator[tuple[str, str]]:
-    """Pairs of a name by kind, as `export` writes it after its prefix, and the package's name."""
+    """Pairs of a name by type, as `export` writes it after its prefix, and the package's name."""
     stem, *inner, head = layer_names(expands_first)
     yield from _named("features_conv0_", "features_batchnorm0_", stem)
     for block in blocks(expands_first):
@@ -140,10 +148,16 @@ def _named(conv: str, norm: str, ours: str) -> Iterator[tuple[str, str]]:
 
 
 def fit(network: gluon.HybridBlock, arrays: Mapping[str, mx.nd.NDArray], source: Path) -> None:
-    """Gives every parameter of `network` the array of its name, on all of its devices.
+    """Sets every parameter of `network` to the array of its name, on all of its devices.
+
+    Args:
+        network: Its parameters are initialized.
+        arrays: One for each parameter, of the same shape.
+        source: The file that the arrays come from, for the message.
 
     Raises:
-        WeightsError: A parameter is missing, left over, or of another shape; none was changed.
+        WeightsError: An array is missing, is left over, or has another shape; no parameter was
+            changed.
     """
     parameters = dict(network.collect_params().items())
     check_fit({name: p.shape for name, p in parameters.items()}, arrays, source)
@@ -154,10 +168,10 @@ def fit(network: gluon.HybridBlock, arrays: Mapping[str, mx.nd.NDArray], source:
 def check_fit(
     shapes: Mapping[str, tuple[int, ...]], arrays: Mapping[str, Shaped], source: Path
 ) -> None:
-    """Holds `arrays` against the `shapes` of a network's parameters.
+    """Checks `arrays` against the `shapes` of a network's parameters.
 
     Raises:
-        WeightsError: One is missing, left over, or of another shape.
+        WeightsError: An array is missing, is left over, or has another shape.
     """
     others = [
         f"{name} is {arrays[name].shape} instead of {shape}"
@@ -169,12 +183,12 @@ def check_fit(
         "left over": sorted(set(arrays) - set(shapes)),
         "of another shape (another width multiplier, dialect or number of classes?)": others,
     }
-    problems = "; ".join(f"{kind}: {some(names)}" for kind, names in groups.items() if names)
+    problems = "; ".join(f"{kind}: {first_few(names)}" for kind, names in groups.items() if names)
     if problems:
         raise WeightsError(f"{source}: the parameters do not fit the network: {problems}")
 
 
-def some(names: list[str]) -> str:
+def first_few(names: list[str]) -> str:
     """The first few names, and how many more there are, on one line."""
     more = len(names) - _LISTED_NAMES
     listed = ", ".join(shortened(one_line(name), 120) for name in names[:_LISTED_NAMES])

@@ -1,4 +1,4 @@
-"""BatchNorm folded into the convolution before it, so that no runtime has to find out it can."""
+"""Folds BatchNorm into the convolution before it, so that no runtime has to."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mobilenet.onnx.graph import Array, Graph, rewired
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
-    """The graph with each BatchNormalization that alone reads a Conv folded into its weights.
+    """The graph with each BatchNormalization folded into the Conv whose output only it reads.
 
-    Exact but for one rounding, to the type of the weights: scale `gamma / sqrt(var + epsilon)` and
-    shift are computed in float64 (Jacob et al., "Quantization and Training of Neural Networks for
-    Efficient Integer-Arithmetic-Only Inference", CVPR 2018, section 3.2).
+    The scale `gamma / sqrt(var + epsilon)` and the shift are computed in float64, so that weights
+    are rounded only once (Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference", CVPR 2018, section 3.2).
     """
     reads = Counter(name for node in graph.nodes for name in node.input)
     conv_of = {
@@ -47,7 +47,7 @@ def _folded_weights(
 ) -> tuple[Array, Array]:
     gamma, beta, mean, var = (constants[name].astype(np.float64) for name in norm.input[1:])
     epsilon = next(get_attribute_value(a) for a in norm.attribute if a.name == "epsilon")
-    with np.errstate(invalid="ignore", divide="ignore"):  # the proof will tell that it is no number
+    with np.errstate(invalid="ignore", divide="ignore"):  # the verification reports NaN
         scale = gamma / np.sqrt(var + epsilon)
     dtype = constants[conv.input[1]].dtype
     weight = constants[conv.input[1]].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Writes a network as an ONNX file that gets its name only after it has been proven."""
+"""Writes a network as an ONNX file, which gets its name only after it has been verified."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mobilenet.files import replaced
 from mobilenet.network.architecture import parameter_arrays
 from mobilenet.network.complexity import Complexity, complexity
 from mobilenet.network.graph_forms import symbol_of
+from mobilenet.onnx.export_verification import Difference, verify_export
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
-from mobilenet.onnx.proof import Difference, prove
 from mobilenet.onnx.writer import write_model
 
 _DEFAULT = GraphOptions()
@@ -30,7 +30,7 @@ _ANY_RESOLUTION = 224
 
 @dataclass(frozen=True)
 class ExportResult:
-    """A proven file."""
+    """An ONNX file that was written and verified."""
 
     path: Path
     num_bytes: int
@@ -40,12 +40,12 @@ class ExportResult:
     complexity: Complexity
     """Of the network, at the file's resolution or, if it takes any, at 224 pixels."""
     difference: Difference
-    """From MXNet's outputs."""
+    """Between the outputs of the file and those of MXNet."""
     images: Optional[Path] = None
-    """Where the real images of the proof are; None if all are random."""
+    """The real images that were compared, besides random ones; None if there are none."""
 
     def summary(self) -> str:
-        """What was made and how it was proven, in three lines."""
+        """The file, its operators, and how it was verified, in three lines."""
         operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
         num_images, same, _, relative, _ = self.difference
         kind = "random images"
@@ -61,7 +61,7 @@ class ExportResult:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The result as plain JSON."""
         return {
             "path": str(self.path),
             "num_bytes": self.num_bytes,
@@ -80,24 +80,30 @@ def export_network(
     metadata: Metadata = _NOTHING,
     images: Optional[npt.NDArray[np.uint8]] = None,
 ) -> ExportResult:
-    """Writes `network` to `output` and proves the file before it gets its name.
+    """Writes `network` as the ONNX file `output`, which gets its name once it has been verified.
 
-    `metadata` is completed by what `options` say; without any, or of random weights, the form `zoo`
-    has none, as the origin's file.
-    `images` `(N, 3, H, W)`, 0 to 255, are added to the random ones of the proof.
+    Args:
+        network: Its input is `(N, 3, H, W)`, its output `(N, classes)`.
+        output: The file; one that is there is replaced.
+        options: Opset, input, output and form of the file.
+        metadata: What the file says about itself. Normalization, pixels and output are added from
+            `options`. In the form `zoo` a file without metadata, or with random weights, says
+            nothing.
+        images: uint8 `(N, 3, H, W)`, compared in addition to random ones.
 
     Raises:
         UserError: The network or its parameters cannot be written with these options.
-        VerificationError: The proof failed; there is no file, or the one before is untouched.
+        VerificationError: The file computes something else than MXNet, or onnx refuses it; an
+            older file of this name is untouched.
     """
-    # Inference on CPUs reorders weights in place; read at that moment they would be garbage.
+    # Inference on CPUs reorders weights in place; reading them meanwhile would give garbage.
     mx.nd.waitall()
     arrays = {name: array.asnumpy() for name, array in parameter_arrays(network).items()}
     symbol = symbol_of(network)
     model = write_model(symbol, arrays, options, _completed(metadata, options))
     with replaced(output) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
-        difference = prove(temporary, network, options, images)
+        difference = verify_export(temporary, network, options, images)
         num_bytes = temporary.stat().st_size
     return ExportResult(
         path=output,
@@ -111,7 +117,7 @@ def export_network(
 
 def _completed(metadata: Metadata, options: GraphOptions) -> Metadata:
     if options.form == "zoo" and metadata == _NOTHING:
-        return metadata  # the origin's file says nothing of itself
+        return metadata  # the model zoo's file has no metadata
     return dataclasses.replace(
         metadata,
         mean=options.normalization.mean,

@@ -1,7 +1,7 @@
-"""An exported graph computed node by node in double precision, by NumPy.
+"""Computes an exported graph node by node in double precision, with NumPy.
 
-No runtime has double precision for these operators. A node may have the attributes that the package
-writes and no others, with values that have a sense here, or it is an error. Definitions:
+No runtime has these operators in double precision. A node may have only the attributes that the
+package writes, with the values that it writes; everything else is an error. Definitions:
 https://github.com/onnx/onnx, docs/Operators.md.
 """
 
@@ -125,7 +125,7 @@ def _cast(inputs: Inputs, attributes: Attributes) -> Doubles:
     return np.asarray(inputs[0])
 
 
-# The attributes that each may have, and what computes it.
+# The attributes that each operator may have, and the function that computes it.
 _OPERATORS: Mapping[str, tuple[str, Callable[[Inputs, Attributes], Any]]] = {
     "Add": ("", lambda inputs, _: inputs[0] + inputs[1]),
     "BatchNormalization": ("epsilon momentum spatial", _batch_normalization),

@@ -1,4 +1,4 @@
-"""The graph between MXNet's symbol and the file: ONNX nodes and the constants that they read."""
+"""The graph that steps of the export transform: ONNX nodes and their constants; its options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPSET = 7
 
 @dataclass(frozen=True)
 class GraphOptions:
-    """What the file is made for.
+    """Options of an exported file: form, input, output, precision, opset.
 
     Raises:
         UserError: An option is out of range, or does not go with the form.
@@ -34,13 +34,13 @@ class GraphOptions:
     pixels: Literal["normalised", "float", "uint8"] = "normalised"
     """What the input holds: normalised values, or pixels of 0 to 255 as float32 or uint8."""
     normalization: Normalization = IMAGENET
-    """Of the network's input; part of the graph if that takes pixels."""
+    """Of the network's input; becomes part of the graph if the input is pixels."""
     softmax: bool = False
     """The output is probabilities instead of logits."""
     half_weights: bool = False
-    """Weights are stored in half precision, which halves the file; it still computes in single."""
+    """Weights are stored in half precision, which halves the file; computation stays in single."""
     opset: int = OPSET
-    """Of ONNX's operators; all from 7 on that the installed onnx knows."""
+    """Version of ONNX's operators, from 7 to the newest that the installed onnx knows."""
 
     def __post_init__(self) -> None:
         for name, sizes in (("batch", (self.batch,)), ("resolution", self.size or ())):
@@ -66,9 +66,9 @@ class GraphOptions:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in an order in which they can run, from one input tensor to one output tensor.
+    """Nodes in topological order, from one input tensor to one output tensor.
 
-    Steps of the export take a graph and give a new one; neither nodes nor arrays are changed.
+    Each step of the export takes a graph and returns a new one; nodes and arrays never change.
     """
 
     nodes: tuple[NodeProto, ...]
@@ -89,7 +89,7 @@ def renamed(graph: Graph, rename: Callable[[str], str]) -> Graph:
 
 
 def rewired(node: NodeProto, inputs: list[str], output: str) -> NodeProto:
-    """A copy of `node` that reads `inputs` and gives `output`."""
+    """A copy of `node` with other `inputs` and another `output`."""
     copy = NodeProto()
     copy.CopyFrom(node)
     copy.input[:] = inputs

@@ -1,4 +1,4 @@
-"""Weights in half precision, for files of half the size."""
+"""Stores weights in half precision, which halves the file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mobilenet.onnx.graph import Array, Graph
 
 
 def with_half_weights(graph: Graph) -> Graph:
-    """The graph with float16 weights of convolutions and classifier, each behind a Cast to float32.
+    """The graph with float16 weights of convolutions and classifier, each cast to float32.
 
-    Runtimes cast constants once, when they load the file, and then compute as before; half
-    precision throughout would need kernels that few CPUs have. Vectors stay: they are small, and
-    biases that hold a folded BatchNorm need their precision.
+    Runtimes cast constants once, when they load the file, and compute in float32. Computing in half
+    precision would need kernels that few CPUs have. Vectors stay in float32: they are small, and
+    biases with a folded BatchNorm need the precision.
     """
     halved = {name for name, array in graph.constants.items() if _is_weight(array)}
     casts = [
@@ -38,7 +38,7 @@ def _stored(name: str) -> str:
 
 
 def _half(array: Array) -> Array:
-    if array.dtype == np.float64:  # of which nothing is rounded
+    if array.dtype == np.float64:  # the exact graph, in which nothing is rounded
         return array
     with np.errstate(over="ignore"):  # the writer refuses infinities, by name
         return array.astype(np.float16)

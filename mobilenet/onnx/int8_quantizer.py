@@ -1,9 +1,9 @@
-"""ONNX files in 8-bit integers, made from single precision by ONNX Runtime's quantizer.
+"""Quantizes ONNX files to int8 with ONNX Runtime's quantizer.
 
-Weights are signed with a scale per output channel: with one scale per layer, MobileNet v2's
-depthwise convolutions lose everything. Activations are unsigned with a scale per layer, between the
-least and the largest value that calibration finds. The operators are those of ONNX itself
-(QuantizeLinear and DequantizeLinear around the others), which runtimes fuse.
+Weights are signed, with one scale per output channel: with one scale per layer, MobileNet v2's
+depthwise convolutions lose all accuracy. Activations are unsigned, with one scale per layer that
+covers the minimum to the maximum found in calibration. The file has ONNX's own operators, with
+QuantizeLinear and DequantizeLinear around them, which runtimes fuse.
 
 Sources: R. Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference",
 arXiv:1806.08342, sections 3.1 and 5.1; onnxruntime.ai/docs/performance/model-optimizations.
@@ -27,18 +27,17 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 OPSET = 13
-"""The first whose DequantizeLinear takes a scale per channel."""
+"""The first opset whose DequantizeLinear takes a scale per channel."""
 
 Images = npt.NDArray[Any]
 
 
 def quantized(source: Path, images: Images) -> onnx.ModelProto:
-    """The ONNX file `source` of opset 13 or later in 8-bit integers; it has no metadata.
+    """The ONNX file `source` quantized to int8, without its metadata.
 
     Args:
-        source: A file in single precision.
-        images: `(N, 3, H, W)` as the file takes them: what the ranges of activations are taken
-            from.
+        source: A file in single precision, of opset 13 or later.
+        images: `(N, 3, H, W)` as the file takes them, to calibrate the ranges of activations.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared, result = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
@@ -48,7 +47,7 @@ def quantized(source: Path, images: Images) -> onnx.ModelProto:
             prepared,
             result,
             _Reader(single, images),
-            # Steps of 1 / 255 would make most probabilities 0, and many of the others equal.
+            # In steps of 1 / 255 most probabilities would be 0 and many others equal.
             nodes_to_exclude=[node.name for node in single.graph.node if node.op_type == "Softmax"],
             quant_format=QuantFormat.QDQ,
             per_channel=True,
@@ -63,8 +62,8 @@ def quantized(source: Path, images: Images) -> onnx.ModelProto:
 class _Reader(CalibrationDataReader):
     """Gives one batch after the other, and then None.
 
-    Where a file's batch size is fixed, the last batch is filled up with images that were in others,
-    which widens no range.
+    If the file's batch size is fixed, the last batch is filled with images from the first ones,
+    which does not change the ranges.
     """
 
     def __init__(self, model: onnx.ModelProto, images: Images) -> None:
@@ -80,7 +79,7 @@ class _Reader(CalibrationDataReader):
 
 
 def _tidy(model: onnx.ModelProto) -> None:
-    """Takes out what the quantizer leaves: its remarks, and the limits of clips that are gone."""
+    """Removes what the quantizer leaves behind: metadata, and limits of clips that are gone."""
     graph = model.graph
     used = {name for node in graph.node for name in node.input}
     kept = [node for node in graph.node if node.op_type != "Constant" or node.output[0] in used]

@@ -1,6 +1,7 @@
-"""What an exported file says about itself, so that nobody types its preprocessing again.
+"""The metadata of an exported file: preprocessing, class names, network, accuracy.
 
-The keys of `metadata_props` are the fields of `Metadata`; values are JSON, but for plain words.
+The keys of `metadata_props` are the fields of `Metadata`; values are JSON, except for plain
+strings.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any, Mapping, Optional
 from mobilenet.data.eval_transforms import PREPROCESSINGS
 
 UNTRAINED = "untrained"
-"""What a file with random weights says of their source."""
+"""The `source` of random weights."""
 UNTRAINED_GRAPH = "mxnet_untrained_model"
-"""The same as the graph's name in the form `zoo`, where the origin's file has no facts and the name
-`mxnet_converted_model`, which is as long."""
+"""The graph's name in the form `zoo` if the weights are random: the model zoo's file has no
+metadata, and its name `mxnet_converted_model` is as long."""
 _HASH = "class_names_sha256"
 _MEASURED = ("top1_accuracy", "top5_accuracy", "num_validated")
-# What ONNX itself defines for inputs that are images (onnx/docs/MetadataProps.md).
+# The keys that ONNX defines for images as inputs (onnx/docs/MetadataProps.md).
 _IMAGE = {
     "Image.BitmapPixelFormat": "Rgb8",
     "Image.ColorSpaceGamma": "SRGB",
@@ -30,25 +31,25 @@ _IMAGE = {
 
 @dataclass(frozen=True)
 class Metadata:
-    """Facts about a network; those that are None are unknown and are not written."""
+    """Facts about a network and its input; unknown ones are None and are not written."""
 
     mean: Optional[tuple[float, ...]] = None
-    """Mean of red, green and blue on a scale of 0 to 1, subtracted from the pixels."""
+    """Mean of red, green and blue on a scale of 0 to 1, which is subtracted from the pixels."""
     std: Optional[tuple[float, ...]] = None
-    """Standard deviation on that scale, by which the pixels are then divided."""
+    """Standard deviation on the same scale, by which they are divided after that."""
     pixels: Optional[str] = None
-    """What the input holds: `normalised` values, or pixels of 0 to 255, which the file normalises
-    itself, as `float` or `uint8`."""
+    """The input: `normalised` values, or pixels of 0 to 255 as `float` or `uint8`, which the graph
+    normalises."""
     output: Optional[str] = None
     """`logits` or `probabilities`."""
     resolution: Optional[int] = None
     """Height and width in pixels for which the network was trained."""
     transform: Optional[str] = None
-    """How an image becomes the input: a name of `mobilenet.data.eval_transforms.PREPROCESSINGS`."""
+    """The preprocessing: a name of `mobilenet.data.eval_transforms.PREPROCESSINGS`."""
     short_side: Optional[int] = None
-    """Short side in pixels before the central crop."""
+    """Short side of the image in pixels before the centre crop."""
     exif_orientation: Optional[str] = None
-    """`apply` where photographs are turned as their EXIF orientation says, or `ignore`."""
+    """`apply` if images are rotated as their EXIF orientation says, else `ignore`."""
     width_multiplier: Optional[float] = None
     """Width multiplier."""
     depth_multiplier: Optional[float] = None
@@ -60,29 +61,29 @@ class Metadata:
     class_names: tuple[str, ...] = ()
     """One line per class, in label order."""
     source: Optional[str] = None
-    """The run that the weights are from, or `sha256:` and that of their file; `UNTRAINED` if they
-    are random."""
+    """The run that trained the weights, or `sha256:` and the digest of their file; `UNTRAINED` if
+    they are random."""
     top1_accuracy: Optional[float] = None
     """Top-1 accuracy as a fraction, on `num_validated` images."""
     top5_accuracy: Optional[float] = None
     """Top-5 accuracy likewise."""
     num_validated: Optional[int] = None
-    """Number of images behind the accuracies."""
+    """Number of images that the accuracies were measured on."""
     validated_on: Optional[str] = None
-    """Which images: `val`, or `minival` if they were held out of the training images; or the name
+    """Which images: `val`, or `minival` if they were held out of the training images, or the name
     of a file or folder."""
     quantization: Optional[str] = None
-    """How numbers are rounded to integers; None if they are not."""
+    """How weights and activations are quantized; None in floating point."""
     calibrated_on: Optional[str] = None
-    """The images that the ranges of these integers are from."""
+    """The images on which the quantization was calibrated."""
 
     def updated(self, other: Metadata) -> Metadata:
-        """These facts, replaced by those that `other` knows."""
+        """These facts, with those that `other` knows in their place."""
         known = {f.name: getattr(other, f.name) for f in dataclasses.fields(other)}
         return dataclasses.replace(self, **{k: v for k, v in known.items() if v not in (None, ())})
 
     def properties(self) -> dict[str, str]:
-        """The keys and values of `metadata_props`, with the SHA-256 of the class names' lines."""
+        """The keys and values of `metadata_props`, including the SHA-256 of the class names."""
         facts = {k: v for k, v in dataclasses.asdict(self).items() if v is not None and v != ()}
         if self.class_names:
             text = "".join(f"{name}\n" for name in self.class_names)
@@ -98,12 +99,12 @@ class Metadata:
 
     @property
     def knows_preprocessing(self) -> bool:
-        """Whether a file with these facts needs no configuration that says what its input is."""
+        """Whether these facts say how the input is normalised, so that no configuration has to."""
         return self.takes_pixels or self.mean is not None
 
 
 def from_properties(properties: Mapping[str, str]) -> Metadata:
-    """What a file's `metadata_props` say; keys of other programs are passed over."""
+    """The facts in a file's `metadata_props`; keys of other programs are ignored."""
     facts = {
         field.name: _read(properties[field.name], str(field.type))
         for field in dataclasses.fields(Metadata)
@@ -117,9 +118,9 @@ _NETWORK = ("width_multiplier", "depth_multiplier", "dialect", "activation")
 
 
 def settings_of(metadata: Metadata, classes: int) -> str:
-    """The settings of a configuration that describe the file and its input, as YAML.
+    """The configuration that describes a file and its input, as YAML.
 
-    A file that normalises by itself takes `(pixel / 255 - 0) / (1 / 255)`, which is the pixel.
+    If the graph normalises, mean is 0 and std is 1 / 255, so that it gets the pixels unchanged.
     """
     facts = dataclasses.asdict(metadata)
     sections = {
@@ -134,7 +135,7 @@ def settings_of(metadata: Metadata, classes: int) -> str:
 
 
 def _short_side_setting(metadata: Metadata) -> tuple[str, ...]:
-    # Where a transform has a short side of its own the setting would be refused.
+    # Some transforms have a fixed short side; the setting would be an error with them.
     known = PREPROCESSINGS.get(metadata.transform or "")
     return () if known is not None and known.short_side is not None else ("short_side",)
 
@@ -153,7 +154,7 @@ def _read(text: str, annotation: str) -> Any:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        value = text  # another program's; as a setting it will be refused by name
+        value = text  # from another program; reading it as a setting gives the error
     if annotation == "tuple[str, ...]":
         return tuple(map(str, value)) if isinstance(value, list) else ()
     return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""An ONNX file computed by MXNet, through the importer that MXNet brings."""
+"""Runs an ONNX file by MXNet, through MXNet's own importer."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mobilenet.onnx.runtime import OnnxModel
 
 
 class ImportedModel(OnnxModel):
-    """Like `OnnxModel`, which reads the facts and the shapes, but MXNet computes the outputs.
+    """An `OnnxModel` whose outputs MXNet computes instead of ONNX Runtime.
 
     Raises:
-        WeightsError: As `OnnxModel`, or MXNet's importer cannot read the file: it knows opset 7 in
-            single precision.
+        WeightsError: As for `OnnxModel`, or MXNet's importer cannot read the file: it supports only
+            opset 7 in single precision.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +33,7 @@ class ImportedModel(OnnxModel):
             )
         try:
             self._block = _imported(path)
-        except Exception as error:  # the importer raises whatever happens inside of it
+        except Exception as error:  # the importer lets any exception through
             raise WeightsError(
                 f"{path}: MXNet's importer cannot read it, as it knows only opset 7 in single"
                 " precision; use --engine onnxruntime"
@@ -48,7 +48,7 @@ class ImportedModel(OnnxModel):
 
 
 def _imported(path: Path) -> mx.gluon.SymbolBlock:
-    # The importer prints that it will be removed, and does not say which type the input has.
+    # The importer prints a notice of its deprecation, and gives the input no type.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Cannot decide type", UserWarning)
         symbol, arguments, auxiliary = mx.contrib.onnx.import_model(str(path))

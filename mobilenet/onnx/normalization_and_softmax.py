@@ -1,4 +1,4 @@
-"""What may be put before the first and after the last layer of an exported network."""
+"""Adds normalisation of pixels before an exported network, and softmax after it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mobilenet.onnx.graph import Graph, rewired
 
 
 def with_normalization(graph: Graph, normalization: Normalization, *, is_integer: bool) -> Graph:
-    """The graph for pixels of 0 to 255, which it normalises; `is_integer` is for uint8 ones.
+    """The graph with pixels of 0 to 255 as its input, in uint8 if `is_integer`, else in float32.
 
-    These are nodes of their own because folding the mean into the first convolution
-    would be wrong at the borders, which are padded with zeros after the normalisation.
+    The mean is not folded into the first convolution: that would be wrong at the borders, where
+    the convolution pads the normalised image with zeros.
     """
     dtype = next(array.dtype for array in graph.constants.values() if array.dtype.kind == "f")
     constants = {
@@ -44,6 +44,6 @@ def _per_channel(values: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[
 
 
 def with_softmax(graph: Graph) -> Graph:
-    """The graph with probabilities, which sum to 1 for each image, instead of logits."""
+    """The graph with probabilities `(N, classes)` as its output instead of logits."""
     softmax = make_node("Softmax", [graph.output], ["softmax"], name="softmax", axis=1)
     return Graph((*graph.nodes, softmax), graph.constants, graph.input, "softmax")

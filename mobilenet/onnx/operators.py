@@ -1,7 +1,8 @@
-"""MXNet's operators as ONNX nodes of opset 7 (https://github.com/onnx/onnx, docs/Operators.md).
+"""Converts MXNet's operators to ONNX nodes of opset 7.
 
 Opset 7 has Conv-1, BatchNormalization-7, Clip-6, Relu-6, Add-7, GlobalAveragePool-1, Flatten-1,
-Gemm-7 and Softmax-1; the limits of Clip are attributes there, not inputs.
+Gemm-7 and Softmax-1. The limits of Clip are attributes, not inputs. Definitions:
+https://github.com/onnx/onnx, docs/Operators.md.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from mobilenet.onnx.graph import Array, Graph
 
 
 class Operator(NamedTuple):
-    """One node of a symbol: `inputs` are names of tensors, and its name is that of its output."""
+    """One node of a symbol; `inputs` are names of tensors, and `name` also names its output."""
 
     type: str
     name: str
@@ -28,7 +29,7 @@ class Operator(NamedTuple):
     attributes: Mapping[str, str]
 
     def get(self, attribute: str, default: Any) -> Any:
-        """The value of `attribute`: MXNet writes numbers and tuples as Python literals."""
+        """The value of `attribute`; MXNet writes numbers and tuples as Python literals."""
         text = self.attributes.get(attribute)
         if text is None:
             return default
@@ -38,7 +39,7 @@ class Operator(NamedTuple):
             return text
 
     def refuse(self, what: str) -> UserError:
-        """The error that this operator's `what` cannot be written."""
+        """The error for an operator that cannot be written because of `what`."""
         return UserError(
             f"the operator {self.type} '{self.name}' cannot be written to ONNX: {what}; supported "
             f"are {', '.join(sorted(_CONVERTERS))}"
@@ -51,16 +52,16 @@ class _Converted(NamedTuple):
 
 
 def convert(symbol: mx.sym.Symbol, arrays: Mapping[str, Array]) -> Graph:
-    """The graph that computes `symbol`'s one output from its one input without an array.
+    """The graph of `symbol`, which has one output, and one input that is not in `arrays`.
 
     Raises:
-        UserError: An operator, or a use of it, has no counterpart here.
+        UserError: An operator, or one of its attributes, is not supported.
     """
     nodes: list[NodeProto] = []
     constants = dict(arrays)
     aliases: dict[str, str] = {}
     for operator in _operators(symbol):
-        if operator.type == "Dropout":  # does nothing outside training
+        if operator.type == "Dropout":  # does nothing in inference
             aliases[operator.name] = aliases.get(operator.inputs[0], operator.inputs[0])
             continue
         inputs = [aliases.get(name, name) for name in operator.inputs]
@@ -74,7 +75,7 @@ def convert(symbol: mx.sym.Symbol, arrays: Mapping[str, Array]) -> Graph:
 
 
 def _operators(symbol: mx.sym.Symbol) -> list[Operator]:
-    # The JSON form is the only public way to a symbol's nodes; it lists them in running order.
+    # JSON is the only public way to a symbol's nodes; they are in topological order.
     nodes = json.loads(symbol.tojson())["nodes"]
     return [
         Operator(
@@ -123,8 +124,8 @@ def _batch_norm(operator: Operator, constants: Mapping[str, Array]) -> _Converte
         "BatchNormalization",
         epsilon=operator.get("eps", 1e-3),
         momentum=operator.get("momentum", 0.9),
-        # The default, written out as the origin does. 0, which MXNet 1.3 to 1.7 wrote, asks for
-        # statistics per pixel and is not what MXNet computes.
+        # The default, written as in the model zoo's file. MXNet 1.3 to 1.7 wrote 0, which means
+        # statistics per pixel, which is not what MXNet computes.
         spatial=1,
     )
     if not operator.get("fix_gamma", True):

@@ -1,4 +1,4 @@
-"""An ONNX file run by ONNX Runtime: images in, logits out, and the facts that the file carries."""
+"""Runs an ONNX image classifier by ONNX Runtime, and reads its metadata."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from mobilenet.onnx.metadata import (
     settings_of,
 )
 
-# Errors only: ONNX Runtime warns about every initializer that is also an input, as in opset 7.
+# ONNX Runtime warns about every initializer that is also an input, as in files of opset 7.
 _ERRORS_ONLY = 3
 _DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 
 class OnnxModel:
-    """An image classifier in an ONNX file; of any origin if it has one input and one output.
+    """An image classifier in an ONNX file, whichever program wrote it.
 
-    `threads` is the number of threads that compute, by default one per processor core.
+    Args:
+        path: The file.
+        threads: Number of threads that compute, by default one per processor core.
 
     Raises:
         WeightsError: `path` cannot be read, is not ONNX, or is not an image classifier with one
@@ -70,7 +72,7 @@ class OnnxModel:
         return self.metadata.class_names
 
     def settings(self) -> str:
-        """The settings of a configuration that describe the file and its input, as YAML."""
+        """The configuration that describes the file and its input, as YAML."""
         metadata = self.metadata
         if metadata.resolution is None and self.resolution is not None:
             metadata = dataclasses.replace(metadata, resolution=max(self.resolution))
@@ -88,7 +90,7 @@ class OnnxModel:
 
     @property
     def resolution(self) -> Optional[tuple[int, int]]:
-        """The only height and width that the file takes, or None if it takes several."""
+        """The only height and width in pixels that the file takes, or None if it takes several."""
         height, width = (_fixed(size) for size in self._input.shape[2:])
         return None if height is None or width is None else (height, width)
 
@@ -98,13 +100,13 @@ class OnnxModel:
         return int(self._output.shape[1])
 
     def predict(self, data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The outputs `(N, classes)` of images `(N, 3, H, W)`.
+        """The outputs `(N, classes)` for images `(N, 3, H, W)`.
 
-        A file with a fixed batch size runs once per such batch; the last one is filled up. A file
-        that takes uint8 also takes floats, which are rounded.
+        A file with a fixed batch size runs once per batch; the last one is padded. A file that
+        takes uint8 also takes float32, which is rounded.
 
         Raises:
-            WeightsError: `data` has another shape or type than the file takes, or it cannot run.
+            WeightsError: `data` has a shape or type that the file does not take, or it cannot run.
         """
         if self.dtype == np.uint8 and data.dtype == np.float32:
             data = np.rint(data).clip(0, 255).astype(np.uint8)
@@ -120,20 +122,22 @@ class OnnxModel:
     def _run(self, data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         try:
             (output,) = self._session.run([self._output.name], {self._input.name: data})
-        except Exception as error:  # ONNX Runtime's exceptions share no other base
+        except Exception as error:  # ONNX Runtime's exceptions have no common base
             raise WeightsError(f"{self.path} cannot be run: {_reason(error)}") from error
         return np.asarray(output)
 
     def logits(self, data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The logits of images, `(N, classes)`; logarithms where the file gives probabilities.
+        """The logits `(N, classes)` for images `(N, 3, H, W)`.
+
+        Probabilities, if the file gives those, become their logarithms.
 
         Raises:
-            WeightsError: As `predict`.
+            WeightsError: As for `predict`.
         """
         outputs = self.predict(data)
         if self.metadata.output != "probabilities":
             return outputs
-        # A probability that has vanished stays finite.
+        # The logarithm of a probability of 0 has to be finite.
         logits: npt.NDArray[np.float32] = np.log(np.maximum(outputs, np.finfo(np.float32).tiny))
         return logits
 
@@ -160,7 +164,7 @@ def _session(path: Path, threads: Optional[int]) -> Any:
         options.intra_op_num_threads = threads
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions share no other base
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
         raise WeightsError(
             f"{path} is not an ONNX model that can be run: {_reason(error)}"
         ) from error

@@ -1,7 +1,7 @@
-"""Refuses ONNX files that ask a runtime for what no image classifier needs.
+"""Refuses ONNX files that would exhaust the memory or read files elsewhere on the disk.
 
-A few hundred bytes can describe tensors of many gigabytes, or name files elsewhere as their arrays.
-Runtimes find that out when the memory is gone.
+A few hundred bytes can describe tensors of many gigabytes, or name any file as their data. Runtimes
+do not check that.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from onnx.helper import get_attribute_value, make_tensor_value_info
 
 from mobilenet.errors import WeightsError, one_line, shortened
 
-# Values in one tensor for one image, and in the whole input: half a gigabyte. A MobileNet
-# v2 of width 1 has three quarters of them at 2048 px, one of width 10 a tenth at 224 px.
+# Most values in one tensor for one image, and in the whole input: half a gigabyte. MobileNet v2 has
+# three quarters of them at width 1 and 2048 px, and a tenth at width 10 and 224 px.
 _MAX_VALUES = 1 << 27
 _ANY_RESOLUTION = 224
-# Larger tensors do not say how large others are.
+# Only tensors up to this size can be shapes of others.
 _NUM_SHAPE_VALUES = 1024
 
 
 def check_untrusted(path: Path) -> None:
-    """Reads the ONNX file at `path`, but does not run it, and holds what it asks for to its limits.
+    """Checks the ONNX file at `path` without running it.
 
     Raises:
-        WeightsError: It cannot be read, keeps arrays outside of its folder, or describes a tensor
-            of more than 2**27 values for an image.
+        WeightsError: It cannot be read, keeps arrays outside its folder, or has a tensor of more
+            than 2**27 values for one image.
     """
     try:
         model = onnx.load(str(path), load_external_data=False)
@@ -47,7 +47,7 @@ def check_untrusted(path: Path) -> None:
 
 
 def _nodes(graph: GraphProto) -> Iterator[NodeProto]:
-    """The nodes of the graph and of the graphs in their attributes."""
+    """The nodes of the graph, and of the subgraphs in their attributes."""
     waiting = [graph]
     while waiting:
         for node in waiting.pop().node:
@@ -73,7 +73,7 @@ def _attribute_tensors(attribute: AttributeProto) -> Iterator[TensorProto]:
 
 
 def _check_place(tensor: TensorProto, path: Path) -> None:
-    """Arrays may lie in a file beside the model, as some exporters write them, or in it."""
+    """Refuses arrays that are neither in the model nor in a file beside it."""
     if tensor.data_location != TensorProto.EXTERNAL:
         return
     places = [entry.value for entry in tensor.external_data if entry.key == "location"]
@@ -81,7 +81,7 @@ def _check_place(tensor: TensorProto, path: Path) -> None:
         beside = path.parent / place
         if Path(place).name != place or not place or beside.is_symlink() or not beside.is_file():
             shown = shortened(one_line(place), 120)
-            raise WeightsError(f"{path}: its arrays are in '{shown}', which is no file beside it")
+            raise WeightsError(f"{path}: its arrays are in '{shown}', not in a file beside it")
 
 
 def _check_group(node: NodeProto, path: Path) -> None:
@@ -91,7 +91,7 @@ def _check_group(node: NodeProto, path: Path) -> None:
 
 
 def _set_sizes(graph: GraphProto, path: Path) -> int:
-    """Gives the input the sizes at which it would be run; gives the images of a fixed batch."""
+    """Fixes the sizes of the input as they would be run; returns the batch size."""
     stored = {tensor.name for tensor in graph.initializer}
     num_images = 1
     for port in graph.input:
@@ -107,7 +107,7 @@ def _set_sizes(graph: GraphProto, path: Path) -> int:
 
 
 def _sizes(port: ValueInfoProto, default: int) -> list[int]:
-    """The sizes of a tensor; those that are not fixed are `default`, that of a batch is 1."""
+    """The sizes of a tensor; sizes that are not fixed are `default`, or 1 for the batch."""
     sizes = [max(0, dimension.dim_value) for dimension in port.type.tensor_type.shape.dim]
     return [size or (default if place else 1) for place, size in enumerate(sizes)]
 
@@ -116,7 +116,7 @@ def _check_sizes(model: ModelProto, num_images: int, path: Path) -> None:
     _drop_large_arrays(model.graph)
     try:
         graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except Exception as error:  # of onnx, whose exceptions share no other base
+    except Exception as error:  # onnx's exceptions have no common base
         reason = shortened(one_line(str(error).strip()), 200)
         raise WeightsError(f"{path} is not an ONNX model that can be run: {reason}") from error
     for port in (*graph.value_info, *graph.output):
@@ -129,7 +129,7 @@ def _check_sizes(model: ModelProto, num_images: int, path: Path) -> None:
 
 
 def _drop_large_arrays(graph: GraphProto) -> None:
-    """Leaves nothing of large arrays but their types and shapes, so that none is copied."""
+    """Keeps only the types and shapes of large arrays, so that they are not copied."""
     inputs = {port.name for port in graph.input}
     large = [tensor for tensor in graph.initializer if math.prod(tensor.dims) > _NUM_SHAPE_VALUES]
     small = [tensor for tensor in graph.initializer if math.prod(tensor.dims) <= _NUM_SHAPE_VALUES]

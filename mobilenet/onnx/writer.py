@@ -1,6 +1,6 @@
-"""A symbol and its arrays as an ONNX model: opset 7, written directly, or a later one.
+"""Converts a symbol and its arrays to an ONNX model: opset 7, written directly, or a later one.
 
-MXNet's own exporter knows opsets 12 and 13 alone, and onnx cannot convert down from them.
+MXNet's own exporter writes only opsets 12 and 13, and onnx cannot convert those to opset 7.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from mobilenet.onnx.normalization_and_softmax import with_normalization, with_so
 from mobilenet.onnx.operators import convert
 from mobilenet.onnx.zoo_names import in_origin_form
 
-# Of the first onnx releases. Up to version 3 every initializer is also an input of the graph, and
-# runtimes take it for a constant. MXNet's importer and onnx before 1.4 read nothing else.
+# Of the first onnx releases; MXNet's importer and onnx before 1.4 read no later one. Up to version
+# 3 every initializer is also an input of the graph, and runtimes treat it as a constant.
 _IR_VERSION = 3
 # From opset 9 on, which came with IR version 4, an initializer that is also an input is a default
-# that the caller may replace, and ONNX Runtime no longer optimizes it away.
+# that the caller may replace, so that ONNX Runtime cannot optimize it away.
 _FIRST_OPSET_OF_CONSTANTS = 9
 _GRAPH_NAMES = {"portable": "mobilenet_v2", "zoo": "mxnet_converted_model"}
 
@@ -43,14 +43,14 @@ def write_model(
     options: GraphOptions,
     metadata: Metadata,
 ) -> ModelProto:
-    """The model that gives what `symbol` does with `arrays` in inference.
+    """The ONNX model that computes what `symbol` computes with `arrays` in inference.
 
-    Input `data` `(N, 3, H, W)`; output `logits` or `probabilities` `(N, classes)`, or in the form
-    `zoo` the origin's. The same arguments always give the same bytes.
+    The input is `data` `(N, 3, H, W)`, the output `logits` or `probabilities` `(N, classes)`; in
+    the form `zoo` it has the name in the model zoo's file. The same arguments give the same bytes.
 
     Raises:
-        WeightsError: An array is missing, has another shape than the symbol's, or is not finite.
-        UserError: An operator, or the combination of form and network, cannot be written.
+        WeightsError: An array is missing, has a wrong shape, or is not finite.
+        UserError: An operator, or the network in this form, cannot be written.
     """
     graph = graph_of(symbol, arrays, options)
     for name, array in graph.constants.items():
@@ -62,10 +62,10 @@ def write_model(
 def graph_of(symbol: mx.sym.Symbol, arrays: Mapping[str, Array], options: GraphOptions) -> Graph:
     """The graph of the model at opset 7.
 
-    Of `arrays` in double precision its constants are too, and then none of them is rounded.
+    Its constants have the precision of `arrays`: with double precision nothing is rounded.
 
     Raises:
-        WeightsError, UserError: As `write_model`.
+        WeightsError, UserError: As for `write_model`.
     """
     classes = _checked_classes(symbol, arrays, options)
     for name, array in arrays.items():
@@ -109,7 +109,9 @@ def _checked_classes(
 
 def _check_finite(name: str, array: Array) -> None:
     if not np.isfinite(array).all():
-        raise WeightsError(f"the array '{name}' has values that are not finite, or become so")
+        raise WeightsError(
+            f"the array '{name}' has values that are not finite, or become infinite when stored"
+        )
 
 
 def _model(graph: Graph, options: GraphOptions, metadata: Metadata, classes: int) -> ModelProto:
@@ -142,7 +144,7 @@ def _tensor(name: str, array: Array) -> TensorProto:
 
 
 def _origin_tensor(name: str, array: Array) -> TensorProto:
-    # The origin lists numbers in typed fields, which is as many bytes plus a few.
+    # The model zoo's file has its numbers in typed fields instead of raw bytes.
     return make_tensor(name, np_dtype_to_tensor_dtype(array.dtype), array.shape, array.ravel())
 
 

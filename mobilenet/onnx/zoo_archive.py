@@ -1,4 +1,4 @@
-"""The archive in which the ONNX model zoo publishes a model, and the entry of its manifest.
+"""Packs a model as the ONNX model zoo publishes it: an archive, and an entry of its manifest.
 
 Layout: github.com/onnx/models, branch gh-pages, workflow_scripts/ (check_model.py,
 ort_test_dir_utils.py, generate_onnx_hub_manifest.py).
@@ -19,7 +19,7 @@ from onnx import ValueInfoProto, numpy_helper
 
 from mobilenet import files
 
-# Fixed, so that the same content is the same bytes whenever and by whomever it is packed.
+# Fixed, so that packing the same content again gives the same bytes.
 _MTIME = 0
 _TAGS = ["vision", "classification", "mobilenet"]
 
@@ -27,9 +27,9 @@ Tensor = npt.NDArray[Any]
 
 
 def write_archive(path: Path, model_path: Path, examples: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Packs the model with its examples, pairs of an input and the output that belongs to it.
+    """Packs the model with its examples, which are pairs of an input and its output.
 
-    The archive has one folder of its own name with one .onnx file, and for each example
+    The archive has one folder of its own name, with the .onnx file and, for each example,
     `test_data_set_I/input_0.pb` and `output_0.pb`: tensors named like the graph's input and output.
     """
     model = onnx.load(str(model_path))
@@ -57,7 +57,7 @@ def _write_tar(file: Any, content: dict[str, bytes]) -> None:
 
 
 def manifest_entry(name: str, model_path: Path, archive_path: Path) -> dict[str, Any]:
-    """The model's entry of the zoo's ONNX_HUB_MANIFEST.json; paths are relative to the folder."""
+    """The model's entry in the zoo's ONNX_HUB_MANIFEST.json; paths are relative to the folder."""
     model = onnx.load(str(model_path))
     source, output = _ports(model)
     return {
@@ -78,7 +78,7 @@ def manifest_entry(name: str, model_path: Path, archive_path: Path) -> dict[str,
 
 
 def opset_of(model_path: Path) -> int:
-    """The version of ONNX's operators that the file is written in."""
+    """The opset of the file."""
     return _opset(onnx.load(str(model_path)))
 
 

@@ -1,7 +1,7 @@
-"""The names and the last node of the ONNX model zoo's mobilenetv2-7.onnx.
+"""Gives a graph the names and the last node of the ONNX model zoo's mobilenetv2-7.onnx.
 
-The names are those that third-party code reads from that file, for instance Microsoft's DirectML
-samples and N2D2. They are what Gluon calls the layers of its own model zoo's MobileNet v2.
+Third-party code relies on these names, for instance Microsoft's DirectML samples and N2D2. They are
+Gluon's names for the layers of its own MobileNet v2.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _OTHERS = {
 
 
 def in_origin_form(graph: Graph, batch: Optional[int], classes: int) -> Graph:
-    """The graph with the origin's names, ending in Reshape to `(batch, classes)` as the origin's.
+    """The graph with the names of the model zoo's file, ending in Reshape to `(batch, classes)`.
 
-    `batch` None is for any batch.
+    `batch` is None for any batch size.
 
     Raises:
-        UserError: The classifier is not a convolution followed by Flatten, as in the origin.
+        UserError: The classifier is not a convolution followed by Flatten, as in that file.
     """
     *nodes, last = graph.nodes
     if last.op_type != "Flatten":
@@ -52,7 +52,7 @@ def in_origin_form(graph: Graph, batch: Optional[int], classes: int) -> Graph:
 
 
 class _Namer:
-    """Numbers blocks through the network, and layers through each block, as Gluon does."""
+    """Numbers the blocks of the network, and the layers of each block, as Gluon does."""
 
     def __init__(self, graph: Graph) -> None:
         self._parts: dict[Optional[str], list[str]] = {}

@@ -68,7 +68,7 @@ class Source:
     def left_out(self) -> str:
         """A sentence about what is in the source but is not used; nothing if all is used."""
         kinds = {
-            "ignored, for they are no images": self.ignored,
+            "ignored, because they are no images": self.ignored,
             "class folders without images": self.empty,
         }
         return "; ".join(f"{kind}: {some_of(names)}" for kind, names in kinds.items() if names)

@@ -1,4 +1,4 @@
-"""Paths of a configuration that hold from any folder, as a run folder keeps them."""
+"""Makes the paths of a configuration absolute, as a run folder stores them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mobilenet.settings.schema import Config
 
 
 def with_absolute_paths(config: Config) -> Config:
-    """The configuration with absolute paths; names of published weights stay names."""
+    """The configuration with absolute paths; names of published weights are unchanged."""
     data = dataclasses.replace(config.data, directory=str(Path(config.data.directory).absolute()))
     training, weights = config.training, config.training.initial_weights
     if weights is not None and published_at(weights) is None:

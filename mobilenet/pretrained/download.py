@@ -1,9 +1,9 @@
-"""Downloads a file over HTTP: all of it, or an error that says why not.
+"""Downloads a complete file over HTTP, or raises an error that says why not.
 
-`requests` does the work; MXNet needs it anyway. The download functions of MXNet and gluoncv are not
-used: both put a file under its final name before they look at its digest, and leave behind what an
-interrupted call has written. The Hugging Face hub needs one GET as well, so that its client would
-be one more dependency for nothing; files that the client has fetched before are found (`store`).
+Uses `requests`, which MXNet needs anyway. The download functions of MXNet and gluoncv are not used:
+they give a file its final name before they check its digest, and leave partial files behind. The
+Hugging Face hub needs only a GET, too, so that its client is no dependency; files that the client
+has downloaded are found (`store`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mobilenet.progress_bar import watched
 
 
 class Repository(NamedTuple):
-    """A host of weights, and the variable by which its users name a mirror of it."""
+    """A host of weights, and the environment variable that names a mirror of it."""
 
     variable: str
     address: str
@@ -40,11 +40,11 @@ REPOSITORIES = {
 }
 
 MAX_BYTES = 1 << 28
-"""Ten times what the largest published file has."""
+"""Limit of a download: ten times the size of the largest published file."""
 _CHUNK_BYTES = 1 << 16
 _TIMEOUT_SECONDS = (10.0, 30.0)
-"""Until a connection stands, and between two pieces of an answer."""
-# Transparent compression would make the length of the answer unknown.
+"""For connecting, and between two pieces of a response."""
+# With transparent compression the length of the response would be unknown.
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "mobilenet-mxnet"}
 _RETRY = Retry(
     total=2, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), raise_on_status=False
@@ -53,17 +53,17 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class DownloadError(Exception):
-    """Why a file did not come, to follow its address."""
+    """Why a download failed, to follow the address."""
 
 
 def download(url: str, file: BinaryIO, title: str) -> Optional[str]:
-    """Writes what is at `url` to `file`, with a bar that has the given title.
+    """Writes the content of `url` to `file`, with a progress bar of the given title.
 
     Returns:
         The SHA-256 that the server states for the file, as the Hugging Face hub does.
 
     Raises:
-        DownloadError: The server cannot be reached, has no such file or sends only a part of it.
+        DownloadError: The server cannot be reached, has no such file, or sends only a part of it.
     """
     with requests.Session() as session:
         for scheme in ("http://", "https://"):
@@ -93,7 +93,7 @@ def _receive(response: requests.Response, file: BinaryIO, title: str) -> None:
         received += file.write(chunk)
         if received > MAX_BYTES:
             raise DownloadError(f"the server sends more than {MAX_BYTES:,} bytes")
-    # Not all versions of urllib3 hold the length against what has come.
+    # Not all versions of urllib3 check the length.
     if total is not None and received != total:
         raise DownloadError(f"only {received:,} of {total:,} bytes came")
 
@@ -103,7 +103,7 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
 
 
 def _stated_digest(response: requests.Response) -> Optional[str]:
-    """The SHA-256 that the first answer states: it may send on to a host that knows nothing."""
+    """The SHA-256 in the first response; it may redirect to a host that does not state it."""
     first = (response.history or [response])[0]
     for header in ("X-Linked-Etag", "ETag"):
         text: str = first.headers.get(header, "").removeprefix("W/").strip('"')

@@ -1,4 +1,4 @@
-"""The published weights as text: a table of all, and what is known of one."""
+"""Published weights as text: a table of all, and the details of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLUMNS = ("name", "network", "top-1 %", "top-5 %", "licence", "on this machine
 
 
 def table(weights: Iterable[PublishedWeights]) -> str:
-    """A line for each: name, network, published accuracies, licence, and the file if it is here."""
+    """One line for each: name, network, published accuracies, licence, and the local file."""
     rows = [_COLUMNS, *map(_row, weights)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows)
@@ -34,7 +34,7 @@ def network_of(weights: PublishedWeights) -> str:
 
 
 def description(weights: PublishedWeights, path: Optional[Path]) -> str:
-    """Everything that is known of the weights, a line for each fact; `path` is their file."""
+    """The details of the weights, one per line; `path` is the local file, if there is one."""
     facts = as_json(weights, path)
     return "\n".join(
         f"{name.replace('_', ' '):14}{value}" for name, value in facts.items() if value
@@ -42,7 +42,7 @@ def description(weights: PublishedWeights, path: Optional[Path]) -> str:
 
 
 def as_json(weights: PublishedWeights, path: Optional[Path]) -> dict[str, Any]:
-    """The same for machines; accuracies are fractions."""
+    """The details as plain JSON; accuracies are fractions."""
     config = config_of(weights)
     return {
         "name": weights.name,

@@ -1,4 +1,4 @@
-"""Whether the network may be used."""
+"""Tells whether downloads are switched off."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from typing import Optional
 
 OFFLINE = "MOBILENET_OFFLINE"
-"""The variable that keeps this package from the network."""
+"""The environment variable that forbids this package to use the network."""
 _VARIABLES = (OFFLINE, "HF_HUB_OFFLINE")
 _YES = ("1", "ON", "YES", "TRUE")
 
 
 def switched_off() -> Optional[str]:
-    """The variable of the environment that forbids to use the network, if one does."""
+    """The environment variable that forbids use of the network, or None."""
     return next((name for name in _VARIABLES if os.environ.get(name, "").upper() in _YES), None)

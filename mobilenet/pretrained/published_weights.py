@@ -1,12 +1,13 @@
-"""The weights that can be had by name: their network, preprocessing, accuracy, source, licence.
+"""The table of published weights: network, preprocessing, accuracy, source, licence, digest.
 
-Digests, where they are from:
+Sources of the digests:
 * gluoncv and mxnet: the SHA-1 in the installed `gluoncv.model_zoo.model_store` and
-  `mxnet.gluon.model_zoo.model_store`, against which a test holds them.
+  `mxnet.gluon.model_zoo.model_store`; a test compares them.
 * onnx: `model_sha` in ONNX_HUB_MANIFEST.json of onnx/models.
-* timm: mobilenetv2_100 and _140 as D-Robotics/rdk_model_zoo pins them in checkpoints.json. For the
-  others no digest is published. They are held against the SHA-256 that the Hugging Face hub states
-  for the file that it sends, and the file in the store carries it in its name from then on.
+* timm: mobilenetv2_100 and _140 as D-Robotics/rdk_model_zoo pins them in checkpoints.json. No
+digest
+  is published for the others. Their files are compared with the SHA-256 that the Hugging Face hub
+  states when it sends them, and have that digest in their names in the store.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ Settings = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)  # one object for each name
 class PublishedWeights:
-    """A file of weights that somebody has published."""
+    """A published file of weights."""
 
     name: str
-    """`owner/name`, by which it is asked for."""
+    """`owner/name`."""
     repository: str
-    """Which of `download.REPOSITORIES` has it."""
+    """The repository: a key of `download.REPOSITORIES`."""
     address: str
-    """Where in the repository; of an archive the member with the name of `file` is taken."""
+    """Path in the repository; if it is an archive, its member with the name `file` is taken."""
     file: str
-    """What the file is called in the store, in a folder of its owner's name."""
+    """Name of the file in the store, where it is in the folder of its owner."""
     digest: Optional[str]
     """`sha1:` or `sha256:` and hexadecimal digits; None if only the repository states one."""
     settings: Settings
@@ -42,7 +43,7 @@ class PublishedWeights:
     top5: float
     """Published top-5 accuracy."""
     source: str
-    """Where these accuracies are written."""
+    """Where these accuracies are published."""
     num_bytes: Optional[int] = None
     """Size of the file, if it is published."""
     license: str = "Apache-2.0"
@@ -60,7 +61,7 @@ class PublishedWeights:
 
     @property
     def suffix(self) -> str:
-        """The kind of the file, such as `.params`."""
+        """The suffix of the file, such as `.params`."""
         return PurePosixPath(self.file).suffix
 
 
@@ -74,7 +75,7 @@ def _gluon(owner: str, width: str, sha1: str, top1: float, top5: float) -> Publi
     }
     sources = {
         "gluoncv": "dmlc/gluon-cv docs/model_zoo/csv_tables/Classifications/MobileNet.csv",
-        # Trained by the authors of gluoncv, who published its accuracies in 2018.
+        # Trained by the authors of gluoncv, who published the accuracies in 2018.
         "mxnet": "dmlc/gluon-cv at commit 9da7b65d",
     }
     return PublishedWeights(
@@ -180,10 +181,10 @@ _OWNERS = tuple(dict.fromkeys(weights.owner for weights in PUBLISHED_WEIGHTS))
 
 
 def find(name: str) -> Optional[PublishedWeights]:
-    """The weights of this name; None if it is no such name.
+    """The published weights with this name; None if it is not of the form `owner/name`.
 
     Raises:
-        WeightsError: It has the form of one, but nothing is published by it.
+        WeightsError: The owner is known, but has no weights of this name.
     """
     owner, slash, rest = name.partition("/")
     if name not in _BY_NAME and slash and owner in _OWNERS and "/" not in rest:
@@ -196,9 +197,9 @@ def find(name: str) -> Optional[PublishedWeights]:
 
 
 def published_at(path: Union[str, Path]) -> Optional[PublishedWeights]:
-    """The weights of this name; None where there is a file or folder, or it is no such name.
+    """The published weights with this name; None if it is a file, a folder or no such name.
 
     Raises:
-        WeightsError: As `find`.
+        WeightsError: As for `find`.
     """
     return None if Path(path).exists() else find(str(path))

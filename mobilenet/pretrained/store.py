@@ -1,7 +1,7 @@
-"""The store of published weights: a file is there whole and with the right digest, or not at all.
+"""The local store of published weights, whose files are complete and have the right digest.
 
-It is the folder `mobilenet/weights` of the user's caches. What MXNet, gluoncv or the client of the
-Hugging Face hub have fetched into their own folders is used where it is.
+It is the folder `mobilenet/weights` in the user's cache. Files that MXNet, gluoncv or the client of
+the Hugging Face hub have downloaded into their own folders are used from there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mobilenet.progress_bar import say
 
 _CHUNK_BYTES = 1 << 20
 _DAMAGED = ".damaged"
-# What damaged archives make the module zipfile raise.
+# The exceptions of zipfile for damaged archives.
 _ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, OSError),
     *(NotImplementedError, RuntimeError, ValueError),
@@ -38,31 +38,31 @@ def folder() -> Path:
     """The store: `mobilenet/weights` in $XDG_CACHE_HOME, by default ~/.cache.
 
     Raises:
-        WeightsError: There is no home directory to be found.
+        WeightsError: There is no home directory.
     """
     return _caches() / "mobilenet" / "weights"
 
 
 def path_of(weights: PublishedWeights, digest: Optional[str] = None) -> Path:
-    """Where the file belongs; `digest` is needed if the weights have none."""
+    """The path of the file in the store; `digest` is needed if the table has none."""
     file = Path(weights.file)
     stated = "" if weights.digest else f"-{(digest or 'sha256:SHA256').partition(':')[2]}"
     return folder() / weights.owner / f"{file.stem}{stated}{file.suffix}"
 
 
 def stored(weights: PublishedWeights) -> Optional[Path]:
-    """The file with the right digest, wherever on this machine; None if there is none."""
+    """The file with the right digest, anywhere on this machine; None if there is none."""
     return next((path for path, digest in _places(weights) if _has_digest(path, digest)), None)
 
 
 def fetch(weights: PublishedWeights) -> Path:
-    """The file, from this machine or else from the repository that has it.
+    """The path of the file, which is downloaded if it is not on this machine.
 
-    Of several processes that ask for it at once, one downloads it.
+    If several processes need it at once, one downloads it and the others wait.
 
     Raises:
-        WeightsError: It is not on this machine and cannot be downloaded, or is not the one that
-            was published; nothing of it is kept.
+        WeightsError: The file is not on this machine and cannot be downloaded, or the downloaded
+            one has a wrong digest; nothing of it is kept.
     """
     path = stored(weights)
     if path is not None:
@@ -84,7 +84,7 @@ def url_of(weights: PublishedWeights) -> str:
 
 def _caches() -> Path:
     given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return given if given.is_absolute() else _home() / ".cache"  # as its specification says
+    return given if given.is_absolute() else _home() / ".cache"  # as XDG specifies
 
 
 def _home() -> Path:
@@ -97,7 +97,7 @@ def _home() -> Path:
 
 
 def _places(weights: PublishedWeights) -> Iterator[tuple[Path, str]]:
-    """Where the file may be, and the digest that it has to have there."""
+    """The possible paths of the file, each with the expected digest."""
     own = path_of(weights)
     if weights.digest:
         yield own, weights.digest
@@ -107,7 +107,7 @@ def _places(weights: PublishedWeights) -> Iterator[tuple[Path, str]]:
             if match := pattern.fullmatch(path.stem):
                 yield path, f"sha256:{match[1]}"
     for path in _places_of_others(weights):
-        # The client of the hub keeps a large file by its digest, and a link to it by its name.
+        # The client of the hub stores a large file by its digest, with a link by its name.
         yield path, weights.digest or f"sha256:{path.resolve().name}"
 
 
@@ -133,7 +133,7 @@ def _has_digest(path: Path, digest: str) -> bool:
 
 
 def _digest_of(chunks: Iterator[bytes], like: str) -> str:
-    """The digest of the bytes, by the algorithm that the digest `like` names."""
+    """The digest of the bytes, by the algorithm of the digest `like`."""
     algorithm = like.partition(":")[0]
     found = hashlib.new(algorithm)
     for chunk in chunks:
@@ -148,7 +148,7 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def _alone(weights: PublishedWeights) -> Iterator[None]:
-    """Within the block no other process downloads the file; waits for one that does."""
+    """Locks the file against downloads by other processes; waits for one that is running."""
     owner = folder() / weights.owner
     owner.mkdir(parents=True, exist_ok=True)
     with (owner / f".{weights.file}.lock").open("a") as lock:
@@ -162,7 +162,7 @@ def _alone(weights: PublishedWeights) -> Iterator[None]:
 
 def _download(weights: PublishedWeights) -> Path:
     url = url_of(weights)
-    with tempfile.TemporaryFile(dir=folder() / weights.owner) as answer:  # has no name to be left
+    with tempfile.TemporaryFile(dir=folder() / weights.owner) as answer:  # no name is left behind
         try:
             stated = download(url, answer, weights.name)
         except DownloadError as error:
@@ -172,7 +172,7 @@ def _download(weights: PublishedWeights) -> Path:
         digest = weights.digest or (stated and f"sha256:{stated}")
         if not digest:
             raise WeightsError(
-                f"{weights.name}: {url} states no SHA-256 to hold the file against;"
+                f"{weights.name}: {url} states no SHA-256 to check the file with;"
                 f" {_by_hand(weights)}"
             )
         path = path_of(weights, digest)
@@ -190,7 +190,7 @@ def _download(weights: PublishedWeights) -> Path:
 
 @contextlib.contextmanager
 def _content(answer: BinaryIO, weights: PublishedWeights, url: str) -> Iterator[IO[bytes]]:
-    """The file itself, or the member of the archive that it is.
+    """The file itself, or the archive's member of that name.
 
     Raises:
         WeightsError: The archive is damaged, or has no such member.
@@ -204,7 +204,7 @@ def _content(answer: BinaryIO, weights: PublishedWeights, url: str) -> Iterator[
     except WeightsError:
         raise
     except _ZIP_ERRORS as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+        if isinstance(error, OSError) and error.errno is not None:  # an error of the disk
             raise
         raise WeightsError(
             f"{weights.name}: what {url} sends is no archive with {weights.file}, or a damaged one;"
@@ -213,7 +213,7 @@ def _content(answer: BinaryIO, weights: PublishedWeights, url: str) -> Iterator[
 
 
 def _copied(content: IO[bytes], file: BinaryIO) -> Iterator[bytes]:
-    """The bytes, each after it was written to `file`; no more than a file of weights may have."""
+    """The bytes, as they are written to `file`; at most the limit of a download."""
     left = MAX_BYTES
     for chunk in _chunks(content):
         left -= len(chunk)
@@ -224,7 +224,7 @@ def _copied(content: IO[bytes], file: BinaryIO) -> Iterator[bytes]:
 
 
 def _set_aside(path: Path) -> None:
-    """Gives what stands in the place of the file another name: its digest was found wrong."""
+    """Renames the file in the store, whose digest is wrong."""
     if path.exists():
         aside = path.with_name(path.name + _DAMAGED)
         path.replace(aside)
@@ -237,7 +237,7 @@ def _damage(weights: PublishedWeights) -> str:
 
 
 def _by_hand(weights: PublishedWeights) -> str:
-    """How to get the file without the network of this machine, to follow its address."""
+    """How to get the file without a download by this machine, to follow its address."""
     what = weights.file if weights.address.endswith(".zip") else "the file"
     digest = "" if weights.digest else ", by its own SHA256,"
     mirror = REPOSITORIES[weights.repository].variable

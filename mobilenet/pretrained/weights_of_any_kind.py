@@ -1,4 +1,4 @@
-"""The arrays of weights, whatever holds them: a published name, a run, a checkpoint or a file."""
+"""Reads weights from a published name, a run, a checkpoint or a file of any program."""
 
 from __future__ import annotations
 
@@ -27,10 +27,14 @@ _OF_NETWORK = ("dialect", "width_multiplier", "depth_multiplier")
 
 
 def read_weights(file: Path, network: nn.HybridBlock) -> Arrays:
-    """The arrays in a file, by the package's names; of other programs' files fit for `network`.
+    """The arrays in a file, by the package's names.
+
+    Args:
+        file: A `.params` file, or a file of another program as for `import_weights`.
+        network: The network that arrays of other programs are converted for and have to fit.
 
     Raises:
-        WeightsError: It cannot be read, is damaged, or is of another kind; or arrays of another
+        WeightsError: The file cannot be read, is damaged or of another type, or arrays of another
             program do not fit.
     """
     if file.suffix in _FOREIGN:
@@ -44,24 +48,24 @@ def config_of(published: PublishedWeights) -> Config:
 
 
 def read_alone(file: Path) -> Arrays:
-    """The arrays in a file, by the package's names, for the network that they tell themselves.
+    """The arrays in a file, by the package's names, for the network that is detected from them.
 
     Raises:
-        WeightsError: It cannot be read, is damaged, or is of another kind.
+        WeightsError: The file cannot be read, is damaged or of another type.
     """
     return read_network(file).arrays if file.suffix in _FOREIGN else weights.read_parameters(file)
 
 
 def initial_weights(source: str, model: ModelConfig) -> DescribedWeights:
-    """The file that `training.initial_weights` names, with what is known of it.
+    """The file that `training.initial_weights` names, with its configuration and class names.
 
     Args:
         source: A published name, a run, a checkpoint or a file.
-        model: The network that is to start from it.
+        model: The network that starts from these weights.
 
     Raises:
-        ConfigError: It is a name, and of another network.
-        WeightsError: The file cannot be downloaded, or the folder is none with weights.
+        ConfigError: The published weights are of another network.
+        WeightsError: The file cannot be downloaded, or the folder has no weights.
     """
     published = published_at(source)
     if published is None:

@@ -1,8 +1,8 @@
 """Writes a run's checkpoints, and decides which are due, which is the best, and which are kept.
 
-A checkpoint is a folder that is filled under a temporary name, flushed to the disk and renamed:
-whatever kills the process, a folder of the final name is complete. What a disk damages later is
-found by its digest when the checkpoint is read; it is set aside, never deleted.
+A checkpoint is a folder that is written under a temporary name, flushed to the disk and renamed.
+However the process ends, a folder with the final name is complete. Later damage on the disk is
+detected by digests when the checkpoint is read; damaged checkpoints are renamed, never deleted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Callable, Iterable, Mapping
 
 from mobilenet import files
 from mobilenet.errors import WeightsError
-from mobilenet.runs.checkpoint_format import (
+from mobilenet.runs.checkpoint_folder import (
     Arrays,
     Checkpoint,
     DamagedError,
@@ -37,13 +37,13 @@ _ASIDE = "damaged-"
 
 @dataclass(frozen=True)
 class Retention:
-    """How often checkpoints are written, and which of them are kept; the best one always is.
+    """How often checkpoints are written, and which are kept; the best one always is.
 
     Attributes:
-        every_epochs: Epochs from one checkpoint to the next.
-        every_steps: Steps from one checkpoint to the next, if there are some inside epochs.
-        keep_last: Number of the newest ones that are kept.
-        keep_every_epochs: Those of every n-th epoch are kept for good.
+        every_epochs: Epochs between checkpoints.
+        every_steps: Steps between checkpoints; None for none inside epochs.
+        keep_last: Number of newest checkpoints that are kept.
+        keep_every_epochs: The checkpoint of every n-th epoch is kept; None for no such rule.
     """
 
     every_epochs: int = 1
@@ -52,11 +52,11 @@ class Retention:
     keep_every_epochs: int | None = None
 
     def is_step_due(self, step: int) -> bool:
-        """Whether there is to be a checkpoint after so many steps."""
+        """Whether a checkpoint is due after this step."""
         return self.every_steps is not None and step % self.every_steps == 0
 
     def is_epoch_due(self, progress: Progress) -> bool:
-        """Whether there is to be a checkpoint of the epoch that has just been validated."""
+        """Whether a checkpoint is due for the epoch that has just been validated."""
         record = progress.history[-1]
         return (
             record.epoch % self.every_epochs == 0
@@ -66,21 +66,27 @@ class Retention:
 
 
 def best_epoch(history: Iterable[EpochRecord]) -> EpochRecord:
-    """The epoch with the highest top-1 accuracy, the earliest of equals; there is at least one."""
+    """The epoch with the highest top-1 accuracy, the earliest of equals; `history` is not empty."""
     return max(history, key=lambda record: (record.top1, -record.epoch))
 
 
 def save(run: Path, state: State, groups: Mapping[str, Arrays]) -> Path:
-    """Writes a checkpoint, unless it is there; the arrays of each group become one file.
+    """Writes a checkpoint, unless it exists.
+
+    Args:
+        run: Folder of the run.
+        state: Progress, configuration and versions.
+        groups: Arrays by name, such as weights and optimizer state; each group becomes one file.
 
     Returns:
-        Its folder.
+        The folder of the checkpoint.
 
     Raises:
-        OSError: The disk is full or the like; older checkpoints are as they were.
+        OSError: A write failed, for instance because the disk is full; older checkpoints are
+            unchanged.
     """
     final = path_of(run, state)
-    if final.exists():  # what a run computes up to a step is always the same
+    if final.exists():  # a run always computes the same up to a step
         return final
     final.parent.mkdir(exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=final.parent))
@@ -96,33 +102,32 @@ def save(run: Path, state: State, groups: Mapping[str, Arrays]) -> Path:
 
 def path_of(run: Path, state: State) -> Path:
     """The folder that `save` makes."""
-    # No name is ever used for other content, so that nothing need be removed to make room.
+    # A name always means the same content, so that nothing has to be replaced.
     epoch = "" if state.record is None else f"-epoch-{state.record.epoch:04d}"
     return run / _FOLDER / f"{_PREFIX}{state.progress.step:08d}{epoch}"
 
 
 def checkpoint_paths(run: Path) -> list[Path]:
-    """The folders of a run's checkpoints, oldest first; what people put beside them is none."""
+    """The folders of a run's checkpoints, oldest first; other files and folders are ignored."""
     beginning = (run / _FOLDER).glob(f"{_PREFIX}*")
     return sorted(path for path in beginning if _NAME.fullmatch(path.name))
 
 
 def epoch_ends(run: Path) -> dict[Path, int]:
-    """The checkpoints that end an epoch, oldest first, with the number of that epoch, from 1."""
+    """The checkpoints at the end of epochs, oldest first, with the epoch's number, from 1."""
     matches = ((path, _NAME.fullmatch(path.name)) for path in checkpoint_paths(run))
     return {path: int(match[1]) for path, match in matches if match and match[1]}
 
 
 def newest_checkpoint(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
-    """The newest intact checkpoint, or None if there is none at all.
+    """The newest intact checkpoint, or None if there is no checkpoint at all.
 
     Args:
         run: Folder of the run.
-        warn: Is told of each newer one that is damaged.
+        warn: Called with a message for each newer checkpoint that is damaged.
 
     Raises:
-        WeightsError: All checkpoints are damaged, or the newest cannot be read although it may be
-            intact.
+        WeightsError: All checkpoints are damaged, or the newest cannot be read but may be intact.
     """
     paths = checkpoint_paths(run)
     for path in reversed(paths):
@@ -145,11 +150,12 @@ def _undamaged(path: Path, warn: Callable[[str], None]) -> Checkpoint | None:
 def best(run: Path) -> tuple[Path, EpochRecord]:
     """The checkpoint with the highest top-1 accuracy, the earliest of equals, and its epoch.
 
-    Each checkpoint tells of all epochs before it, so that a damaged one may be known as the best.
+    Each checkpoint contains the history of all epochs so far. So the best one is known even if it
+    is damaged itself.
 
     Raises:
-        WeightsError: The run has none that was validated, or there is one that cannot be read and
-            whose accuracy no other one tells.
+        WeightsError: The run has no validated checkpoint, or has one that cannot be read and whose
+            accuracy is in no other one.
     """
     states, errors = _states(run)
     known = {r.epoch: r for state in states.values() for r in state.progress.history}
@@ -158,28 +164,30 @@ def best(run: Path) -> tuple[Path, EpochRecord]:
         raise WeightsError(f"{run}: has no checkpoint that was validated yet")
     for epoch, path in of_epoch.items():
         if epoch not in known:
-            raise WeightsError(f"{errors[path]}; it may be the run's best: name the one to take")
+            raise WeightsError(
+                f"{errors[path]}; it may be the run's best: name the checkpoint to take"
+            )
     record = best_epoch(known[epoch] for epoch in of_epoch)
     return of_epoch[record.epoch], record
 
 
 def _states(run: Path) -> tuple[dict[Path, State], dict[Path, WeightsError]]:
-    """The states of a run's checkpoints, oldest first, and why others cannot be read."""
+    """The states of a run's checkpoints, oldest first, and the errors of unreadable ones."""
     states: dict[Path, State] = {}
     errors: dict[Path, WeightsError] = {}
     for path in checkpoint_paths(run):
         try:
             states[path] = read_state(path)
-        except WeightsError as error:  # noqa: PERF203 - each by itself
+        except WeightsError as error:  # noqa: PERF203 - each one separately
             errors[path] = error
     return states, errors
 
 
 def prune(run: Path, keep_last: int, keep_every_epochs: int | None) -> None:
-    """Deletes all checkpoints but some.
+    """Deletes checkpoints that need not be kept.
 
-    Kept are the newest `keep_last`, the best, those of every `keep_every_epochs`-th epoch, and all
-    whose state cannot be read, for whatever reason.
+    Keeps the newest `keep_last`, the best, those of every `keep_every_epochs`-th epoch, and all
+    whose state cannot be read.
     """
     states, unreadable = _states(run)
     paths = {state.record: path for path, state in states.items() if state.record is not None}
@@ -194,10 +202,10 @@ def prune(run: Path, keep_last: int, keep_every_epochs: int | None) -> None:
 
 
 def clear_after(run: Path, newest: Checkpoint | None, warn: Callable[[str], None]) -> None:
-    """Makes way for the steps after `newest`, to which the run will come again.
+    """Prepares the folder for repeating the steps after `newest`.
 
-    Deletes what was left unfinished. Newer checkpoints, which are damaged, are given another name
-    and are no longer part of the run; `warn` is told of each.
+    Deletes unfinished checkpoints. Newer checkpoints, which are damaged, are renamed and are no
+    longer part of the run; `warn` is called for each.
     """
     for unfinished in (run / _FOLDER).glob(f"{_TEMPORARY}*"):
         shutil.rmtree(unfinished)
@@ -209,13 +217,13 @@ def clear_after(run: Path, newest: Checkpoint | None, warn: Callable[[str], None
 
 
 def _free_name(path: Path) -> Path:
-    """The path, or if there is something, the first with a number that is free."""
+    """The path if it is free, or else the first free one with a number."""
     numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
     return next(free for free in itertools.chain([path], numbered) if not free.exists())
 
 
 def _delete(folder: Path) -> None:
-    """Deletes a checkpoint so that a part of it never has the name of the whole."""
+    """Deletes a checkpoint; an interruption leaves no partial folder with its name."""
     doomed = folder.with_name(f"{_TEMPORARY}{folder.name}")
     folder.rename(doomed)
     shutil.rmtree(doomed)

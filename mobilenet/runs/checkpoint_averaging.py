@@ -1,4 +1,4 @@
-"""Averages the weights of several checkpoints, which is often better than each of them."""
+"""Averages the weights of several checkpoints, which often generalizes better than each one."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mobilenet import files
 from mobilenet.errors import WeightsError
 from mobilenet.network.params_file import write_arrays
 from mobilenet.runs.checkpoint import epoch_ends
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 
 
 def average_run(run: Path, last: int, output: Path) -> list[Path]:
-    """Writes the mean of the `last` newest checkpoints of a run that end an epoch.
+    """Writes the mean weights of a run's `last` newest checkpoints at the end of epochs.
 
     Returns:
-        The checkpoints.
+        The checkpoints that were averaged.
 
     Raises:
-        WeightsError: There are fewer, or one is damaged.
+        WeightsError: There are fewer of them, or one is damaged.
     """
     paths = list(epoch_ends(run))
     if len(paths) < last:
@@ -35,13 +35,13 @@ def average_run(run: Path, last: int, output: Path) -> list[Path]:
 
 
 def average_checkpoints(paths: Sequence[Path], output: Path) -> None:
-    """Writes the mean of the validated weights of the checkpoints at `paths` to a `.params` file.
+    """Writes the mean of the checkpoints' validated weights to the `.params` file `output`.
 
     BatchNorm's running statistics are averaged like the weights. Source: Izmailov et al.,
     "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018, section 3.
 
     Raises:
-        WeightsError: A checkpoint is damaged, there is none, or they are of different networks.
+        WeightsError: A checkpoint is damaged, `paths` is empty, or the networks differ.
     """
     if not paths:
         raise WeightsError("there is no checkpoint to average")

@@ -1,4 +1,4 @@
-"""Draws how runs went: loss, error and learning rate by epoch."""
+"""Draws the curves of runs: loss, error and learning rate by epoch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STYLES = {"training": ":", "training, top-1": ":", "top-5": "--"}
 
 
 def draw_curves(histories: Mapping[str, Sequence[EpochRecord]], path: Path) -> None:
-    """Draws the epochs of one or several runs, by name, into the PNG file `path`."""
+    """Draws the epochs of one or several runs, given by name, into the PNG file `path`."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to load
 
     figure = Figure(figsize=(15, 4.5))
@@ -43,7 +43,7 @@ def _draw_panel(
     axes: Axes, curves: Mapping[str, _Value], histories: Mapping[str, Sequence[EpochRecord]]
 ) -> None:
     for number, (name_, history) in enumerate(histories.items()):
-        run = files.encoded(name_).decode()  # matplotlib writes nothing that is no text
+        run = files.encoded(name_).decode()  # matplotlib accepts only valid text
         epochs = [record.epoch for record in history]
         for name, value in curves.items():
             axes.plot(

@@ -1,4 +1,4 @@
-"""How far a run is: what a checkpoint remembers besides arrays, as plain numbers."""
+"""The progress of a run as plain numbers: steps, epochs, losses and accuracies."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 
 class Metrics(NamedTuple):
-    """What training steps saw, as sums that add up."""
+    """Sums over the images of training steps."""
 
     num_images: int = 0
     loss_sum: float = 0.0
     num_correct: int = 0
 
     def plus(self, other: Metrics) -> Metrics:
-        """The sums over the images of both."""
+        """The sum of both."""
         return Metrics(
             self.num_images + other.num_images,
             self.loss_sum + other.loss_sum,
@@ -23,12 +23,12 @@ class Metrics(NamedTuple):
 
     @property
     def loss(self) -> float:
-        """Mean loss in nats, against the targets as they were smoothed and mixed."""
+        """Mean loss in nats, with label smoothing and mixing of images."""
         return self.loss_sum / self.num_images
 
     @property
     def top1(self) -> float:
-        """Top-1 accuracy on the images as they were augmented, as a fraction."""
+        """Top-1 accuracy on the augmented images, as a fraction."""
         return self.num_correct / self.num_images
 
 
@@ -45,9 +45,9 @@ class EpochRecord:
     train_loss: float
     train_top1: float
     split: str
-    """What was validated: `val`, or `minival` where there is one."""
+    """The records that were validated: `minival` if there are any, else `val`."""
     num_images: int
-    """Images that were validated."""
+    """Number of images that were validated."""
     loss: float
     top1: float
     top5: float
@@ -55,13 +55,14 @@ class EpochRecord:
 
 @dataclass
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        step: Steps that are done.
-        epoch_metrics: Sums over the steps of the epoch that is under way.
-        history: The epochs that are trained and validated.
-        num_rollbacks: Times that the run went back to a checkpoint, at half the learning rate each.
+        step: Number of finished steps.
+        epoch_metrics: Sums over the steps of the current epoch.
+        history: The epochs that have been trained and validated.
+        num_rollbacks: How often the run went back to a checkpoint, each time halving the learning
+            rate.
     """
 
     step: int = 0

@@ -1,4 +1,4 @@
-"""The log of a run: one JSON record per event in a file, and what people see of it."""
+"""The log of a run: JSON records of events in a file, lines and a progress bar on the screen."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from tqdm import tqdm
 from mobilenet import files
 from mobilenet.errors import UserError
 
-# Without tqdm's own speed and time left, which `progress` tells better, a terminal has room for it;
-# the bar takes what is left of the width.
+# Without tqdm's own speed and remaining time, which `progress` shows more exactly. The bar takes
+# the rest of the width.
 _BAR_FORMAT = "{desc}: |{bar}| {n_fmt}/{total_fmt}{postfix}"
 
 
 class RunLog:
-    """Appends events to the file at `path` and shows them on `stream`, standard error by default.
+    """Appends events to a file, and shows them on a stream.
 
-    On a terminal the steps of an epoch are a bar; elsewhere there are only whole lines.
+    On a terminal the steps of an epoch are a progress bar, elsewhere lines.
 
     Args:
-        path: One JSON object per line: `event`, `time` in seconds since 1970, and its values.
-        tensorboard: Folder for TensorBoard files, or None. They hold the numbers of every event
-            that has a `step`.
-        stream: Where people look.
+        path: Gets one JSON object per line: `event`, `time` in seconds since 1970, and its values.
+        tensorboard: Folder for TensorBoard files, or None. They contain the numbers of all events
+            that have a `step`.
+        stream: By default standard error.
 
     Raises:
         UserError: TensorBoard's package is not installed.
@@ -44,7 +44,7 @@ class RunLog:
         self._complete_last_line()
 
     def _complete_last_line(self) -> None:
-        """A process that was killed may have left half a line."""
+        """Ends the last line, which a killed process may have left unfinished."""
         size = self._file.seek(0, 2)
         if size:
             self._file.seek(size - 1)
@@ -52,16 +52,16 @@ class RunLog:
                 self._file.write(b"\n")
 
     def write(self, event: str, line: str, **values: Any) -> None:
-        """Records an event; people see `line`."""
+        """Records an event and shows `line`."""
         self.record(event, **values)
         _show(line, self._stream)
 
     def warn(self, text: str) -> None:
-        """Records a `warning`."""
+        """Records and shows a `warning`."""
         self.write("warning", f"warning: {text}", text=text)
 
     def progress(self, line: str, short: str, **values: Any) -> None:
-        """Records a `progress` event; people see `line`, or `short` beside a bar."""
+        """Records a `progress` event; shows `short` beside a bar, otherwise `line`."""
         self.record("progress", **values)
         if self._bar is not None and not self._bar.disable:
             self._bar.set_postfix_str(short)
@@ -69,7 +69,7 @@ class RunLog:
             _show(f"{self._label}: {line}", self._stream)
 
     def record(self, event: str, **values: Any) -> None:
-        """Records an event that people need not see."""
+        """Records an event without showing it."""
         record = {"event": event, "time": round(time.time(), 3), **values}
         self._file.write(files.encoded(json.dumps(record, ensure_ascii=False)) + b"\n")
         if self._board is not None and "step" in values:
@@ -79,21 +79,21 @@ class RunLog:
             self._board.flush()
 
     def start_bar(self, label: str, total: int, done: int) -> None:
-        """Begins a bar of `total` steps of which `done` are over."""
+        """Starts a bar of `total` steps, of which `done` are finished."""
         self._label = label
         self._bar = tqdm(
             desc=label,
             total=total,
             initial=done,
             file=self._stream,
-            disable=None,  # for tqdm this means: unless it is a terminal
+            disable=None,  # None means: unless it is a terminal
             leave=False,
             dynamic_ncols=True,
             bar_format=_BAR_FORMAT,
         )
 
     def advance_bar(self) -> None:
-        """One step more."""
+        """Advances the bar by one step."""
         if self._bar is not None:
             self._bar.update()
 
@@ -112,20 +112,20 @@ class RunLog:
 
 
 class OtherRankLog(RunLog):
-    """The log of a rank that writes no files: people see its warnings only."""
+    """The log of a rank other than 0: writes no files, and shows only warnings."""
 
     def __init__(self, rank: int, nowhere: TextIO) -> None:
         super().__init__(Path(os.devnull), stream=nowhere)
         self._rank = rank
 
     def warn(self, text: str) -> None:
-        """People see the warning."""
+        """Shows a warning."""
         _show(f"warning: rank {self._rank}: {text}", sys.stderr)
 
 
 def _show(line: str, stream: TextIO) -> None:
-    """Writes a line around a bar, if there is one."""
-    tqdm.write(files.encoded(line).decode(), file=stream)  # names of files may be no text
+    """Writes a line above the bar, if there is one."""
+    tqdm.write(files.encoded(line).decode(), file=stream)  # names of files need not be valid text
 
 
 def tensorboard_writer() -> Any:

@@ -16,13 +16,13 @@ _HEAD = (
 def run_report(
     name: str, history: Sequence[EpochRecord], config: str, circumstances: Mapping[str, str]
 ) -> str:
-    """What became of a run: its best and last epoch, its curves, what it was run on and with.
+    """The report of a run: best and last epoch, curves, circumstances, configuration.
 
     Args:
-        name: Of the run.
+        name: Name of the run.
         history: Its epochs, at least one.
         config: Its configuration as YAML.
-        circumstances: Whatever else the result depends on, by what it is.
+        circumstances: What else the result depends on, such as machine and versions, by name.
     """
     best, last = best_epoch(history), history[-1]
     lines = [

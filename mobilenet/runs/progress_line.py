@@ -1,4 +1,4 @@
-"""What a run says while it trains: a moving bar or a line every so many steps, and every epoch."""
+"""Reports the progress of a run: a line or bar every few steps, and a line for every epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Plan(NamedTuple):
-    """How long a run is, and how often it speaks."""
+    """The length of a run, and the number of steps between its reports."""
 
     num_epochs: int
     steps_per_epoch: int
@@ -24,18 +24,18 @@ class Plan(NamedTuple):
 
 
 class StepReport(NamedTuple):
-    """A training step that is done."""
+    """A finished training step."""
 
     step: int
     """Its number, from 1."""
     metrics: Metrics
     gradient_norm: float
-    """Of the mean loss, before it was clipped."""
+    """Of the mean loss, before clipping."""
     learning_rate: float
 
 
 def _short_times(epoch_left: float, run_left: float) -> str:
-    """Both in hours and minutes, which a run of hours needs, or in minutes and seconds."""
+    """Both as minutes:seconds, or as hours:minutes and `h` for a run of hours."""
     unit, sign = (3600, "h") if run_left >= 3600 else (60, "")
     pairs = (divmod(int(seconds * 60 / unit), 60) for seconds in (epoch_left, run_left))
     return "/".join(f"{large}:{small:02}" for large, small in pairs) + sign
@@ -54,17 +54,17 @@ class Reporter:
         self._window, self._window_meter, self._epoch_meter = Metrics(), Meter(), Meter()
 
     def start_epoch(self, epoch: int, num_done: int) -> None:
-        """Begins the epoch numbered from 1, of whose steps `num_done` are done."""
+        """Starts reporting an epoch, numbered from 1, of which `num_done` steps are finished."""
         label = f"epoch {epoch}/{self._plan.num_epochs}"
         self._log.start_bar(label, self._plan.steps_per_epoch, num_done)
         self._start_meters()
 
     def timed(self, batches: Iterator[T]) -> Generator[T, None, None]:
-        """The same batches; the time until each is there counts as waiting for data."""
+        """The same batches; measures the time spent waiting for them."""
         return self._epoch_meter.timed(self._window_meter.timed(batches))
 
     def step_done(self, report: StepReport) -> None:
-        """Follows one step."""
+        """Reports one step."""
         self._window = self._window.plus(report.metrics)
         for meter in (self._window_meter, self._epoch_meter):
             meter.add(report.metrics.num_images)
@@ -73,7 +73,7 @@ class Reporter:
             self._progress(report)
 
     def bad_records(self, found: Mapping[int, Exception]) -> None:
-        """Warns of those of all bad records found so far that are new."""
+        """Warns of bad records that are new; `found` has all since the start of the process."""
         for error in list(found.values())[self._num_bad_records :]:
             self._log.warn(f"replaced by another record: {error}")
         self._num_bad_records = len(found)
@@ -88,7 +88,7 @@ class Reporter:
             f" rate {report.learning_rate:.3g}, {speed.images_per_second:.0f} images/s,"
             f" waits for data {100 * speed.data_wait:.0f} %,"
             f" left {tqdm.format_interval(epoch_left)} of {tqdm.format_interval(run_left)}",
-            # With its bar this has to fit into 80 columns.
+            # Together with the bar this has to fit into 80 columns.
             f"{window.loss:.3f} {100 * window.top1:.1f}% lr{report.learning_rate:.2g}"
             f" {speed.images_per_second:.0f}/s wait{100 * speed.data_wait:.0f}%"
             f" {_short_times(epoch_left, run_left)}",
@@ -103,7 +103,7 @@ class Reporter:
         )
 
     def _seconds_left(self, step: int, step_seconds: float) -> tuple[float, float]:
-        """How long the epoch's steps, and all that is left of the run, will take at this speed."""
+        """Remaining seconds of the epoch's steps, and of the run including validation."""
         num_epochs, steps_per_epoch, _ = self._plan
         epoch = (step - 1) // steps_per_epoch + 1
         epoch_left = (epoch * steps_per_epoch - step) * step_seconds
@@ -111,7 +111,7 @@ class Reporter:
         return epoch_left, run_left + (num_epochs - epoch + 1) * self._validation_seconds
 
     def stop_steps(self) -> None:
-        """Stops the clock when the steps of an epoch are done, or the process stops."""
+        """Stops measuring, at the end of an epoch's steps or when the process stops."""
         self._log.stop_bar()
         self._speed = self._epoch_meter.read()
         self._validation_start = time.monotonic()
@@ -120,10 +120,10 @@ class Reporter:
         """Reports an epoch that was trained and validated.
 
         Args:
-            record: What the epoch reached.
+            record: The results of the epoch.
             num_bad_records: Training records replaced since this start, over all processes.
         """
-        # The speed covers the steps of this process alone: an earlier one may have begun the epoch.
+        # The speed covers only the steps of this process; an earlier one may have begun the epoch.
         self._validation_seconds = time.monotonic() - self._validation_start
         speed = self._speed
         self._log.write(

@@ -1,4 +1,4 @@
-"""The folder of a run: who may begin, continue or change it."""
+"""Checks whether a run may be started or resumed in a folder, and with which settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TENSORBOARD = "tensorboard"
 _LOCK = ".lock"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# Settings that may change when a run is resumed. These do not alter what is computed;
+# Settings that may change when a run is resumed. These do not alter the results.
 _FREE = (
     "checkpoint.",
     "log.",
@@ -36,19 +36,25 @@ _FREE = (
     "validation.batch_size",
     "training.rollbacks",
 )
-# These alter how a batch is divided, as when a device is lost: BatchNorm sees other parts of it.
-# The run goes on, but no longer bit for bit.
+# These alter how a batch is divided, and so BatchNorm's statistics. The run continues, but its
+# results are no longer the same bit for bit.
 _FREE_WITH_EFFECT = ("training.devices", "training.accumulation", "distributed.")
-# More epochs change nothing so far, except with these schedules: they fall until the end of the
-# run, so a longer run would have had other learning rates from the beginning.
+# More epochs do not alter the finished steps, except with these schedules: their learning rates
+# depend on the length of the run from the beginning.
 _ENDS_WITH_RUN = ("cosine", "polynomial")
 
 
+def run_of(path: Path) -> Path | None:
+    """The run that `path` is, or is a checkpoint of: the folder with the configuration, or None."""
+    folders = (path, *path.absolute().parents)[:3]  # checkpoints are two folders below their run
+    return next((folder for folder in folders if (folder / CONFIG).is_file()), None)
+
+
 def check(run: Path, resume: bool) -> None:
-    """Refuses to begin a run where there is something, and to resume one where there is none.
+    """Checks that a run may be started or, with `resume`, continued in the folder `run`.
 
     Raises:
-        UserError: `run` holds something, or with `resume` no run.
+        UserError: The folder exists and is not empty or, with `resume`, contains no run.
     """
     if resume and not (run / CONFIG).is_file():
         raise UserError(f"{run}: no run to resume (no {CONFIG}); start it without --resume")
@@ -60,18 +66,18 @@ def check(run: Path, resume: bool) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether there is at most what a process left that was killed before it began the run."""
+    """Whether there are at most files of a process that was killed before it began the run."""
     return all(path.name.startswith(".") for path in folder.iterdir())
 
 
 @contextlib.contextmanager
 def claimed(run: Path) -> Iterator[None]:
-    """Holds the folder, which is made if it is missing, for this process alone.
+    """Locks the folder for this process, and creates it if it is missing.
 
-    The claim ends with the process, however that ends.
+    The lock ends with the process, however that ends.
 
     Raises:
-        UserError: Another process holds it.
+        UserError: Another process has locked it.
     """
     run.mkdir(parents=True, exist_ok=True)
     with (run / _LOCK).open("a") as lock:
@@ -84,10 +90,10 @@ def claimed(run: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def full_disk_explained(run: Path) -> Iterator[None]:
-    """Turns the error of a write for which there was no room into what the user needs to know.
+    """Explains the error of a write on a full disk.
 
     Raises:
-        VerificationError: There was no room.
+        VerificationError: The disk is full, or a quota is reached.
     """
     try:
         yield
@@ -101,7 +107,7 @@ def full_disk_explained(run: Path) -> Iterator[None]:
 
 
 def describe(run: Path, config: Config) -> None:
-    """Writes what others need to know of the run: its configuration and its classes."""
+    """Writes the configuration and the class names into the folder of the run."""
     files.write_text(run / CONFIG, settings.dump(config))
     synset = Path(config.data.directory) / SYNSET
     if synset.is_file():
@@ -109,32 +115,32 @@ def describe(run: Path, config: Config) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Of the package and of what decides on its results."""
+    """Versions of this package, Python, MXNet and NumPy."""
     others = {name: metadata.version(name) for name in (_mxnet_distribution(), "numpy")}
     return {"mobilenet": __version__, "python": platform.python_version(), **others}
 
 
 def machine() -> str:
-    """The processor and how many of it there are."""
+    """Number and model of the processors."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     return f"{len(names)} x {names[0]}" if names else platform.machine()
 
 
 def _mxnet_distribution() -> str:
-    """The name under which MXNet is installed: mxnet-cu112 brings the same module for GPUs."""
+    """The name of the installed distribution of MXNet; for GPUs it is mxnet-cu112 or the like."""
     names = (distribution.metadata["Name"] or "" for distribution in metadata.distributions())
     return next((name for name in names if name.startswith("mxnet-cu")), "mxnet")
 
 
 def check_changes(began: Config, given: Config, run: Path) -> list[str]:
-    """Compares the settings that a run began with to those that it is to be resumed with.
+    """Compares the settings that a run began with to those for resuming it.
 
     Returns:
         The changed settings that affect the result, each with both values.
 
     Raises:
-        ConfigError: A setting has changed that would make it another run.
+        ConfigError: A setting has changed that may not change.
     """
     before, after = flat(began), flat(given)
     changed = [name for name in before if before[name] != after[name]]
@@ -152,7 +158,7 @@ def check_changes(began: Config, given: Config, run: Path) -> list[str]:
 
 
 def differences(began: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """The values of `began` that are others in `given`, each with both."""
+    """The values that differ, as `name: old -> new`; `given` has all names of `began`."""
     return [f"{name}: {old} -> {given[name]}" for name, old in began.items() if old != given[name]]
 
 
@@ -166,14 +172,20 @@ def flat(config: Config) -> dict[str, Any]:
 
 
 def check_data(
-    began: Mapping[str, Mapping[str, str]], given: Mapping[str, Mapping[str, str]]
+    began: Mapping[str, Mapping[str, str]], given: Mapping[str, Mapping[str, str]], folder: Path
 ) -> None:
-    """Compares the digests of the record files that a run began with, by split, to the present.
+    """Compares the record files that a run began with to the present ones, by their digests.
 
-    Each split has several digests, by kind; only kinds that both have are compared.
+    Each split has several digests, by kind; only kinds that both have are compared. A file that
+    was damaged when the run began may be given back: the one that the manifest described then.
+
+    Args:
+        began: By split, digests as `data.record_folder.record_digests` gives them.
+        given: The same, of the record files as they are now.
+        folder: Has them.
 
     Raises:
-        DataError: They are others.
+        DataError: A record file has changed, is missing, or is new.
     """
     for split in sorted({*began, *given}):
         before, now = began.get(split), given.get(split)
@@ -181,21 +193,28 @@ def check_data(
             problem = "was not there when the run began"
         elif now is None:
             problem = "is no longer there"
-        elif any(before[kind] != now[kind] for kind in {*before} & {*now}):
-            problem = "is not the file that the run began with"
-        else:
+        elif _is_the_file(folder / f"{split}.rec", before, now):
             continue
+        else:
+            problem = "is not the file that the run began with"
         raise DataError(
             f"data.directory: {split}.rec {problem}; give back the old records, or start another"
             " run"
         )
 
 
+def _is_the_file(path: Path, before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    changed = {kind for kind in {*before} & {*now} if before[kind] != now[kind]}
+    if changed != {"records"}:
+        return not changed
+    return before.get("content") == files.sha256_of(path)  # takes minutes, but here alone
+
+
 def check_classes(run: Path, data: Path) -> None:
     """Compares the class names of a run to those of the records in the folder `data`.
 
     Raises:
-        DataError: They are other classes, or in another order.
+        DataError: The classes or their order differ.
     """
     began, given = read_synset(run), read_synset(data)
     if began and given and list(map(class_id, began)) != list(map(class_id, given)):

@@ -1,4 +1,4 @@
-"""Compares runs: what they have reached, and in which settings they differ."""
+"""Compares runs in tables: their results, and the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, Sequence
 
 from mobilenet import settings
-from mobilenet.bad_items import NONE_LEFT_OUT, BadItems
 from mobilenet.errors import UserError
 from mobilenet.runs import run_folder
 from mobilenet.runs.checkpoint import best_epoch, newest_checkpoint
 from mobilenet.runs.curves import draw_curves
 from mobilenet.runs.epoch_record import EpochRecord
 from mobilenet.settings.schema import Config
+from mobilenet.skipped_items import SKIP_NONE, SkippedItems
 
 _RESULTS = ("epoch", "best epoch", "top-1", "top-5", "images", "training top-1")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run as its newest checkpoint tells of it; it may still be under way.
+    """A run according to its newest checkpoint; it may still be training.
 
     Attributes:
-        name: Of its folder, or the path to it where another one has the same name.
+        name: The name of its folder, or the path if another run has the same name.
         history: The epochs so far, at least one.
         settings: Every setting by its dotted name.
     """
@@ -49,26 +49,24 @@ class Run:
 def compare_runs(
     folders: Sequence[Path],
     curves: Path,
-    bad: BadItems = NONE_LEFT_OUT,
+    skipped: SkippedItems = SKIP_NONE,
     warn: Callable[[str], None] = warnings.warn,
 ) -> str:
-    """Tables of several runs as Markdown; their curves go into the PNG file `curves`.
-
-    The first table holds what they have reached, the second the settings in which they differ.
+    """Compares several runs in two Markdown tables: results, and settings that differ.
 
     Args:
-        folders: Of the runs.
-        curves: A PNG file.
-        bad: Takes the runs that cannot be read; by default the first one raises.
-        warn: Is told of checkpoints that are damaged, so that a run is shown as it was before.
+        folders: The run folders.
+        curves: PNG file to draw the curves of the runs into.
+        skipped: Collects runs that cannot be read; by default the first one raises.
+        warn: Called for each damaged checkpoint; the run is shown as of the one before.
 
     Raises:
-        UserError: A folder holds no run that has finished an epoch, or none of them does.
+        UserError: A folder has no run that has finished an epoch, or all runs were skipped.
         WeightsError: All checkpoints of a run are damaged, or one cannot be read.
     """
     runs = []
     for folder, name in zip(folders, _names(folders)):
-        with bad.leaving_out(folder):
+        with skipped.skipping(folder):
             runs.append(_read(folder, name, warn))
     if not runs:
         raise UserError(f"none of these {len(folders)} runs can be compared")

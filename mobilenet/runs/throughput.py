@@ -1,4 +1,4 @@
-"""How fast training goes, and how much of its time it waits for data."""
+"""Measures images per second, and the fraction of the time spent waiting for data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Speed(NamedTuple):
-    """Over some time: images per second, and the fraction of the time spent waiting for data."""
+    """Images per second, and the fraction of the time spent waiting for data."""
 
     images_per_second: float
     data_wait: float
@@ -18,10 +18,10 @@ class Speed(NamedTuple):
 
 @dataclass
 class Meter:
-    """Measures between one reading and the next.
+    """Measures the speed between two calls of `read`.
 
     Attributes:
-        clock: Gives seconds.
+        clock: Returns seconds.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -33,7 +33,7 @@ class Meter:
         self._start, self._wait_seconds, self._num_images = self.clock(), 0.0, 0
 
     def timed(self, batches: Iterator[T]) -> Generator[T, None, None]:
-        """The same batches; the time until each is there counts as waiting."""
+        """The same batches; measures the time spent waiting for them."""
         while True:
             asked = self.clock()
             batch = next(batches, None)
@@ -43,11 +43,11 @@ class Meter:
             yield batch
 
     def add(self, num_images: int) -> None:
-        """Counts images that were trained."""
+        """Counts trained images."""
         self._num_images += num_images
 
     def read(self) -> Speed:
-        """The speed since the last reading."""
+        """The speed since the last call."""
         seconds = max(self.clock() - self._start, 1e-9)
         speed = Speed(self._num_images / seconds, self._wait_seconds / seconds)
         self._restart()

@@ -1,4 +1,4 @@
-"""Computes BatchNorm's statistics afresh for weights that have not seen batches, as averages."""
+"""Recomputes BatchNorm's running statistics for averaged weights, before they are validated."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from mobilenet.distributed.group import ALONE, Group
 from mobilenet.network import batchnorm_statistics, weights
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.network.graph_forms import training_block
-from mobilenet.runs.checkpoint_format import Arrays
+from mobilenet.runs.checkpoint_folder import Arrays
 
 
 @dataclass(frozen=True)
 class Recalibration:
-    """Gives weights the statistics of some batches.
+    """Computes running statistics of some batches for given weights.
 
     Attributes:
-        make_network: Makes the network, not initialized, its leading stages frozen as in training.
-        context: The device that computes, on which the weights are too.
-        num_batches: Batches of each rank.
-        num_parts: Equal parts in which a batch is computed, to need less memory.
+        make_network: Makes the network, not initialized, with the same frozen stages as in
+            training.
+        context: The device that computes, and that the weights are on.
+        num_batches: Number of batches on each rank.
+        num_parts: Number of equal parts in which a batch is computed, to save memory.
         group: The processes that train together.
     """
 
@@ -37,9 +38,9 @@ class Recalibration:
     group: Group = ALONE
 
     def __call__(self, arrays: Arrays, batches: Iterable[Batch]) -> Arrays:
-        """`arrays`, a network's parameters by name, with statistics over the first of `batches`.
+        """The parameters `arrays` with running statistics over the first of `batches`.
 
-        Every rank calls this, with batches of its own.
+        Every rank calls this, with its own batches.
         """
         network = self.make_network()
         network.initialize(ctx=self.context)

@@ -37,12 +37,12 @@ from mobilenet.training.learning_rate_schedule import (
 )
 from mobilenet.training.memory import check_memory
 from mobilenet.training.optimizer import Momentum, Optimizer, RMSProp, Rule, WeightDecay
-from mobilenet.training.parts import Course, Parts
+from mobilenet.training.run_parts import Course, Parts
 from mobilenet.training.step import Objective, TrainingStep
 
 
 def parts(config: Config, group: Group = ALONE) -> Parts:
-    """All that a run is made of.
+    """All parts of a run.
 
     Raises:
         ConfigError: There is no such device, or the ranks cannot share a batch evenly.
@@ -88,7 +88,7 @@ def _check_memory(config: Config, group: Group) -> None:
 
 
 def course(config: Config) -> Course:
-    """How long a run is and what it keeps of its way."""
+    """The length of a run, its reports and its checkpoints."""
     keep = config.checkpoint
     return Course(
         num_epochs=config.training.epochs,
@@ -102,7 +102,7 @@ def course(config: Config) -> Course:
 
 
 def learner(config: Config, group: Group = ALONE) -> Learner:
-    """The network at random weights, with all that trains it."""
+    """The network with random weights, its optimizer and its training step."""
     return _learner(config, build.contexts(config), group)
 
 
@@ -153,17 +153,17 @@ def _objective(config: Config, group: Group) -> Objective:
 
 
 def _num_parts(config: Config) -> int:
-    """In how many parts one device has the memory for a rank's share of a batch."""
+    """The number of parts in which one device can compute a rank's share of a batch."""
     return len(config.training.devices) * config.training.accumulation
 
 
 def initial_weights(config: Config, contexts: list[mx.Context]) -> InitialWeights | None:
-    """The weights that `training.initial_weights` names, with what is said of them.
+    """The weights that `training.initial_weights` names; None if it names none.
 
     Raises:
-        UserError: It names a folder that is neither a checkpoint nor a run that has one, or
-            published weights of another network or that cannot be downloaded, or what is said of
-            the weights cannot be read.
+        UserError: The folder is neither a checkpoint nor a run that has one, published weights are
+            of another network or cannot be downloaded, or the configuration or class names of the
+            weights cannot be read.
     """
     named = config.training.initial_weights
     if named is None:
@@ -184,7 +184,7 @@ def initial_weights(config: Config, contexts: list[mx.Context]) -> InitialWeight
 
 
 def _input(config: Config) -> dict[str, object]:
-    """What weights depend on besides the shapes of their network, by the name of the setting."""
+    """The settings, besides shapes, that weights depend on, by name."""
     return {
         "data.mean": config.data.mean,
         "data.std": config.data.std,

@@ -6,15 +6,15 @@ from typing import Mapping
 
 import mxnet as mx
 
-# MXNet's operators on several arrays take 60 at most (MXNET_OPTIMIZER_AGGREGATION_SIZE).
+# MXNet's operators on several arrays take at most 60 (MXNET_OPTIMIZER_AGGREGATION_SIZE).
 _MAX_ARRAYS = 60
 
 
 class MovingAverage:
-    """The average of `arrays`, float32, which training changes in place, over its steps.
+    """The exponential moving average of `arrays` (float32), which training changes in place.
 
-    Early on the decay is min(decay, (1 + n) / (10 + n)) after n updates, so that the random start
-    is soon forgotten, as in tf.train.ExponentialMovingAverage with `num_updates`.
+    After n updates the decay is min(decay, (1 + n) / (10 + n)), so that the random start soon has
+    no weight, as in tf.train.ExponentialMovingAverage with `num_updates`.
     """
 
     def __init__(self, arrays: Mapping[str, mx.nd.NDArray], decay: float) -> None:
@@ -23,14 +23,14 @@ class MovingAverage:
         self.averages = {name: array.copy() for name, array in arrays.items()}
 
     def update(self, num_updates: int, gradient_norm: mx.nd.NDArray) -> None:
-        """Takes in the arrays as they are after the step with the given norm `(1,)`.
+        """Updates the average with the arrays after a step.
 
-        The norm is what waits for the backward pass: on CPUs this writes the running statistics
-        without the engine's knowledge, which would let them be read too early.
+        The norm makes MXNet's engine wait for the backward pass, which on CPUs writes the running
+        statistics without the engine's knowledge.
 
         Args:
             num_updates: Number of earlier updates.
-            gradient_norm: Of the gradient of all parameters, finite.
+            gradient_norm: `(1,)`, of the gradient of all parameters; finite.
         """
         decay = min(self._decay, (1 + num_updates) / (10 + num_updates))
         rate = 0 * gradient_norm - (1 - decay)
@@ -39,10 +39,10 @@ class MovingAverage:
             self._update_some(names[start : start + _MAX_ARRAYS], rate)
 
     def _update_some(self, names: list[str], rate: mx.nd.NDArray) -> None:
-        """Many arrays in one operator: a tenth of the time that one after the other takes to queue.
+        """Updates many arrays by one operator, which takes a tenth of the time to queue.
 
-        SGD makes w - lr (g + wd w) of w, that is the average for g the array, wd = -1 and the
-        `rate` lr = decay - 1.
+        SGD computes w - lr (g + wd w). With the array as g, wd = -1 and lr = `rate` = decay - 1
+        that is the average.
         """
         averages = [self.averages[name] for name in names]
         pairs = [array for name in names for array in (self.averages[name], self._arrays[name])]
@@ -53,6 +53,6 @@ class MovingAverage:
         )
 
     def restore(self, averages: Mapping[str, mx.nd.NDArray]) -> None:
-        """Takes over what `averages` once was."""
+        """Restores saved averages."""
         for name, array in averages.items():
             array.copyto(self.averages[name])

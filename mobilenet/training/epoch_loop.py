@@ -1,11 +1,11 @@
-"""The course of a run: steps, a validation after every epoch, checkpoints, ways back.
+"""The loop over epochs: steps, validation, checkpoints, and roll-back after divergence.
 
-Everything random is a function of the seed and the step, and all else that a step depends on is in
-the checkpoint. A run that is killed at any moment and resumed therefore ends, on one CPU device,
-with bit for bit the parameters of one that was left alone.
+Everything random is a function of the seed and the step, and everything else that a step depends on
+is in the checkpoint. So, on one CPU device, a run that is killed at any moment and resumed ends
+with bit for bit the same parameters as an uninterrupted one.
 
-Of several ranks all decide alike, because they know the same sums; the first one alone touches the
-run's folder.
+All ranks make the same decisions, because they have the same sums; only rank 0 writes to the run's
+folder.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from mobilenet.errors import DataError, RunStopped, VerificationError
 from mobilenet.evaluation import evaluate
 from mobilenet.metrics import Counts, NotFiniteError
 from mobilenet.runs import checkpoint, run_folder
-from mobilenet.runs.checkpoint_format import Arrays, Checkpoint, State
+from mobilenet.runs.checkpoint_folder import Arrays, Checkpoint, State
 from mobilenet.runs.curves import draw_curves
 from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
 from mobilenet.runs.log import RunLog
 from mobilenet.runs.progress_line import Plan, Reporter, StepReport
 from mobilenet.training.learner import Learner, is_finite
-from mobilenet.training.parts import Course, Parts
+from mobilenet.training.run_parts import Course, Parts
 from mobilenet.training.step import PendingOutcome
 from mobilenet.training.stop_requests import (
     StopRequest,
@@ -47,14 +47,14 @@ class _NotFiniteError(VerificationError):
 
 
 class Trainer:
-    """A run under way: what it is made of, how far it is, and the step that is in flight.
+    """A run in progress: its parts, its progress, and the step that the devices are computing.
 
     Args:
-        run: Its folder.
-        course: How long it is.
-        parts: What it is made of.
-        learner: What trains, new.
-        log: Is told of everything.
+        run: Folder of the run.
+        course: Its length, reports and checkpoints.
+        parts: Its parts.
+        learner: The network in training, new.
+        log: Gets all events.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Trainer:
         self._reporter = Reporter(log, plan)
         self._progress = Progress()
         self._in_flight: PendingOutcome | None = None
-        self._deployed: Arrays | None = None  # what was recalibrated after the last step
+        self._deployed: Arrays | None = None  # recalibrated after the last step
 
     def go_back_to(self, saved: Checkpoint | None) -> None:
-        """Takes up a checkpoint, or else the start of the run; for the first rank alone.
+        """Restores a checkpoint, or the start of the run if it is None; only on rank 0.
 
         Raises:
             WeightsError: The checkpoint, or the initial weights, cannot be read.
@@ -85,7 +85,7 @@ class Trainer:
             self._learner.restore(saved)
 
     def go_on(self, stop: StopRequest) -> Progress:
-        """Trains from where the first rank is to the end of the run; gives how far that is."""
+        """Trains from the progress of rank 0 to the end of the run; returns the final progress."""
         self._share_progress()
         self._begin()
         while len(self._progress.history) < self._course.num_epochs:
@@ -133,7 +133,7 @@ class Trainer:
             self._log.warn(text)
 
     def _train_epoch(self, stop: StopRequest) -> None:
-        """Takes the steps that are left of the epoch."""
+        """Trains the remaining steps of the epoch."""
         epoch = len(self._progress.history)
         num_done = self._progress.step - epoch * self._steps_per_epoch
         self._reporter.start_epoch(epoch + 1, num_done)
@@ -148,7 +148,7 @@ class Trainer:
     def _train_step(self, batch: Batch) -> None:
         step, self._deployed = self._progress.step, None
         queued = self._learner.step(batch, step, self._learning_rate(step))
-        self._settle()  # the step before, while the devices work on this one
+        self._settle()  # reads the previous step while the devices compute this one
         self._in_flight = queued
         self._progress.step += 1
         ends_epoch = self._progress.step % self._steps_per_epoch == 0
@@ -159,7 +159,7 @@ class Trainer:
         return self._parts.schedule(step) * 0.5**self._progress.num_rollbacks
 
     def _settle(self) -> None:
-        """Waits for the step in flight and takes in what it saw.
+        """Waits for the step that the devices are computing, and adds up its outcome.
 
         Raises:
             _NotFiniteError: Its loss or gradient is not finite.
@@ -177,10 +177,10 @@ class Trainer:
         self._reporter.bad_records(self._parts.reader.bad_records)
 
     def _finish_epoch(self, stop: StopRequest) -> None:
-        """Validates, and keeps what was reached."""
+        """Validates the epoch and records the result."""
         self._deployed = self._recalibrated()
         arrays = self._deployed or self._learner.groups()[self._learner.trained]
-        if not is_finite(arrays):  # no later loss has seen the epoch's last update
+        if not is_finite(arrays):  # the epoch's last update has not been in any loss yet
             raise self._not_finite("a parameter is")
         predict = self._parts.predictor(arrays)
         batches = until_stopped(self._parts.eval_reader.batches(), stop, self._group)
@@ -188,7 +188,7 @@ class Trainer:
             counts = evaluate(predict, batches, self._group)
         except NotFiniteError as error:
             raise self._not_finite("the network's output is") from error
-        wanted = len(self._parts.eval_reader.records)  # each counts once
+        wanted = len(self._parts.eval_reader.records)  # each is counted once
         if counts.num_images != wanted:
             raise VerificationError(f"validation took {counts.num_images} images, not {wanted}")
         record = self._record(counts)

@@ -15,7 +15,7 @@ from mobilenet.data.class_folder_labels import class_id
 from mobilenet.network import batchnorm_unfolding
 from mobilenet.network.graph_forms import inference_block_of
 from mobilenet.pretrained.weights_of_any_kind import read_alone
-from mobilenet.runs.checkpoint_format import Arrays
+from mobilenet.runs.checkpoint_folder import Arrays
 from mobilenet.training.learner import Learner, Start
 
 _UNFOLDING_BATCHES = 8
@@ -28,11 +28,12 @@ class InitialWeights:
     Attributes:
         file: The file of parameters.
         symbol: The plain graph of the network.
-        context: The device that computes BatchNorm's statistics where they are missing.
-        num_parts: Equal parts in which a batch is computed, to need less memory.
+        context: The device that computes BatchNorm's statistics if BatchNorm was folded.
+        num_parts: Number of equal parts in which a batch is computed, to save memory.
         their_classes: One line per class that the weights were trained on; empty if unknown.
-        own_classes: Likewise of the run; empty if unknown.
-        differences: Other settings of theirs that change what the weights mean, with both values.
+        own_classes: One line per class of the run; empty if unknown.
+        differences: Settings of the weights that differ from the run and affect them, with both
+            values.
     """
 
     file: Path
@@ -44,10 +45,10 @@ class InitialWeights:
     differences: tuple[str, ...] = ()
 
     def load(self, learner: Learner, batches: Iterable[Batch]) -> None:
-        """Gives them to the network, and says in `learner.start` what became of them.
+        """Loads the weights into the network, and describes the result in `learner.start`.
 
-        A classifier of another form or for other classes is left at its random start. Where
-        BatchNorm was folded into the weights it gets the statistics of `batches`, a few of them.
+        A classifier of another shape or for other classes keeps its random weights. Where BatchNorm
+        was folded into the weights, it is restored with the statistics of a few of `batches`.
 
         Raises:
             WeightsError: They cannot be read or do not fit the network.
@@ -65,7 +66,7 @@ class InitialWeights:
         learner.start = Start(tuple(sorted(random)), num_unfolded, tuple(self._warnings(fits)))
 
     def _other_class(self) -> str | None:
-        """The first class that is another than the run's, if the classes of both are known."""
+        """The first class that differs from the run's, if both are known."""
         if not self.their_classes or not self.own_classes:
             return None
         pairs = itertools.zip_longest(self.their_classes, self.own_classes, fillvalue="")
@@ -75,7 +76,7 @@ class InitialWeights:
         return None
 
     def _warnings(self, fits: bool) -> Iterator[str]:
-        """What to tell of the weights; `fits` says whether the classifier has the right form."""
+        """Warnings about the weights; `fits` says whether the classifier has the right shape."""
         for change in self.differences:
             yield f"{self.file}: was trained with another {change}"
         other = self._other_class()
@@ -86,7 +87,7 @@ class InitialWeights:
             yield f"{self.file}: {whose} class names are unknown; its classifier is kept"
 
     def _unfold(self, learner: Learner, batches: Iterable[Batch]) -> int:
-        """Separates BatchNorms that train from the convolutions; says how many."""
+        """Restores folded BatchNorms, unless they are frozen; returns their number."""
         arrays = {name: array.copy() for name, array in learner.parameters.items()}
         folded = batchnorm_unfolding.folded_norms(self.symbol, arrays)
         norms = [norm for norm in folded if learner.trains(norm.gamma)]

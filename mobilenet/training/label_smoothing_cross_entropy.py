@@ -15,7 +15,7 @@ Targets = npt.NDArray[np.float32]
 def one_hot(labels: Labels, classes: int, smoothing: float = 0.0) -> Targets:
     """Target distributions `(N, classes)`: 1 - `smoothing` on the label, the rest on all classes.
 
-    The label is one of them (Szegedy et al. 2016, section 7).
+    The rest includes the label (Szegedy et al. 2016, section 7).
 
     Raises:
         DataError: A label is not below `classes`.
@@ -31,7 +31,7 @@ def one_hot(labels: Labels, classes: int, smoothing: float = 0.0) -> Targets:
 
 
 def mixed(targets: Targets, partner: npt.NDArray[np.int64], own: float) -> Targets:
-    """`own` of each target and 1 - `own` of that of its partner, `(N, classes)`."""
+    """`own` times each target plus 1 - `own` times that of its partner, `(N, classes)`."""
     return (own * targets + (1 - own) * targets[partner]).astype(np.float32)
 
 
@@ -43,6 +43,7 @@ def cross_entropy(logits: mx.nd.NDArray, targets: mx.nd.NDArray) -> mx.nd.NDArra
 
 
 def num_correct(logits: mx.nd.NDArray, labels: mx.nd.NDArray) -> mx.nd.NDArray:
-    """How many of the images have the highest of their logits at their label, `(1,)`."""
-    # Half precision has no odd numbers above 2048, so neither would the index of the highest.
+    """The number of images whose highest logit is that of their label, `(1,)`."""
+    # Half precision has no odd numbers above 2048, so it cannot hold the index of the highest
+    # logit.
     return (logits.astype("float32").argmax(axis=1) == labels.astype("float32")).sum()

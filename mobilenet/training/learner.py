@@ -1,4 +1,4 @@
-"""A network in training, with everything that training changes."""
+"""The state of training: a network, its optimizer, and a moving average of its weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mobilenet.data.batch_reader import Batch
 from mobilenet.distributed.group import ALONE, Group
 from mobilenet.network import batchnorm_statistics, weights
 from mobilenet.network.architecture import MobileNetV2, parameter_arrays
-from mobilenet.runs.checkpoint_format import Arrays, Checkpoint
+from mobilenet.runs.checkpoint_folder import Arrays, Checkpoint
 from mobilenet.training.ema import MovingAverage
 from mobilenet.training.optimizer import Optimizer, norm
 from mobilenet.training.step import PendingOutcome, TrainingStep
@@ -21,12 +21,12 @@ from mobilenet.training.step import PendingOutcome, TrainingStep
 
 @dataclass(frozen=True)
 class Start:
-    """How initial weights were taken over.
+    """How a network was given initial weights.
 
     Attributes:
-        random: Parameters that were left at their random start.
-        num_unfolded: BatchNorms that had been folded into the convolutions.
-        warnings: What else there is to be told.
+        random: Names of parameters that keep their random values.
+        num_unfolded: Number of BatchNorms that had been folded and were restored.
+        warnings: Warnings for the user.
     """
 
     random: tuple[str, ...] = ()
@@ -35,20 +35,20 @@ class Start:
 
 
 class Learner:
-    """A network with its optimizer and, if wished, a moving average of its weights.
+    """A network with its optimizer and, optionally, a moving average of its weights.
 
-    Every rank of `group` has one and calls the same methods; all of them are equal.
+    Every rank of `group` has one in the same state, and calls the same methods.
 
     Args:
-        network: Initialized, on the devices of `step`; in float32 or half precision.
-        optimizer: Of the network's parameters.
+        network: Initialized on the devices of `step`, in float32 or half precision.
+        optimizer: Updates the network's parameters.
         step: Trains the network by `optimizer`.
-        ema_decay: Of the moving average; None for no average.
+        ema_decay: Decay of the moving average; None for no average.
         group: The processes that train together.
 
     Attributes:
         trained: The group of `groups` that is validated and exported.
-        start: How the network was given initial weights, if it was.
+        start: How the network was given initial weights.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Learner:
         self._network, self._optimizer, self._step, self._group = network, optimizer, step, group
         arrays = parameter_arrays(network)
         masters = optimizer.masters()
-        # Float32 copies of what is in half precision and does not train.
+        # Float32 copies of parameters in half precision that do not train.
         self._copies = {
             name: array.astype("float32")
             for name, array in arrays.items()
@@ -83,7 +83,7 @@ class Learner:
         return bool(self._network.collect_params()[name].grad_req != "null")
 
     def set_parameters(self, arrays: Arrays, source: Path) -> None:
-        """Takes over parameters and running statistics, from which the average starts too.
+        """Sets parameters and running statistics; the moving average starts from them as well.
 
         Raises:
             WeightsError: They do not fit the network; the message begins with `source`.
@@ -96,7 +96,7 @@ class Learner:
             self._average.restore(self._arrays)
 
     def restore(self, saved: Checkpoint) -> None:
-        """Continues from a checkpoint with what `groups` gave.
+        """Restores a checkpoint of what `groups` returned.
 
         Raises:
             WeightsError: It cannot be read or is of another network.
@@ -110,7 +110,7 @@ class Learner:
             self._average.restore(arrays_of("average"))
 
     def share(self) -> None:
-        """Makes every rank go on from what rank 0 has."""
+        """Gives every rank the state of rank 0."""
         if self._group.size == 1:
             return
         groups = {
@@ -121,14 +121,14 @@ class Learner:
         self._take_over(groups.__getitem__, Path("rank 0"))
 
     def step(self, batch: Batch, step: int, learning_rate: float) -> PendingOutcome:
-        """Queues the training step numbered `step`, from 0, of this rank's share of the batch."""
+        """Queues training step number `step`, from 0, on this rank's share of the batch."""
         outcome = self._step(batch.data, batch.labels, step, learning_rate).over(self._group)
         if self._average is not None:
             self._average.update(step, outcome.gradient_norm)
         return outcome
 
     def groups(self) -> dict[str, Arrays]:
-        """Everything that training changes, as groups of arrays by name; every rank calls this."""
+        """The whole state as groups of arrays by name; every rank has to call this."""
         batchnorm_statistics.synchronize(self._network, self._group)
         groups: dict[str, Arrays] = {
             "parameters": self._arrays,
@@ -142,5 +142,5 @@ class Learner:
 
 def is_finite(arrays: Arrays) -> bool:
     """Whether every value is finite."""
-    # Not by multi_all_finite, which writes beyond its memory when it is given over 200 arrays.
+    # multi_all_finite writes out of bounds when it is given more than 200 arrays.
     return math.isfinite(norm(arrays.values()).asscalar())

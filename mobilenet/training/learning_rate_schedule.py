@@ -21,9 +21,9 @@ class Schedule:
 
     Attributes:
         peak: Highest rate.
-        shape: What the rate falls by.
-        num_warmup_steps: Steps in which the rate rises in equal parts; the last one has all of it.
-        initial: The rate that it rises from.
+        shape: The factor on the peak after the warm-up.
+        num_warmup_steps: Steps in which the rate rises linearly; the last one has the peak rate.
+        initial: The rate at which the warm-up starts.
     """
 
     peak: float
@@ -39,19 +39,19 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Span:
-    """The steps over which a rate falls, `first` to `end`; it stays as it is before and after."""
+    """The steps over which a rate falls, `first` to `end`; before and after it is constant."""
 
     first: int
     end: int
 
     def progress(self, step: int) -> float:
-        """The part of the span, 0 to 1, that is over at `step`."""
-        # A warm-up may be rounded to all steps, which leaves none for the span.
+        """The fraction of the span, 0 to 1, that is finished at `step`."""
+        # A warm-up may be rounded to all steps, which leaves an empty span.
         return min(1.0, max(0.0, (step - self.first) / max(1, self.end - self.first)))
 
 
 def scaled_rate(learning_rate: float, batch_size: int, reference_batch_size: int | None) -> float:
-    """`learning_rate` times batch / reference batch, or as it is without a reference.
+    """`learning_rate` times batch / reference batch, or unchanged without a reference.
 
     Source: Goyal et al. 2017, section 2.1, the linear scaling rule.
     """
@@ -69,7 +69,7 @@ def polynomial(span: Span, final: float, power: float) -> Shape:
 
 
 def steps(milestones: tuple[int, ...], factor: float) -> Shape:
-    """Multiplied by `factor` at each of the `milestones`, rising step numbers."""
+    """Multiplied by `factor` at each of the `milestones`, which are increasing step numbers."""
     return lambda step: factor ** bisect.bisect_right(milestones, step)
 
 

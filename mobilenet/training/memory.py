@@ -1,4 +1,4 @@
-"""Refuses a batch that is larger than the memory of a GPU."""
+"""Checks that a batch can fit into the memory of the GPUs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def check_memory(
 ) -> None:
     """Refuses a batch that cannot fit into one of `gpus`, before anything is computed.
 
-    The backward pass reads what every convolution has put out, so that all of it is in memory at
-    once. A step needs more than that: a batch that passes here may still fail in the first step,
-    which is told then.
+    The backward pass reads the outputs of all convolutions, which are therefore in memory at the
+    same time. A step needs more than that, so that a batch that passes may still fail in the first
+    step.
 
     Args:
-        num_images: Images that each GPU takes at a time.
-        num_activations: Values that the convolutions put out for one image.
+        num_images: Number of images that each GPU computes at a time.
+        num_activations: Number of values that the convolutions put out for one image.
         precision: Their type, `float32` or `float16`.
-        gpus: By the names that the configuration has for them.
+        gpus: The GPUs by their names in the configuration.
 
     Raises:
         ConfigError: A GPU has less memory than the convolutions' outputs alone need.

@@ -1,6 +1,6 @@
 """Mixup and CutMix: training on blends of two images of a batch.
 
-What is blended is drawn from the seed and the step alone, so that a resumed run repeats it.
+Blends are drawn from the seed and the step alone, so that a resumed run repeats them.
 Sources: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018; Yun et al., "CutMix",
 ICCV 2019.
 """
@@ -30,9 +30,9 @@ class Mix:
     """How the images of one batch are blended.
 
     Attributes:
-        partner: `(N,)`: the position of the image that each image is blended with.
-        own: Part of the target that remains that of the image itself, 0 to 1.
-        box: What CutMix pastes from the partner; None for mixup.
+        partner: `(N,)`: the position of the image with which each image is blended.
+        own: Weight of the image's own target, 0 to 1.
+        box: The area that CutMix pastes from the partner; None for mixup.
     """
 
     partner: npt.NDArray[np.int64]
@@ -45,11 +45,11 @@ def draw(
 ) -> Optional[Mix]:
     """The blend of a batch of `shape` `(N, C, H, W)`, a pure function of its arguments.
 
-    Where both alphas are above 0, every batch takes one of the two with equal chance.
+    If both alphas are above 0, each batch gets one of the two with equal probability.
 
     Args:
-        key: Numbers that no other batch has, such as (seed, step, rank).
-        shape: Of the batch.
+        key: Numbers that are unique to the batch, such as (seed, step, rank).
+        shape: Shape of the batch.
         mixup: Alpha of mixup's Beta(alpha, alpha); 0 for none.
         cutmix: Alpha of CutMix's; 0 for none.
     """
@@ -69,7 +69,7 @@ def draw(
 
 
 def _box(random: np.random.Generator, height: int, width: int, own: float) -> Box:
-    """A box of 1 - `own` of the area around a random centre, cut off at the border."""
+    """A box with 1 - `own` of the area around a random centre, clipped at the border."""
     side = np.sqrt(1 - own)
     rows, columns = int(height * side), int(width * side)
     top = int(random.integers(height)) - rows // 2

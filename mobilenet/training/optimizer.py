@@ -1,7 +1,7 @@
-"""Updates of the parameters: momentum, Nesterov's momentum, RMSProp in TensorFlow's form.
+"""Optimizers: SGD with momentum or Nesterov's momentum, and RMSProp as in TensorFlow.
 
-The state is a set of arrays with names, so that it is saved and restored like the parameters;
-nothing here counts steps, because the learning rate is given with every update.
+The state consists of named arrays, and is saved and restored like the parameters. Nothing here
+counts steps, because the learning rate is passed with every update.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Arrays = dict[str, Any]  # of mx.nd.NDArray
 
 
 class Rates(NamedTuple):
-    """What one update of one parameter is made with.
+    """The factors of one update of one parameter.
 
     Attributes:
         lr: Learning rate.
@@ -32,7 +32,7 @@ class Rates(NamedTuple):
 
 
 class Rule(Protocol):
-    """How one parameter changes."""
+    """How one parameter is updated."""
 
     def initial_state(self, weight: mx.nd.NDArray) -> Arrays:
         """Arrays of the weight's shape by their role."""
@@ -45,12 +45,12 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Momentum:
-    """Stochastic gradient descent with momentum, Nesterov's if so wished.
+    """Stochastic gradient descent with momentum, or Nesterov's momentum.
 
     v = m v - lr (g + wd w); w = w + v, or with Nesterov w = w + m v - lr (g + wd w). The learning
-    rate is part of v, as in Caffe and in the MXNet operators used here. MXNet's Nesterov operator
-    updates w before v, so the weight decay in v is that of the new w; the difference is of the
-    order of lr wd.
+    rate is part of v, as in Caffe and in MXNet's operators. MXNet's Nesterov operator updates w
+    before v, so that the weight decay in v is that of the new w; the difference is of the order of
+    lr wd.
     """
 
     momentum: float
@@ -74,8 +74,8 @@ class RMSProp:
     """RMSProp with momentum as in TensorFlow 1, with which MobileNet v2 was first trained.
 
     s = d s + (1 - d) (g + wd w)^2; v = m v + lr (g + wd w) / sqrt(s + epsilon); w = w - v. The mean
-    square s starts at 1 and epsilon is under the root (tf.train.RMSPropOptimizer). MXNet's operator
-    of the name has no momentum in this form and puts epsilon elsewhere.
+    square s starts at 1, and epsilon is inside the root (tf.train.RMSPropOptimizer). MXNet's own
+    RMSProp has no momentum of this form and adds epsilon elsewhere.
     """
 
     momentum: float
@@ -104,9 +104,9 @@ class WeightDecay:
     """The L2 penalty of each parameter by its role.
 
     Attributes:
-        rate: On the weights of convolutions and of the classifier.
-        norm_and_bias: Also on gamma, beta and bias.
-        depthwise: Also on the weights of depthwise convolutions.
+        rate: Factor for the weights of convolutions and of the classifier.
+        norm_and_bias: Whether it applies to gamma, beta and bias, too.
+        depthwise: Whether it applies to the weights of depthwise convolutions, too.
     """
 
     rate: float
@@ -122,16 +122,16 @@ class WeightDecay:
 
 
 class Optimizer:
-    """Updates the parameters that have a gradient, alike on every device.
+    """Updates the parameters that have a gradient, with the same result on every device.
 
     Parameters in half precision are updated through a copy in float32, their master.
 
     Args:
-        parameters: By name, initialized.
-        rule: How one parameter changes.
-        weight_decay: The L2 penalty of each.
-        clip_norm: Largest norm of the whole gradient; longer ones are scaled down to it.
-        group: Whose ranks all update alike; this process alone by default.
+        parameters: Initialized parameters by name.
+        rule: How one parameter is updated.
+        weight_decay: The L2 penalty of each parameter.
+        clip_norm: Largest norm of the whole gradient; larger gradients are scaled down to it.
+        group: The ranks that make the same updates; by default only this process.
     """
 
     def __init__(
@@ -162,12 +162,12 @@ class Optimizer:
         return [dict(zip(arrays, on_device)) for on_device in zip(*arrays.values())]
 
     def step(self, learning_rate: float, num_images: int) -> mx.nd.NDArray:
-        """Updates every parameter from the gradients of the summed losses of `num_images` images.
+        """Updates every parameter by the gradient of the loss, summed over `num_images` images.
 
-        Every rank calls this with as many images of its own.
+        Every rank calls this, with the same number of images of its own.
 
         Returns:
-            The norm of the whole gradient of the mean loss before it was clipped, `(1,)`.
+            The norm of the whole gradient of the mean loss before clipping, `(1,)`.
         """
         gradients = self._by_device({n: _float32(p.list_grad()) for n, p in self._trained.items()})
         _sum_over_devices(gradients, self._group)
@@ -188,11 +188,11 @@ class Optimizer:
                 master.copyto(weights[name])
 
     def masters(self) -> Arrays:
-        """The weights in float32 by name: what a checkpoint holds of them."""
+        """The weights in float32 by name, as a checkpoint stores them."""
         return self._masters[0]
 
     def take_over_weights(self, weights: Mapping[str, mx.nd.NDArray]) -> None:
-        """Makes the masters equal to `weights`, which the network has been given."""
+        """Sets the masters to `weights`, which the network has already."""
         for masters, own in zip(self._masters, self._weights):
             for name, master in masters.items():
                 if master is not own[name]:
@@ -207,7 +207,7 @@ class Optimizer:
         }
 
     def restore(self, state: Mapping[str, mx.nd.NDArray]) -> None:
-        """Takes over what `state` gave."""
+        """Restores what `state` returned."""
         for states in self._states:
             for name, roles in states.items():
                 for role, array in roles.items():
@@ -215,12 +215,12 @@ class Optimizer:
 
 
 def _float32(arrays: Iterable[mx.nd.NDArray]) -> list[mx.nd.NDArray]:
-    """The arrays, those in half precision as copies: squares and sums would overflow it."""
+    """The arrays in float32; in half precision, squares and sums would overflow."""
     return [array.astype("float32", copy=False) for array in arrays]
 
 
 def _sum_over_devices(gradients: list[Arrays], group: Group) -> None:
-    """Makes every device's gradients their sum over the devices of all ranks."""
+    """Replaces the gradients on every device by their sum over all devices of all ranks."""
     first, *others = gradients
     for name in first:
         for other in others:

@@ -17,22 +17,22 @@ from mobilenet.training import label_smoothing_cross_entropy as loss
 from mobilenet.training import mixup_cutmix
 from mobilenet.training.optimizer import Optimizer
 
-# What a random stream is for; streams of different purposes share no number.
+# Purposes of random streams, which make the streams independent.
 _MIXING, _DROPOUT = 2, 3
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What the network is trained to answer.
+    """The training targets, and the random changes of images and activations.
 
     Attributes:
         classes: Number of classes.
-        label_smoothing: Part of the target that is spread over all classes.
+        label_smoothing: Fraction of the target that is spread over all classes.
         mixup: Alpha of mixup; 0 for none.
         cutmix: Alpha of CutMix; 0 for none.
-        seed: Of the blends and of dropout.
-        precision: Type of the images that the network takes.
-        rank: Number of this process; each has dropout of its own.
+        seed: Seed of blends and dropout.
+        precision: Type of the network's input.
+        rank: Number of this process; each has its own dropout.
     """
 
     classes: int
@@ -44,7 +44,7 @@ class Objective:
     rank: int = 0
 
     def blend(self, images: mx.nd.NDArray, labels: loss.Labels, step: int) -> Examples:
-        """The images and targets of a step, mixed if so wished."""
+        """The images and targets of a step, after mixup or CutMix if configured."""
         targets = loss.one_hot(labels, self.classes, self.label_smoothing)
         mix = mixup_cutmix.draw((self.seed, _MIXING, step), images.shape, self.mixup, self.cutmix)
         if mix is not None:
@@ -56,7 +56,7 @@ class Objective:
         return Examples(images, mx.nd.array(targets), mx.nd.array(labels))
 
     def seed_dropout(self, step: int) -> None:
-        """Makes the random numbers of the step's layers a function of seed, step and rank."""
+        """Seeds the random numbers of layers by seed, step and rank."""
         random = np.random.default_rng((self.seed, _DROPOUT, step, self.rank))
         mx.random.seed(int(random.integers(2**31)))
 
@@ -80,7 +80,7 @@ class Examples(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a step saw, and the norm of its gradient before it was clipped."""
+    """The metrics of a step, and the norm of its gradient before clipping."""
 
     metrics: Metrics
     gradient_norm: float
@@ -100,7 +100,7 @@ class PendingOutcome(NamedTuple):
     gradient_norm: mx.nd.NDArray
 
     def over(self, group: Group) -> PendingOutcome:
-        """Queues the outcome for the images of all ranks; all have as many."""
+        """Queues the outcome over all ranks, which have the same number of images."""
         group.sum([*self.losses, *self.num_correct])
         return self._replace(num_images=self.num_images * group.size)
 
@@ -113,14 +113,14 @@ class PendingOutcome(NamedTuple):
 
 
 class TrainingStep:
-    """Trains `block` on one batch after the other; never waits for the devices.
+    """Trains `block` on one batch per call, without waiting for the devices.
 
     Args:
         block: Maps images to logits; its parameters are on all `contexts`.
         contexts: Devices that share each batch evenly.
         objective: Turns a batch into images and targets.
         optimizer: Updates the parameters.
-        accumulation: Parts in which a device computes its share of a batch.
+        accumulation: Number of parts in which a device computes its share of a batch.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class TrainingStep:
         self._sums = self._accumulate() if accumulation > 1 else []
 
     def _accumulate(self) -> list[mx.nd.NDArray]:
-        """Makes backward add to the gradients, which it returns, instead of replacing them."""
+        """Makes backward passes add to the gradients instead of replacing them; returns these."""
         parameters = self._block.collect_params().values()
         trained = [parameter for parameter in parameters if parameter.grad_req != "null"]
         for parameter in trained:
@@ -164,7 +164,7 @@ class TrainingStep:
         return PendingOutcome(len(labels), losses, correct, norm)
 
     def _backward(self, examples: Examples) -> tuple[mx.nd.NDArray, mx.nd.NDArray]:
-        """Computes the gradients; gives the sum of the losses and the number of right answers."""
+        """Computes gradients; returns the sum of the losses and the number of right predictions."""
         with autograd.record():
             logits = self._block(examples.images)
             loss_sum = loss.cross_entropy(logits, examples.targets).sum()

@@ -1,4 +1,4 @@
-"""Trains a network from a configuration; all that is made goes into one run folder."""
+"""Trains a network from a configuration, and writes everything into one run folder."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mobilenet import build, files, settings
-from mobilenet.distributed.agreement import check_agreement
 from mobilenet.distributed.group import Group
+from mobilenet.distributed.rank_consistency import check_consistency
 from mobilenet.runs import checkpoint, run_folder
 from mobilenet.runs.epoch_record import EpochRecord, Progress
 from mobilenet.runs.log import OtherRankLog, RunLog, tensorboard_writer
@@ -17,16 +17,16 @@ from mobilenet.runs.markdown_report import run_report
 from mobilenet.settings.schema import Config
 from mobilenet.training import build as training_build
 from mobilenet.training.epoch_loop import Trainer
-from mobilenet.training.parts import Parts
+from mobilenet.training.run_parts import Parts
 from mobilenet.training.stop_requests import stop_requests
 
-# Settings in which the processes of a run may differ.
+# Settings that may differ between the processes of a run.
 _OF_EACH_HOST = ("data.directory", "data.num_workers")
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended: its best checkpoint, and the epoch that made it."""
+    """The result of a run: its best checkpoint, and the epoch of that."""
 
     best: Path
     record: EpochRecord
@@ -41,19 +41,19 @@ class TrainingResult:
 
 
 def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
-    """Trains the network of `config` to the end; the folder `run` holds everything that is made.
+    """Trains the network of `config` to the end, and writes everything into the folder `run`.
 
-    Of several processes the first one alone touches that folder and has a result.
+    In a distributed run only rank 0 writes to that folder and returns a result; others return None.
 
     Args:
-        config: What to train.
+        config: The configuration.
         run: A new folder or, with `resume`, that of a run that was stopped or killed.
-        resume: Go on from the newest checkpoint.
+        resume: Continue from the newest checkpoint.
 
     Raises:
         UserError: The folder, the data or a setting cannot be used.
         VerificationError: The loss is no longer finite, the disk is full, or a process is lost.
-        RunStopped: SIGTERM or Ctrl-C; the run is saved.
+        RunStopped: By SIGTERM or Ctrl-C; the run has been saved.
     """
     with build.group(config) as group:
         if group.rank > 0:
@@ -64,7 +64,7 @@ def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
 
 
 def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
-    """Trains, and keeps the run's folder."""
+    """Trains as rank 0, which writes the run's folder."""
     run_folder.check(run, resume)
     # Mistakes in the settings are found before the folder is made.
     if config.log.tensorboard:
@@ -75,9 +75,9 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
         parts.load_initial_weights(learner)
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.claimed(run))
-        run_folder.check(run, resume)  # another process may have been quicker
+        run_folder.check(run, resume)  # another process may have been faster
         stack.enter_context(run_folder.full_disk_explained(run))
-        if not resume:  # before all else: what a kill leaves is no run, or one to be resumed
+        if not resume:  # first, so that a killed run can be resumed or has left nothing
             run_folder.describe(run, config)
         board = run / run_folder.TENSORBOARD if config.log.tensorboard else None
         log = stack.enter_context(contextlib.closing(RunLog(run / run_folder.LOG, board)))
@@ -93,10 +93,10 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
 
 
 def _resume(config: Config, run: Path, trainer: Trainer, parts: Parts, log: RunLog) -> None:
-    """Takes up the newest intact checkpoint, or the start if there is none yet.
+    """Restores the newest intact checkpoint, or the start if there is none yet.
 
     Raises:
-        UserError: A setting or the data is not that of the run, or no checkpoint is intact.
+        UserError: A setting or the data differ from those of the run, or no checkpoint is intact.
     """
     saved = checkpoint.newest_checkpoint(run, log.warn)
     if saved is None:
@@ -105,17 +105,18 @@ def _resume(config: Config, run: Path, trainer: Trainer, parts: Parts, log: RunL
         began = settings.loads(Config, saved.state.config, str(saved.path))
     changes = run_folder.check_changes(began, config, run)
     if saved is not None:
-        run_folder.check_data(saved.state.data, parts.data_digests)
-        run_folder.check_classes(run, Path(config.data.directory))
+        folder = Path(config.data.directory)
+        run_folder.check_data(saved.state.data, parts.data_digests, folder)
+        run_folder.check_classes(run, folder)
         changes += run_folder.differences(saved.state.arithmetic, parts.arithmetic)
     for change in changes:
-        log.warn(f"no longer bit for bit the run that it was: {change}")
+        log.warn(f"no longer bit for bit equal to an unchanged run: {change}")
     trainer.go_back_to(saved)
-    run_folder.describe(run, config)  # as it is from here on
+    run_folder.describe(run, config)  # the configuration from here on
 
 
 def _circumstances(config: Config, parts: Parts, progress: Progress) -> dict[str, str]:
-    """What a result depends on besides the configuration."""
+    """The circumstances besides the configuration that a result depends on."""
     records, steps_per_epoch = parts.reader.records, parts.reader.steps_per_epoch
     return {
         "training records": f"{len(records):,} in {records.path}",
@@ -128,7 +129,7 @@ def _circumstances(config: Config, parts: Parts, progress: Progress) -> dict[str
 
 
 def _follow(config: Config, run: Path, group: Group) -> None:
-    """Trains with the first rank."""
+    """Trains as another rank than 0."""
     parts = _parts(config, group)
     with contextlib.ExitStack() as stack:
         nowhere = stack.enter_context(Path(os.devnull).open("w"))
@@ -149,5 +150,5 @@ def _parts(config: Config, group: Group) -> Parts:
         of_file = dict(digests)
         records[f"manifest.json of {split}.rec"] = of_file.pop("content", None)
         records[f"{split}.rec"] = of_file
-    check_agreement(group, {**own, **versions, **records})
+    check_consistency(group, {**own, **versions, **records})
     return parts

@@ -1,4 +1,4 @@
-"""Every record once, in counts: accuracy, its statistics, comparisons and the report.
+"""Validates models on every record once: accuracy, its statistics, comparisons and the report.
 
 Door: `validate.validate`, `validate.Options`, `validate.Validation`, `model_comparison.compare`,
 `preprocessing_audit.audit`, `checkpoint_history.history`, `report.report_files.write_report`. Must

@@ -1,4 +1,4 @@
-"""Accuracies that a validation must reach: given ones, or those published for the network."""
+"""Checks that a validation reaches expected accuracies: given ones, or published ones."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from mobilenet.packing import ilsvrc2012
 from mobilenet.validation.labelled_images import ValidationSet
 
 TOLERANCE = 0.01
-"""Of published accuracies: the deviation from the paper that the ONNX model zoo allows itself."""
+"""For published accuracies, as fraction: the ONNX model zoo allows as much below the paper."""
 
 _FORM = re.compile(r"(top1|top5)=(0?\.\d+|[01](?:\.0*)?)")
 
 
 class Expectation(NamedTuple):
-    """Accuracies that must be reached, up to `tolerance` below; all three are fractions."""
+    """Accuracies that must be reached, less `tolerance`; all three are fractions."""
 
     top1: float | None = None
     top5: float | None = None
     tolerance: float = 0.0
 
     def check(self, counts: Counts) -> str:
-        """A sentence with the expected and the reached accuracies.
+        """Compares accuracies; returns a sentence with the expected and the reached ones.
 
         Raises:
             VerificationError: An accuracy is too low.
@@ -38,7 +38,7 @@ class Expectation(NamedTuple):
                 continue
             reached, least = num_right / counts.num_images, accuracy - self.tolerance
             text = f"{name} {reached:.2%}, expected {accuracy:.2%} less {self.tolerance:.2%}"
-            # The last bit of the subtraction must not decide.
+            # Tolerates the rounding error of the subtraction.
             if reached < least - 1e-12:
                 raise VerificationError(f"the accuracy is too low: {text}")
             sentences.append(text)
@@ -51,7 +51,7 @@ def check_tolerance(tolerance: float) -> None:
     Raises:
         ConfigError: It is not a fraction below 1.
     """
-    if not 0 <= tolerance < 1:  # NaN is refused too
+    if not 0 <= tolerance < 1:  # also refuses NaN
         raise ConfigError(f"the tolerance {tolerance:g} is not a fraction such as 0.01")
 
 
@@ -59,7 +59,8 @@ def parse(texts: list[str], tolerance: float) -> Expectation:
     """The expectation from texts like `top1=0.7094`.
 
     Raises:
-        ConfigError: A text has another form or repeats another, or the tolerance is no fraction.
+        ConfigError: A text has another form, an accuracy is given twice, or the tolerance is no
+            fraction.
     """
     check_tolerance(tolerance)
     values: dict[str, float] = {}
@@ -67,7 +68,8 @@ def parse(texts: list[str], tolerance: float) -> Expectation:
         match = _FORM.fullmatch(text)
         if match is None:
             raise ConfigError(
-                f"'{text}' expects no accuracy; write e.g. top1=0.7094, top5=0.8999 or published"
+                f"'{text}' is no expected accuracy; write e.g. top1=0.7094, top5=0.8999 or"
+                " published"
             )
         if match[1] in values:
             raise ConfigError(f"{match[1]} is expected twice")
@@ -78,12 +80,12 @@ def parse(texts: list[str], tolerance: float) -> Expectation:
 def published_expectation(
     model: LoadedModel, images: ValidationSet, tolerance: float
 ) -> Expectation:
-    """The published accuracies of the model's weights, or for its dialect, width and resolution.
+    """The accuracies published for the model's weights, or for its dialect, width and resolution.
 
     Raises:
-        ConfigError: Nothing is published for it, its dialect or width is unknown, or the
+        ConfigError: Nothing is published for the model, its dialect or width is unknown, or the
             tolerance is no fraction.
-        DataError: The images are not the 50,000 that published accuracies are of.
+        DataError: The images are not the 50,000 on which published accuracies were measured.
     """
     check_tolerance(tolerance)
     if not model.is_described:

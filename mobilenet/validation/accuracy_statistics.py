@@ -15,7 +15,7 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 
-_Z_95 = 1.959963984540054  # the normal distribution holds 95 % between -z and z
+_Z_95 = 1.959963984540054  # 95 % of the normal distribution is between -z and z
 
 
 class Interval(NamedTuple):
@@ -28,11 +28,11 @@ class Interval(NamedTuple):
 def wilson_interval(num_successes: int, num_trials: int) -> Interval:
     """Wilson's 95 % score interval of the fraction `num_successes / num_trials`.
 
-    Unlike the textbook interval it stays within 0 and 1 and has a width at 0 % and 100 %.
+    Unlike the textbook interval it stays within 0 and 1, and is not empty at 0 % and 100 %.
     Source: E. B. Wilson, "Probable inference, the law of succession", JASA 22 (1927).
 
     Raises:
-        ValueError: `num_trials` is not above 0 or `num_successes` is not between 0 and it.
+        ValueError: `num_trials` is not above 0, or `num_successes` is not in 0 to `num_trials`.
     """
     if not 0 <= num_successes <= num_trials or num_trials == 0:
         raise ValueError(f"{num_successes} successes in {num_trials} trials have no interval")
@@ -68,9 +68,9 @@ class Calibration(NamedTuple):
 
 
 def calibration(confidence: Floats, correct: Booleans, num_bins: int = 15) -> Calibration:
-    """The expected calibration error of at least one image, and the bins that it is made of.
+    """The expected calibration error of one or more images, and its bins.
 
-    Bins are equally wide, open below and closed above; the first also holds a confidence of 0.
+    Bins are equally wide, open below and closed above; the first one includes confidence 0.
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 2.
     """
     edges = np.linspace(0, 1, num_bins + 1)
@@ -88,12 +88,12 @@ def calibration(confidence: Floats, correct: Booleans, num_bins: int = 15) -> Ca
 
 
 class Coverage(NamedTuple):
-    """Accuracy on the most confident images, for a rising fraction of them.
+    """Accuracy on the most confident images, for increasing fractions of all images.
 
     Attributes:
-        fraction: `(K,)`, rising to 1: the part of the images that is kept.
-        accuracy: `(K,)`: the accuracy on that part.
-        threshold: `(K,)`, falling: the least confidence in that part.
+        fraction: `(K,)`, increasing to 1: the fraction of images that are kept.
+        accuracy: `(K,)`: the accuracy on the kept images.
+        threshold: `(K,)`, decreasing: the lowest confidence among the kept images.
     """
 
     fraction: Floats
@@ -102,9 +102,9 @@ class Coverage(NamedTuple):
 
 
 def coverage(confidence: Floats, correct: Booleans) -> Coverage:
-    """The accuracy when the network may stay silent below each confidence that occurs.
+    """The accuracy if the network rejects images below a confidence, for each that occurs.
 
-    Images of equal confidence are kept or left together, so their order does not matter.
+    Images with the same confidence are kept or rejected together, so that order does not matter.
     Source: Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks", NIPS 2017.
     """
     order = np.argsort(-confidence, kind="stable")
@@ -116,7 +116,7 @@ def coverage(confidence: Floats, correct: Booleans) -> Coverage:
 
 
 class Confusion(NamedTuple):
-    """`num_images` images of class `label` were taken for class `predicted`."""
+    """`num_images` images of class `label` were predicted to be of class `predicted`."""
 
     label: int
     predicted: int
@@ -133,14 +133,14 @@ def confusions(labels: Integers, predicted: Integers) -> list[Confusion]:
 
 
 class ClassCounts(NamedTuple):
-    """Per class, `(classes,)` each: images, and those for which the answer was right."""
+    """For each class, `(classes,)`: number of images, and of correctly predicted ones."""
 
     num_images: Integers
     num_correct: Integers
 
 
 def class_counts(labels: Integers, correct: Booleans, num_classes: int) -> ClassCounts:
-    """How many images of each class there are and for how many the answer was right."""
+    """The number of images of each class, and of correctly predicted ones."""
     return ClassCounts(
         np.bincount(labels, minlength=num_classes),
         np.bincount(labels[correct], minlength=num_classes),

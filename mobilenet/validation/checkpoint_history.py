@@ -1,4 +1,4 @@
-"""Validates every checkpoint of a run: the accuracy against the step, as a table and a curve."""
+"""Validates every checkpoint of a run: accuracy by step, as a table and a curve."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional, Sequence
 
 from mobilenet import files
-from mobilenet.bad_items import NONE_LEFT_OUT, BadItems
 from mobilenet.errors import WeightsError
 from mobilenet.inference.open_model import open_model
 from mobilenet.metrics import Counts
 from mobilenet.runs.checkpoint import checkpoint_paths
+from mobilenet.skipped_items import SKIP_NONE, SkippedItems
 from mobilenet.validation.accuracy_statistics import wilson_interval
 from mobilenet.validation.labelled_images import ValidationSet
 from mobilenet.validation.report.charts import curve_chart
@@ -59,7 +59,7 @@ def history(
     run: Path,
     data: Path | None = None,
     settings: Sequence[str] = (),
-    bad: BadItems = NONE_LEFT_OUT,
+    skipped: SkippedItems = SKIP_NONE,
 ) -> History:
     """Validates every checkpoint of the run in the folder `run`.
 
@@ -67,11 +67,11 @@ def history(
         run: The run folder.
         data: As for `validate`; by default the run's own validation records.
         settings: Settings `key.sub=value` that replace the run's own.
-        bad: Takes the checkpoints that are damaged or whose output is not finite; by default the
-            first one raises.
+        skipped: Collects checkpoints that are damaged or whose output is not finite; by default
+            the first one raises.
 
     Raises:
-        WeightsError: There is no checkpoint, or none that could be validated.
+        WeightsError: There is no checkpoint, or none could be validated.
         DataError: The data are missing, damaged, or have classes that the run does not have.
     """
     paths = checkpoint_paths(run)
@@ -80,7 +80,7 @@ def history(
     images: Optional[ValidationSet] = None
     points = []
     for path in paths:
-        with bad.leaving_out(path):
+        with skipped.skipping(path):
             model = open_model(path, None, settings)
             images = images or open_data(model, data)
             points.append(_point(path.name, validate(model, images).counts))

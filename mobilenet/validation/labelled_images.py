@@ -1,4 +1,4 @@
-"""The labelled images that a model is validated on, with their labels among the model's classes."""
+"""Opens the labelled images for a validation, and maps their labels to the model's classes."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _ILSVRC2012_LAYOUTS = ("ilsvrc-tars", "kaggle")
 
 @dataclass
 class ValidationSet:
-    """Labelled images in a fixed order; what a reader reads.
+    """Labelled images in a fixed order, for a reader.
 
     Attributes:
         path: The record file or folder.
         files: Gives the encoded image at a position.
-        labels: `(N,)`, among the classes of the model.
-        keys: `(N,)`, what each image is called in its index or folder.
-        class_names: Of the model, in label order.
-        classes: Those of the model's classes that the data have or that were chosen, rising.
-        num_missing: How many of ILSVRC2012's validation images are not there, below 0 where there
-            are more; 0 for other data.
+        labels: `(N,)`, labels among the model's classes.
+        keys: `(N,)`, the key of each image in the index, or its name in the folder.
+        class_names: The model's class names, in label order.
+        classes: The labels of the classes that the data have, or that were chosen, in order.
+        num_missing: How many of ILSVRC2012's validation images are missing, negative if there are
+            too many; 0 for other data.
     """
 
     path: Path
@@ -58,7 +58,7 @@ class ValidationSet:
 
     @property
     def gap(self) -> str:
-        """What keeps accuracies from being those on ILSVRC2012, to follow `path`; or nothing."""
+        """Why accuracies are not comparable with those on ILSVRC2012, to follow `path`; or ''."""
         total = f"the {ilsvrc2012.NUM_IMAGES['val']} validation images of ILSVRC2012"
         if self.num_missing < 0:
             return f"has {-self.num_missing} images more than {total}"
@@ -73,7 +73,7 @@ class ValidationSet:
         return self.files.image(position)
 
     def name(self, position: int) -> str:
-        """What messages call the image, to follow `path`."""
+        """The image's name in messages, to follow `path`."""
         return self.files.name(position)
 
     def of_classes(self, ids: Sequence[str], where: Path) -> ValidationSet:
@@ -106,7 +106,7 @@ class ValidationSet:
         )
 
     def labelled_image(self, position: int) -> tuple[int, Encoded]:
-        """Both."""
+        """The label and the encoded image."""
         return self.label(position), self.image(position)
 
 
@@ -115,8 +115,8 @@ def open_validation_set(
 ) -> ValidationSet:
     """Opens a record file, a folder with val.rec, or a folder with a folder of images per class.
 
-    Labels follow the classes' names where both sides have them: records of another order, or of
-    some of the classes only, are validated as they should be.
+    Where both sides have class names, labels are matched by name: records may have their classes in
+    another order, or only some of them.
 
     Args:
         path: The record file or folder.
@@ -124,8 +124,8 @@ def open_validation_set(
         num_classes: Number of classes of the model.
 
     Raises:
-        DataError: There is no such data, it is empty or damaged, or has a class that the model has
-            not.
+        DataError: The data are missing, empty or damaged, or have a class that the model does not
+            have.
     """
     if path.is_dir() and not (path / _RECORD_FILE).exists():
         return _open_folder(path, model_classes, num_classes)
@@ -159,9 +159,10 @@ def _check_labels(labels: Integers, num_classes: int, path: Path) -> None:
 
 
 def _num_missing(path: Path, lines: Sequence[str], num_records: int) -> int:
-    """Holds the number of records against ILSVRC2012's, if they are of its validation images.
+    """How many of ILSVRC2012's validation images are missing; 0 for other data.
 
-    And against the manifest beside them, if there is one of ours.
+    Raises:
+        DataError: The manifest beside the records states another number of records.
     """
     num_missing = _num_missing_of(map(class_id, lines), num_records)
     manifest = record_folder.manifest_of(path.parent)
@@ -182,7 +183,7 @@ def _num_missing(path: Path, lines: Sequence[str], num_records: int) -> int:
 
 
 def _num_missing_of(class_ids: Iterable[str], num_images: int) -> int:
-    """Images with exactly ImageNet's 1000 classes are held to be its validation images."""
+    """Images with exactly ImageNet's 1000 classes are taken for its validation images."""
     is_imagenet = set(class_ids) == imagenet_words().keys()
     return ilsvrc2012.NUM_IMAGES["val"] - num_images if is_imagenet else 0
 
@@ -190,7 +191,7 @@ def _num_missing_of(class_ids: Iterable[str], num_images: int) -> int:
 def _names(
     model_classes: Sequence[str], lines: Sequence[str], num_classes: int, where: Path
 ) -> tuple[str, ...]:
-    """The names of the model's classes: its own, else those of data with as many classes."""
+    """The model's class names: its own, else those of data with the same number of classes."""
     if model_classes and len(model_classes) != num_classes:
         raise DataError(
             f"{where}: the model has {num_classes} classes, but {len(model_classes)} names for them"
@@ -201,7 +202,7 @@ def _names(
 
 
 def _mapping(classes: Sequence[str], names: Sequence[str], is_named: bool, where: Path) -> Integers:
-    """The model's label of each class of the data; says so where names do not tell it.
+    """The model's label for each class of the data; warns if it is assumed, not matched by name.
 
     Args:
         classes: Class folders, or lines of a `synset.txt`.
@@ -246,7 +247,7 @@ class _SomeFiles:
 
 
 def _open_folder(path: Path, model_classes: Sequence[str], num_classes: int) -> ValidationSet:
-    """The images that `mobilenet prepare --split val` would pack of the folder."""
+    """The images in the folder that `mobilenet prepare --split val` would pack."""
     if not DiskFolder(str(path)).folders:
         raise DataError(f"{path}: has neither {_RECORD_FILE} nor a folder of images per class")
     request = Request((path,), None, "val", None, path, say=_silent, is_tolerant=True)
@@ -266,4 +267,4 @@ def _open_folder(path: Path, model_classes: Sequence[str], num_classes: int) -> 
 
 
 def _silent(_: str) -> None:
-    """What `prepare` would say of the layout says nothing about a validation."""
+    """Suppresses messages of `prepare` about the layout, which do not concern a validation."""

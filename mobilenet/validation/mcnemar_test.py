@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-# Up to here the binomial distribution is summed; above, the chi-square approximation is quicker and
-# agrees to two digits.
+# Up to this number the binomial distribution is summed. Above it the chi-square approximation is
+# faster and agrees to two digits.
 _MAX_EXACT_DISCORDANT = 25
 
 
@@ -14,7 +14,7 @@ class McNemar(NamedTuple):
     """The outcome of McNemar's test."""
 
     p_value: float
-    """Probability of a difference at least this large if both networks were equally good."""
+    """Probability of a difference at least as large if both networks are equally good."""
     method: str
     """`exact` (binomial) or `chi-square` (with continuity correction)."""
 

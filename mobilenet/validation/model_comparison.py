@@ -1,6 +1,6 @@
 """Compares two models on the same images: where they agree, and whether one is better.
 
-Whether the difference of their accuracies is significant is McNemar's test.
+McNemar's test tells whether the difference of their accuracies is significant.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Comparison:
 
     @cached_property
     def only_first(self) -> Integers:
-        """Positions of the images that the first model alone gets right, rising."""
+        """Positions of the images that only the first model gets right, in order."""
         return self._only(self.first, self.second)
 
     @cached_property
     def only_second(self) -> Integers:
-        """Positions of the images that the second model alone gets right, rising."""
+        """Positions of the images that only the second model gets right, in order."""
         return self._only(self.second, self.first)
 
     def _only(self, one: Validation, other: Validation) -> Integers:
@@ -43,7 +43,7 @@ class Comparison:
 
     @property
     def num_agreeing(self) -> int:
-        """Images for which both models have the same most probable class, right or wrong."""
+        """Number of images with the same most probable class in both models, right or wrong."""
         return int(np.sum(self._first_classes(self.first) == self._first_classes(self.second)))
 
     def _first_classes(self, validation: Validation) -> Integers:
@@ -84,7 +84,7 @@ class Comparison:
         return [self.first.data.keys[place] for place in places.tolist()]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything as plain JSON, with the keys of the images that one model alone gets right."""
+        """Everything as plain JSON, with the keys of the images that only one model gets right."""
         return {
             "first": self.first.as_json(),
             "second": self.second.as_json(),
@@ -105,7 +105,7 @@ def compare(first: LoadedModel, second: LoadedModel, data: Path | None = None) -
 
     Args:
         first: From `open_model`.
-        second: Another one.
+        second: Likewise.
         data: As for `validate`; by default what the first model's configuration names.
 
     Raises:

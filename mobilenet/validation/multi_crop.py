@@ -1,6 +1,6 @@
-"""Multi-crop evaluation: predictions averaged over the mirror image or ten crops.
+"""Multi-crop evaluation: averages predictions over the image and its mirror image, or ten crops.
 
-Every view is cut out of the batch that the reader gives, so any model and any reader can be used.
+Views are cropped from the batch of a reader, so that any model and any reader can be used.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def flips(images: Images) -> list[Images]:
 
 
 def ten_crops(height: int, width: int) -> Views:
-    """Cuts the four corners and the centre out of larger images, each with its mirror image.
+    """Crops four corners and the centre of larger images, each with its mirror image.
 
-    Gives ten times `(N, 3, height, width)`. Source: Krizhevsky et al., "ImageNet
+    The views are ten arrays `(N, 3, height, width)`. Source: Krizhevsky et al., "ImageNet
     Classification with Deep Convolutional Neural Networks", NIPS 2012, section 4.1, where the
     larger image is the central square of the whole one.
     """
@@ -37,9 +37,9 @@ def ten_crops(height: int, width: int) -> Views:
 
 
 def averaged(predict: Predict, views: Views) -> Predict:
-    """A predictor whose probabilities are the means of those that `predict` gives for the views.
+    """A predictor that averages the probabilities that `predict` gives for the views.
 
-    It returns their logarithms, which are logits as good as any.
+    It returns their logarithms, which can be used as logits.
     """
 
     def predict_mean(images: Images) -> Logits:

@@ -1,4 +1,4 @@
-"""Accuracy against several right classes per image, such as the reassessed labels of ImageNet."""
+"""Accuracy with several right classes per image, such as the reassessed labels of ImageNet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LabelSets = Sequence["frozenset[int]"]
 
 
 class MultiLabelCounts(NamedTuple):
-    """Sums over the images that have at least one label."""
+    """Counts over the images that have at least one label."""
 
     num_images: int
     num_top1: int
@@ -40,18 +40,18 @@ def count(predictions: Predictions, label_sets: LabelSets) -> MultiLabelCounts:
 
 
 def read_label_sets(path: Path, labels: Integers, num_classes: int) -> LabelSets:
-    """Reads a JSON list that holds the list of right classes of each record, in their order.
+    """Reads a JSON list with the list of right classes for each record, in order.
 
-    This is the form of `real.json` (google-research/reassessed-imagenet), in the order of
-    ILSVRC2012's validation images.
+    This is the format of `real.json` (google-research/reassessed-imagenet), which is in the order
+    of ILSVRC2012's validation images.
 
     Args:
         path: The file.
-        labels: `(N,)`, the single label of every record, by which a wrong order is noticed.
-        num_classes: Classes that the model has.
+        labels: `(N,)`, the single label of every record, to detect a wrong order.
+        num_classes: Number of classes of the model.
 
     Raises:
-        DataError: The file is unreadable, of another form, or about other records.
+        DataError: The file is unreadable, has another format, or is about other records.
     """
     sets = [frozenset(entry) for entry in _read(path)]
     if len(sets) != len(labels):
@@ -64,7 +64,8 @@ def read_label_sets(path: Path, labels: Integers, num_classes: int) -> LabelSets
                 f" {num_classes} classes"
             )
     pairs = [label in entry for label, entry in zip(labels.tolist(), sets) if entry]
-    # Of ImageNet's own labels nine in ten are among the reassessed ones; of shuffled ones none.
+    # Nine in ten of ImageNet's own labels are among the reassessed ones; hardly any after
+    # shuffling.
     if 2 * sum(pairs) < len(pairs):
         raise DataError(
             f"{path}: has the records' own label for only {sum(pairs)} of {len(pairs)} images;"
@@ -81,7 +82,7 @@ def _read(path: Path) -> list[list[int]]:
     except ValueError as error:
         raise DataError(f"{path}: is no JSON ({error})") from None
     is_list = isinstance(content, list) and all(isinstance(entry, list) for entry in content)
-    # True is an int in Python and is no class.
+    # In Python True is an int, but it is no class.
     if not is_list or not all(type(label) is int for entry in content for label in entry):
         raise DataError(f"{path}: must be a JSON list with a list of classes for every record")
     entries: list[list[int]] = content

@@ -1,7 +1,7 @@
-"""Validates the same weights under other preprocessings and resolutions.
+"""Validates the same weights with different preprocessing and at different resolutions.
 
-Preprocessing changes the accuracy by more than most changes of a recipe, and published systems
-differ in it; a table shows the accuracy under each.
+Preprocessing affects the accuracy more than most changes of a recipe, and differs between published
+systems. A table shows the accuracy with each.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _RECORD_ITER = "ImageRecordIter"
 
 @dataclass(frozen=True)
 class Row:
-    """The outcome under one preprocessing.
+    """The result with one preprocessing.
 
     Attributes:
-        name: Of the preprocessing.
+        name: Name of the preprocessing.
         transform: Its sizes and normalisation.
-        predictions: Of every image.
-        p_value: Of McNemar's test against the first row.
+        predictions: For every image.
+        p_value: McNemar's test against the first row.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Audit:
-    """The outcomes of one model on the same images, the first with its own preprocessing.
+    """The results of one model on the same images; the first row has the model's preprocessing.
 
     `note` says which row is missing from the table, and why.
     """
@@ -99,14 +99,14 @@ def audit(
     resolutions: Sequence[int] = (),
     normalizations: bool = False,
 ) -> Audit:
-    """Validates `model` under every named preprocessing, or at each of `resolutions`.
+    """Validates `model` with every named preprocessing, or at each of `resolutions`.
 
     Args:
         model: From `open_model`.
         data: As for `validate`; by default the model's own validation records.
-        resolutions: Heights and widths of the input in pixels; by default the model's own
-            resolution under every preprocessing.
-        normalizations: Compare the ways in which published networks normalise their input instead.
+        resolutions: Heights and widths of the input in pixels; by default only the model's own
+            resolution, with every preprocessing.
+        normalizations: Compare instead the normalisations that published networks use.
 
     Raises:
         DataError: The data are missing, damaged, or have classes that the model does not have.
@@ -138,7 +138,7 @@ _NORMALIZATIONS = {
 def _by_normalization(
     model: LoadedModel, images: ValidationSet
 ) -> Iterator[tuple[str, EvalTransform, Predictions]]:
-    """The model's own normalisation first, by its name if it has one."""
+    """The results with each normalisation, the model's own first."""
     own = model.transform
     names = {normalization: name for name, normalization in _NORMALIZATIONS.items()}
     ways = dict.fromkeys([own.normalization, *_NORMALIZATIONS.values()])
@@ -149,7 +149,7 @@ def _by_normalization(
 
 
 def _named(own: EvalTransform) -> Iterator[EvalTransform]:
-    """Every preprocessing; one with a free short side both with a margin and without."""
+    """Every preprocessing; with and without a margin around the crop if its short side is free."""
     seen = {(PREPROCESSINGS[own.name].resize, own.short_side)}
     for name, how in PREPROCESSINGS.items():
         for short_side in (0, own.resolution) if how.short_side is None else (0,):
@@ -162,7 +162,7 @@ def _named(own: EvalTransform) -> Iterator[EvalTransform]:
 
 
 def _at(resolutions: Sequence[int], own: EvalTransform) -> Iterator[EvalTransform]:
-    """The preprocessing at other sizes, with the same fraction of the image in the crop."""
+    """The preprocessing at other resolutions, with the same ratio of crop to short side."""
     for resolution in resolutions:
         short_side = -(-own.short_side * resolution // own.resolution)
         is_free = PREPROCESSINGS[own.name].short_side is None
@@ -182,7 +182,7 @@ def _record_iter_obstacle(images: ValidationSet, own: EvalTransform) -> str:
 
 
 def _record_iter_predictions(model: LoadedModel, images: ValidationSet) -> Predictions:
-    """The predictions in the order of the images, whatever order MXNet reads them in."""
+    """The predictions in the order of the images, which MXNet may read in another order."""
     assert isinstance(images.files, RecordFile)
     size, order = model.config.validation.batch_size, []
 

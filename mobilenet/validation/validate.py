@@ -1,6 +1,6 @@
-"""Validates a model: runs it over every record once and counts.
+"""Validates a model: runs it over every image once and counts correct predictions.
 
-What is done beyond one centre crop is in `Options`; the evidence is written by `report/`.
+`Options` are variants of the evaluation; `report/` writes a report of the result.
 """
 
 from __future__ import annotations
@@ -33,21 +33,31 @@ _EXCLUDED_LOGIT = -1e9
 
 @dataclass(frozen=True)
 class Options:
-    """What a validation does beyond one centre crop of every record."""
+    """Variants of the evaluation; by default one centre crop of every image, all classes."""
 
     views: Literal["one", "flip", "ten-crop"] = "one"
-    """Views that probabilities are averaged over: the image alone, with its mirror image, or ten
-    crops of the central square."""
+    """Views over which probabilities are averaged: only the image, the image and its mirror image,
+    or ten crops of the central square."""
     restricted: bool = False
-    """Only the classes of the data, or those chosen from them, may be predicted, as for ImageNet-A,
-    -R and -O."""
+    """Only classes of the data, or those chosen from them, can be predicted, as for ImageNet-A, -R
+    and -O."""
     label_sets: Path | None = None
-    """JSON file with all right classes of each record."""
+    """JSON file with all right classes of each record, as for `multilabel.read_label_sets`."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The predictions of a model for a set of images, and the conditions of the validation."""
+    """The predictions of a model for a set of images, and the conditions of the validation.
+
+    Attributes:
+        model: The model.
+        data: The images and labels.
+        transform: The preprocessing.
+        options: The variants of the evaluation.
+        predictions: For every image, in the order of `data`.
+        seconds: Duration of the validation.
+        any_label: Counts with several right classes per image, if `options.label_sets` has them.
+    """
 
     model: LoadedModel
     data: ValidationSet
@@ -59,11 +69,11 @@ class Validation:
 
     @cached_property
     def counts(self) -> Counts:
-        """Sums over the images."""
+        """Counts over all images."""
         return self.predictions.counts()
 
     def summary(self) -> str:
-        """Top-1 and top-5 accuracy in percent, with counts and 95 % intervals, a line each."""
+        """Top-1 and top-5 accuracy in percent, with counts and 95 % intervals, one per line."""
         counts = self.counts
         lines = [
             _accuracy("top-1", counts.num_top1, counts.num_images),
@@ -152,14 +162,14 @@ def validate(
     Args:
         model: From `open_model`.
         data: A record file, a folder with val.rec, or a folder with a folder of images per class;
-            by default the validation records that the model's configuration names.
+            by default the validation records in the model's data folder.
         options: By default one centre crop, all classes, one label per image.
 
     Raises:
         DataError: The data are missing or damaged, an image cannot be decoded, or the data have
-            classes that the model does not have. An accuracy over the other images would be
-            another figure, so none is given.
-        ConfigError: The preprocessing leaves no room for ten different crops.
+            classes that the model does not have. No accuracy over the other images is given, since
+            it would not be comparable.
+        ConfigError: The short side leaves no room for ten different crops.
         VerificationError: The network's output is not finite.
     """
     options = options or Options()
@@ -186,7 +196,7 @@ def validate(
 def collect_predictions(
     model: LoadedModel, predict: Predict, images: ValidationSet, transform: EvalTransform
 ) -> Predictions:
-    """The predictions of `predict` for `images`, in order, with the batch size of the model."""
+    """The predictions of `predict` for `images`, in order, in batches of the model's size."""
     config = model.config
     batch_size, num_workers = config.validation.batch_size, config.data.num_workers
     batches = EvalReader(images, transform, batch_size, num_workers).batches()
@@ -210,7 +220,7 @@ def _with_views(model: LoadedModel, name: str) -> tuple[EvalTransform, Predict]:
 
 
 def _restricted(predict: Predict, classes: Integers) -> Predict:
-    """A predictor that gives no probability to any class but `classes`."""
+    """A predictor that gives probability 0 to all classes but `classes`."""
 
     def predict_some(images: Images) -> Logits:
         logits = predict(images)

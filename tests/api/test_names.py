@@ -18,13 +18,13 @@ from mobilenet.cli import main
 from mobilenet.data.eval_transforms import IMAGENET
 from mobilenet.errors import ConfigError, WeightsError
 from mobilenet.network.untrained_statistics import calibrate
+from mobilenet.onnx.example_images import random_images
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
-from mobilenet.onnx.proof import network_input, random_images
 
 gluoncv = pytest.importorskip("gluoncv")
 
-IMAGES = network_input(random_images(2, 64, 5), IMAGENET)
+IMAGES = IMAGENET(random_images(2, 64, 5))
 
 
 def logits_of(network: mx.gluon.HybridBlock) -> np.ndarray:
@@ -44,7 +44,7 @@ def theirs(owner: str) -> mx.gluon.HybridBlock:
         made = mx.gluon.model_zoo.vision.mobilenet_v2_0_25()
     made.initialize(mx.init.MSRAPrelu())
     logits_of(made)  # only now are all shapes known
-    calibrate(made, network_input(random_images(4, 64, 3), IMAGENET))
+    calibrate(made, IMAGENET(random_images(4, 64, 3)))
     return made
 
 

@@ -108,8 +108,9 @@ def test_a_command_survives_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
     script = "import os; print(os.environ['MXNET_EXAMPLE'], os.environ['DMLC_ROLE'], os.getcwd())"
     command = start_command(member, {"DMLC_ROLE": "worker"}, [], ["ssh", "-x"])
     assert command[:3] == ["ssh", "-x", "there"]
-    assert command[3].endswith(shlex.join([sys.executable, "-m", "mobilenet.distributed.member"]))
-    remote = command[3].replace("-m mobilenet.distributed.member", f"-c {shlex.quote(script)}")
+    module = "mobilenet.distributed.launched_process"
+    assert command[3].endswith(shlex.join([sys.executable, "-m", module]))
+    remote = command[3].replace(f"-m {module}", f"-c {shlex.quote(script)}")
     done = subprocess.run(["sh", "-c", remote], capture_output=True, text=True, check=True)
     assert done.stdout == f"a 'b' worker {Path.cwd()}\n"
 

@@ -22,14 +22,14 @@ from mobilenet.inference.open_model import LoadedModel, open_model
 from mobilenet.network.architecture import DIALECTS, MobileNetV2, parameter_arrays
 from mobilenet.network.params_file import write_arrays
 from mobilenet.network.untrained_statistics import calibrate
+from mobilenet.onnx.example_images import random_images
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
-from mobilenet.onnx.proof import network_input, random_images
 
 gluoncv = pytest.importorskip("gluoncv")
 
-IMAGES = network_input(random_images(3, 64, 5), IMAGENET)
+IMAGES = IMAGENET(random_images(3, 64, 5))
 
 
 def logits_of(network: mx.gluon.HybridBlock, images: np.ndarray = IMAGES) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_gluoncv(width: str, way: str, tmp_path: Path) -> None:
     theirs = gluoncv.model_zoo.get_model(f"mobilenetv2_{width}", classes=7)
     theirs.initialize(mx.init.MSRAPrelu())
     logits_of(theirs)  # only now are all shapes known
-    calibrate(theirs, network_input(random_images(8, 64, 3), IMAGENET))
+    calibrate(theirs, IMAGENET(random_images(8, 64, 3)))
     expected = logits_of(theirs)
     if way == "export":
         theirs.hybridize()
@@ -84,7 +84,7 @@ def test_the_graph_beside_exported_parameters_tells_the_activation(
     theirs = mx.gluon.model_zoo.vision.get_mobilenet_v2(0.5, classes=7, prefix="some_net_")
     theirs.initialize(mx.init.MSRAPrelu())
     logits_of(theirs)  # only now are all shapes known
-    calibrate(theirs, network_input(random_images(8, 64, 3), IMAGENET))
+    calibrate(theirs, IMAGENET(random_images(8, 64, 3)))
     theirs.hybridize()
     logits_of(theirs)
     theirs.export(str(tmp_path / "net"))
@@ -226,7 +226,7 @@ def test_keras(paper: MobileNetV2, tmp_path: Path) -> None:
     assert (result.family, model.config.model.width_multiplier) == ("Keras", 0.35)
     assert model.transform.normalization == TENSORFLOW
     assert (model.transform.resolution, model.transform.short_side) == (225, 257)
-    odd, even = (network_input(random_images(2, size, 9), TENSORFLOW) for size in (65, 64))
+    odd, even = (TENSORFLOW(random_images(2, size, 9)) for size in (65, 64))
     assert_close(model.predict(odd), tensorflow_logits(arrays, odd.transpose(0, 2, 3, 1)))
     with pytest.raises(AssertionError):
         assert_close(model.predict(even), tensorflow_logits(arrays, even.transpose(0, 2, 3, 1)))
@@ -258,7 +258,7 @@ def test_slim_is_keras_with_a_background(paper: MobileNetV2, tmp_path: Path) -> 
         "background",
     ]
     np.savez(tmp_path / "k.npz", **keras(paper))
-    images = network_input(random_images(2, 65, 9), TENSORFLOW)
+    images = TENSORFLOW(random_images(2, 65, 9))
     np.testing.assert_array_equal(
         model.predict(images), imported(tmp_path / "k.npz")[1].predict(images)
     )

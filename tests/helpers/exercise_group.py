@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mobilenet import build, settings
-from mobilenet.distributed.agreement import check_agreement
+from mobilenet.distributed.rank_consistency import check_consistency
 from mobilenet.errors import ConfigError
 from mobilenet.settings.schema import Config
 
@@ -50,7 +50,7 @@ def exercise(engine: str, num_workers: int) -> None:
             assert array[0].asscalar() == sum(range(size)) + n * size
 
         same, last = {"mobilenet version": "1", "training.seed": 0}, rank == size - 1
-        check_agreement(group, same)
+        check_consistency(group, same)
         for what, facts in (
             ("training.seed", {**same, "training.seed": int(last)}),
             # Another number of facts on one of the ranks, with its reason or without.
@@ -59,7 +59,7 @@ def exercise(engine: str, num_workers: int) -> None:
         ):
             sentence = f"rank {size - 1} of {size} has another {what} than rank 0"
             with pytest.raises(ConfigError, match=sentence):
-                check_agreement(group, facts)
+                check_consistency(group, facts)
         sys.stdout.write(f"fine {rank}\n")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from mobilenet.data.eval_transforms import IMAGENET
 from mobilenet.network.architecture import DIALECTS, MobileNetV2
 from mobilenet.network.untrained_statistics import calibrate
-from mobilenet.onnx.proof import network_input, random_images
+from mobilenet.onnx.example_images import random_images
 
 
 def random_network(dialect: str, width: float = 0.35, classes: int = 10, **other) -> MobileNetV2:
@@ -26,5 +26,5 @@ def random_network(dialect: str, width: float = 0.35, classes: int = 10, **other
             fan = np.prod(parameter.shape[1:])
             values = generator.normal(0, np.sqrt(2 / fan), parameter.shape)
             parameter.set_data(mx.nd.array(values))
-    calibrate(network, network_input(random_images(8, 64, 3), IMAGENET))
+    calibrate(network, IMAGENET(random_images(8, 64, 3)))
     return network

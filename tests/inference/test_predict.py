@@ -11,13 +11,13 @@ import pytest
 from colours import COLOURS, NAMES, colour_model, painted
 from scipy import special
 
-from mobilenet.bad_items import BadItems
 from mobilenet.errors import DataError, VerificationError
 from mobilenet.inference.predict import (
     FORMATS,
     find_images,
     predict,
 )
+from mobilenet.skipped_items import SkippedItems
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_bad_files_are_left_out(
     Path(images[6]).unlink()
     for path in (empty := [str(tmp_path / f"empty-{place}.png") for place in range(4)]):
         Path(path).write_bytes(b"")
-    bad = BadItems("images", len(images) + len(empty))
+    bad = SkippedItems("images", len(images) + len(empty))
     answers = list(predict(colour_model(tmp_path), [*images, *empty], bad))
     good = [place for place in range(8) if place not in (1, 6)]
     assert [answer.image for answer in answers] == [images[place] for place in good]
@@ -143,5 +143,5 @@ def test_what_is_no_image_in_a_folder_is_named(
         (tmp_path / name).write_bytes(b"")
     found = find_images([str(tmp_path)], io.StringIO())
     assert [Path(path).name for path in found] == names[:5]
-    said = f"warning: {tmp_path}: ignored, for they are no images: f.txt, g.mp4 (2)"
+    said = f"warning: {tmp_path}: ignored, because they are no images: f.txt, g.mp4 (2)"
     assert said in capsys.readouterr().err

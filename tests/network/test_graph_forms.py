@@ -20,7 +20,11 @@ from mobilenet.network.architecture import (
     MobileNetV2,
 )
 from mobilenet.network.batchnorm_relu6_fusion import fuse_activations
-from mobilenet.network.channel_padding import filled, pad_channels, share_statistics
+from mobilenet.network.channel_padding import (
+    pad_channels,
+    share_statistics,
+    with_padded_parameters,
+)
 from mobilenet.network.graph_forms import inference_block, symbol_of, training_block, training_form
 from mobilenet.training.optimizer import Momentum, Optimizer, WeightDecay
 from mobilenet.training.step import Objective, TrainingStep
@@ -230,7 +234,7 @@ def test_padding_fills_all_blocks_and_changes_nothing(
     dialect: str, width: float, block_size: int
 ) -> None:
     net = network(dialect, width)
-    symbol = filled(pad_channels(symbol_of(net), block_size), net.collect_params())
+    symbol = with_padded_parameters(pad_channels(symbol_of(net), block_size), net.collect_params())
     inner = symbol.get_internals()
     shapes = zip(inner.list_outputs(), inner.infer_shape(data=(1, 3, 64, 64))[1])
     channels = [shape[1] for name, shape in shapes if name.endswith("norm_fwd_output")]

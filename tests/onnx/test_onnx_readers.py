@@ -15,9 +15,9 @@ from random_networks import random_network
 
 from mobilenet.data.eval_transforms import IMAGENET
 from mobilenet.network.architecture import MobileNetV2
+from mobilenet.onnx.example_images import random_images
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
-from mobilenet.onnx.proof import network_input, random_images
 from mobilenet.onnx.runtime import OnnxModel
 
 SMALL = GraphOptions(resolution=64)
@@ -51,7 +51,7 @@ def exported(network: MobileNetV2, chosen: dict[str, object], path: Path) -> np.
     if options.pixels == "uint8":
         return images
     is_float = options.pixels == "float"
-    return images.astype(np.float32) if is_float else network_input(images, IMAGENET)
+    return images.astype(np.float32) if is_float else IMAGENET(images)
 
 
 def assert_close(given: np.ndarray, expected: np.ndarray) -> None:

@@ -24,10 +24,10 @@ from mobilenet.data.eval_transforms import IMAGENET, TENSORFLOW
 from mobilenet.errors import UserError, VerificationError, WeightsError
 from mobilenet.network.architecture import DIALECTS, MobileNetV2, parameter_arrays
 from mobilenet.network.graph_forms import symbol_of
+from mobilenet.onnx.example_images import random_images
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata, from_properties
-from mobilenet.onnx.proof import network_input, random_images
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.writer import write_model
 
@@ -44,7 +44,7 @@ def written(network: nn.HybridBlock, options: GraphOptions = SMALL) -> onnx.Mode
 
 
 def logits_of(network: nn.HybridBlock, images: np.ndarray) -> np.ndarray:
-    return network(mx.nd.array(network_input(images, IMAGENET))).asnumpy()
+    return network(mx.nd.array(IMAGENET(images))).asnumpy()
 
 
 def counts(model: onnx.ModelProto) -> dict[str, int]:
@@ -179,7 +179,7 @@ def test_portable_form_has_no_batch_norm_and_runs_any_batch(paper: MobileNetV2) 
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 7)]
     for size in (1, 2, 7):
         images = random_images(size, 64, size)
-        data = network_input(images, IMAGENET)
+        data = IMAGENET(images)
         for optimized in (True, False):
             assert_close(run(model, data, optimized), logits_of(paper, images))
 
@@ -188,7 +188,7 @@ def test_origin_form_runs_without_optimizations(origin: MobileNetV2) -> None:
     """With `spatial=0`, which MXNet 1.3 to 1.7 wrote, ONNX Runtime only runs fused BatchNorm."""
     images = random_images(3, 64, 1)
     model = written(origin, dataclasses.replace(SMALL, form="zoo"))
-    given = run(model, network_input(images, IMAGENET), optimized=False)
+    given = run(model, IMAGENET(images), optimized=False)
     assert_close(given, logits_of(origin, images))
 
 
@@ -237,7 +237,7 @@ def test_options_in_onnxruntime_and_opencv(chosen, origin: MobileNetV2, tmp_path
         powers = np.exp(expected.astype(np.float64))
         expected = powers / powers.sum(axis=1, keepdims=True)
     pixels = options.pixels != "normalised"
-    data = images.astype(np.float32) if pixels else network_input(images, IMAGENET)
+    data = images.astype(np.float32) if pixels else IMAGENET(images)
     assert_close(OnnxModel(path).predict(data), expected)
     opencv = cv2.dnn.readNetFromONNX(str(path))
     takes_uint8 = options.pixels == "uint8" and cv2.getVersionMajor() >= 5
@@ -257,7 +257,7 @@ def test_normalisation_inside_the_graph_is_right_at_the_borders(paper: MobileNet
     options = dataclasses.replace(SMALL, pixels="uint8", normalization=TENSORFLOW)
     images = np.full((2, 3, 64, 64), 255, np.uint8)
     images[1, :, :3] = 0
-    data = network_input(images, TENSORFLOW)
+    data = TENSORFLOW(images)
     expected = paper(mx.nd.array(data)).asnumpy()
     assert_close(run(written(paper, options), images), expected)
 
@@ -273,7 +273,7 @@ def test_half_weights_are_the_folded_ones_rounded(paper: MobileNetV2, tmp_path: 
         if array.ndim > 1:
             rounded = array.astype(np.float16).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(rounded, tensor.name))
-    data = network_input(random_images(3, 64, 4), IMAGENET)
+    data = IMAGENET(random_images(3, 64, 4))
     assert (run(model, data) == OnnxModel(half).predict(data)).all()
 
 

@@ -18,7 +18,7 @@ from told import assert_told
 from mobilenet import files
 from mobilenet.errors import WeightsError
 from mobilenet.runs import checkpoint
-from mobilenet.runs.checkpoint_format import Arrays, State, read_checkpoint
+from mobilenet.runs.checkpoint_folder import Arrays, State, read_checkpoint
 from mobilenet.runs.described_weights import best_weights, weights_file
 from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
 
@@ -56,7 +56,7 @@ def test_a_damaged_best_one_names_another(tmp_path: Path) -> None:
         best_weights(tmp_path)
     assert str(caught.value) == (
         f"{best}: damaged checkpoint: parameters.params is not as it was written;"
-        f" the run's best is lost, but there is {last}"
+        f" the run's best is lost; another checkpoint is {last}"
     )
     assert weights_file(last) == last / "parameters.params"
 

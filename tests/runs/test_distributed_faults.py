@@ -25,9 +25,11 @@ from several import (
 )
 from tiny_run import NUM_EPOCHS, STEPS_PER_EPOCH, last_step, train, write_records
 
+from mobilenet import files
+from mobilenet.data.manifest import Manifest, Split
 from mobilenet.data.record_file import RecordFile
 from mobilenet.runs.checkpoint import checkpoint_paths
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 
 NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
 LIMIT_SECONDS = 60
@@ -91,6 +93,9 @@ def test_an_unreadable_image_ends_all_and_the_run_is_saved(engine: str, tmp_path
     write_records(tmp_path / "records")
     path = tmp_path / "records" / "val.rec"
     content, image = path.read_bytes(), bytes(RecordFile(path).image(5))  # of the second rank
+    whole = Split("val.rec", "val.idx", 20, 10, 2, 2, len(content), files.sha256_of(path))
+    made = Manifest("", {}, {}, {"val": whole}, "", 1, "", {}, [], [])
+    path.with_name("manifest.json").write_text(made.to_json())
     path.write_bytes(content.replace(image, bytes(len(image))))
     ended = run(tmp_path, training(engine, 2, "run"))
     assert ended.returncode != 0

@@ -30,13 +30,13 @@ from mobilenet.inference.open_model import LoadedModel, open_model
 from mobilenet.network.architecture import DIALECTS, MobileNetV2
 from mobilenet.network.weights import fit, read_parameters
 from mobilenet.onnx.example_images import example_images
+from mobilenet.onnx.export_verification import compare, verify_export
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import Metadata
-from mobilenet.onnx.proof import compare, prove
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.runs.checkpoint import clear_after, newest_checkpoint, prune, save
-from mobilenet.runs.checkpoint_format import State
+from mobilenet.runs.checkpoint_folder import State
 from mobilenet.runs.epoch_record import EpochRecord, Progress
 from mobilenet.settings.schema import Config
 
@@ -312,7 +312,7 @@ def test_a_damaged_graph_does_not_pass(tmp_path: Path) -> None:
     damaged.graph.node[0].attribute.append(onnx.helper.make_attribute("colour", 7))
     result.path.write_bytes(damaged.SerializeToString())
     with pytest.raises(VerificationError, match="onnx refuses") as caught:
-        prove(result.path, network, GraphOptions(resolution=32))
+        verify_export(result.path, network, GraphOptions(resolution=32))
     assert "\n" not in str(caught.value)
 
 

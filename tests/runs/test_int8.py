@@ -17,7 +17,7 @@ from mobilenet.data.eval_transforms import IMAGENET
 from mobilenet.export.to_onnx import untrained_network
 from mobilenet.inference.open_model import open_model
 from mobilenet.network.architecture import parameter_arrays
-from mobilenet.onnx.proof import network_input, random_images
+from mobilenet.onnx.example_images import random_images
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.settings.schema import Config
 
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = settings.load(Config, folder / "net.yaml")
     network = untrained_network(config)
     images = random_images(10 * NUM_IMAGES, 32, seed=0)
-    logits = network(mx.nd.array(network_input(images, IMAGENET))).asnumpy()
+    logits = network(mx.nd.array(IMAGENET(images))).asnumpy()
     centre = logits.mean(axis=0)
     logits -= centre
     bias = network.collect_params()["classifier_bias"]

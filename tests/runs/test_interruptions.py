@@ -24,7 +24,7 @@ from tiny_run import (
 )
 
 from mobilenet.runs.checkpoint import checkpoint_paths
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 
 NUM_STEPS = NUM_EPOCHS * STEPS_PER_EPOCH
 STEP_SECONDS = 0.3
@@ -109,7 +109,7 @@ def test_another_number_of_threads_is_told(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     (warning,) = (line for line in done.stderr.splitlines() if line.startswith("warning"))
     assert warning == (
-        "warning: no longer bit for bit the run that it was: OMP_NUM_THREADS: 1 -> 2"
+        "warning: no longer bit for bit equal to an unchanged run: OMP_NUM_THREADS: 1 -> 2"
     )
 
 

@@ -14,7 +14,7 @@ from tiny_run import config, write_records
 from mobilenet import cli
 from mobilenet.runs import run_table
 from mobilenet.runs.checkpoint import checkpoint_paths, epoch_ends
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 from mobilenet.training.training_run import train
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mobilenet import settings
+from mobilenet import files, settings
 from mobilenet.data import record_folder
 from mobilenet.data.manifest import Manifest, Split
 from mobilenet.data.record_file import RecordWriter
@@ -153,15 +153,17 @@ def test_records_are_told_apart(tmp_path: Path) -> None:
     rec.write_bytes(b"1234567890")
     third = record_digests(rec)
     assert len({digests["index"] for digests in (first, second, third)}) == 3
-    run_folder.check_data({"train": first}, {"train": first})
+    run_folder.check_data({"train": first}, {"train": first}, tmp_path)
     with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
-        run_folder.check_data({"train": first}, {"train": second})
+        run_folder.check_data({"train": first}, {"train": second}, tmp_path)
     with pytest.raises(DataError, match=r"minival.rec was not there when the run began"):
-        run_folder.check_data({"train": first}, {"train": first, "minival": second})
+        run_folder.check_data({"train": first}, {"train": first, "minival": second}, tmp_path)
     with pytest.raises(DataError, match=r"minival.rec is no longer there"):
-        run_folder.check_data({"train": first, "minival": second}, {"train": first})
+        run_folder.check_data({"train": first, "minival": second}, {"train": first}, tmp_path)
     with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
-        run_folder.check_data({"train": {**first, "new": "1"}}, {"train": {**first, "new": "2"}})
+        run_folder.check_data(
+            {"train": {**first, "new": "1"}}, {"train": {**first, "new": "2"}}, tmp_path
+        )
 
 
 def test_records_of_the_same_sizes_are_told_apart_by_their_manifests(tmp_path: Path) -> None:
@@ -179,10 +181,10 @@ def test_records_of_the_same_sizes_are_told_apart_by_their_manifests(tmp_path: P
         manifest.write_text(made.to_json())
         assert record_digests(rec) == digests
     with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
-        run_folder.check_data({"train": first}, {"train": second})
+        run_folder.check_data({"train": first}, {"train": second}, tmp_path)
     for digest in (first, second):  # a run that began before there was one goes on, and without it
-        run_folder.check_data({"train": without}, {"train": digest})
-        run_folder.check_data({"train": digest}, {"train": without})
+        run_folder.check_data({"train": without}, {"train": digest}, tmp_path)
+        run_folder.check_data({"train": digest}, {"train": without}, tmp_path)
 
 
 def test_a_full_disk_is_one_sentence_and_other_errors_are_themselves(tmp_path: Path) -> None:
@@ -234,9 +236,25 @@ def test_labels_and_images_of_the_same_size_are_told_apart(
         found.append(record_digests(rec))
     assert len({digests["index"] for digests in found}) == 1
     first, labels, images, again = found
-    run_folder.check_data({"train": first}, {"train": again})
+    run_folder.check_data({"train": first}, {"train": again}, tmp_path)
     for digests in (labels, images):
         with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
-            run_folder.check_data({"train": first}, {"train": digests})
+            run_folder.check_data({"train": first}, {"train": digests}, tmp_path)
     del first["records"]  # a run that began before there was this digest goes on
-    run_folder.check_data({"train": first}, {"train": labels})
+    run_folder.check_data({"train": first}, {"train": labels}, tmp_path)
+
+
+def test_a_file_that_was_damaged_at_the_start_may_be_given_back(tmp_path: Path) -> None:
+    rec = tmp_path / "train.rec"
+    rec.with_suffix(".idx").write_text("0\t0\n1\t4\n")
+    rec.write_bytes(b"12345678")
+    split = Split("train.rec", "train.idx", 2, 1, 2, 2, 8, files.sha256_of(rec))
+    made = Manifest("", {}, {}, {"train": split}, "", 1, "", {}, [], [])
+    (tmp_path / "manifest.json").write_text(made.to_json())
+    rec.write_bytes(b"1234\0\0\0\0")
+    damaged = record_digests(rec)
+    rec.write_bytes(b"12345678")
+    run_folder.check_data({"train": damaged}, {"train": record_digests(rec)}, tmp_path)
+    rec.write_bytes(b"12345679")
+    with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
+        run_folder.check_data({"train": damaged}, {"train": record_digests(rec)}, tmp_path)

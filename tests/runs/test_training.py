@@ -28,7 +28,6 @@ from tiny_run import (
 from told import assert_told
 
 from mobilenet import settings
-from mobilenet.bad_items import BadItems
 from mobilenet.data.batch_reader import Batch
 from mobilenet.data.manifest import Manifest
 from mobilenet.data.record_file import RecordFile, RecordWriter
@@ -48,16 +47,17 @@ from mobilenet.network import graph_forms
 from mobilenet.runs import checkpoint, run_folder
 from mobilenet.runs.checkpoint import checkpoint_paths
 from mobilenet.runs.checkpoint_averaging import average_checkpoints
-from mobilenet.runs.checkpoint_format import read_checkpoint
+from mobilenet.runs.checkpoint_folder import read_checkpoint
 from mobilenet.runs.described_weights import weights_file
 from mobilenet.runs.epoch_record import EpochRecord
 from mobilenet.runs.run_table import compare_runs
 from mobilenet.settings.schema import Config
+from mobilenet.skipped_items import SkippedItems
 from mobilenet.training import build as training_build
 from mobilenet.training import epoch_loop, training_run
 from mobilenet.training.epoch_loop import Trainer
 from mobilenet.training.learner import Learner
-from mobilenet.training.parts import Parts
+from mobilenet.training.run_parts import Parts
 from mobilenet.training.step import PendingOutcome
 from mobilenet.training.training_run import train
 from mobilenet.validation.validate import validate
@@ -199,7 +199,7 @@ def test_a_finished_run_is_prolonged(finished: Path, records: Path, tmp_path: Pa
     assert result is not None
     assert read_checkpoint(checkpoint_paths(run)[-1]).state.progress.step == 3 * STEPS_PER_EPOCH
     assert [e["text"] for e in events(run) if e["event"] == "warning"] == [
-        "no longer bit for bit the run that it was: training.epochs: 2 -> 3"
+        "no longer bit for bit equal to an unchanged run: training.epochs: 2 -> 3"
     ]
     rates = {e["step"]: e["learning_rate"] for e in events(run) if e["event"] == "progress"}
     schedule = training_build.schedule(longer, STEPS_PER_EPOCH)
@@ -708,9 +708,9 @@ def test_runs_are_compared(finished: Path, records: Path, tmp_path: Path) -> Non
     with pytest.raises(UserError, match="no run that has finished an epoch"):
         compare_runs([tmp_path], tmp_path / "curves.png")
     # Beside others it is left out.
-    bad = BadItems("runs", 3)
+    bad = SkippedItems("runs", 3)
     assert compare_runs([tmp_path, finished, tmp_path / "other"], tmp_path / "c.png", bad) == text
     with pytest.raises(VerificationError, match=f"^1 of 3 runs left out: {tmp_path}$"):
         bad.check()
     with pytest.raises(UserError, match="none of these 2 runs can be compared"):
-        compare_runs([tmp_path, tmp_path], tmp_path / "c.png", BadItems("runs", 2))
+        compare_runs([tmp_path, tmp_path], tmp_path / "c.png", SkippedItems("runs", 2))

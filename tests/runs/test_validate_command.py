@@ -145,7 +145,7 @@ def test_expectations_decide_the_exit_code(
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--expect", "top1=71"], "'top1=71' expects no accuracy"),
+        (["--expect", "top1=71"], "'top1=71' is no expected accuracy"),
         (["--expect", "published"], "are of the 50000 validation images"),
         (["--expect", "published", "--tolerance", "5"], "the tolerance 5 is not a fraction"),
         (["--expect", "published", "--tolerance", "nan"], "the tolerance nan is not a fraction"),

@@ -18,10 +18,10 @@ def test_both_accuracies_are_read() -> None:
 @pytest.mark.parametrize(
     "texts, tolerance, message",
     [
-        (["top1=70.94"], 0.01, "'top1=70.94' expects no accuracy"),
-        (["top1=1.5"], 0.01, "expects no accuracy"),
-        (["top2=0.5"], 0.01, "expects no accuracy"),
-        (["top1"], 0.01, "expects no accuracy"),
+        (["top1=70.94"], 0.01, "'top1=70.94' is no expected accuracy"),
+        (["top1=1.5"], 0.01, "is no expected accuracy"),
+        (["top2=0.5"], 0.01, "is no expected accuracy"),
+        (["top1"], 0.01, "is no expected accuracy"),
         (["top1=0.5", "top1=0.6"], 0.01, "top1 is expected twice"),
         (["top1=0.5"], 1.0, "tolerance 1 is not a fraction"),
         (["top1=0.5"], -0.1, "not a fraction"),

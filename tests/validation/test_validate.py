@@ -472,8 +472,8 @@ def test_a_folder_with_splits_is_validated_by_its_val(
     found = open_validation_set(tmp_path, NAMES, 8)
     assert found.keys == ["blue/a.png", "red/a.png"]
     assert found.labels.tolist() == [2, 0]
-    said = "ignored, for they are no images: val/red/notes.txt (1); class folders without images:"
-    assert f"{said} green (1)" in capsys.readouterr().err
+    said = "ignored, because they are no images: val/red/notes.txt (1); class folders without"
+    assert f"{said} images: green (1)" in capsys.readouterr().err
 
 
 def test_accents_of_folders_and_of_names_may_be_written_in_two_ways(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a training run is made of: finished parts and plain values, made by `training.build`."""
+"""The parts of a training run, which `training.build` makes, and its length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mobilenet.distributed.group import Group
 from mobilenet.metrics import Predict
 from mobilenet.network.graph_forms import TrainingForm
 from mobilenet.runs.checkpoint import Retention
-from mobilenet.runs.checkpoint_format import Arrays
+from mobilenet.runs.checkpoint_folder import Arrays
 from mobilenet.training.batchnorm_recalibration import Recalibration
 from mobilenet.training.initial_weights import InitialWeights
 from mobilenet.training.learner import Learner
@@ -19,21 +19,21 @@ from mobilenet.training.learning_rate_schedule import Schedule
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of.
+    """The parts of a run.
 
     Attributes:
         group: The processes that train together.
-        reader: Of the training records.
-        eval_reader: Of the records that epochs are compared on.
-        split: What these are called: `val`, or `minival` where there is one.
+        reader: Reads the training records.
+        eval_reader: Reads the records on which epochs are compared.
+        split: Their split: `minival` if there is one, else `val`.
         schedule: The learning rate.
-        make_learner: Makes the network anew at random weights, with all that trains it.
+        make_learner: Makes a network with random weights, its optimizer and training step.
         initial_weights: Finds the weights to start from, if there are any.
-        predictor: Makes of parameters what gives the logits of images.
-        recalibration: What computes BatchNorm's statistics afresh before each validation.
-        form: Of the training graph.
-        data_digests: What tells the record files from others, by split and kind.
-        arithmetic: What the last bits depend on besides the settings, by name.
+        predictor: Makes a predictor of parameters.
+        recalibration: Recomputes BatchNorm's statistics before each validation; None if not needed.
+        form: The form of the training graph.
+        data_digests: Digests of the record files, by split and kind.
+        arithmetic: Circumstances besides settings on which the last bits depend, by name.
     """
 
     group: Group
@@ -50,7 +50,7 @@ class Parts:
     arithmetic: dict[str, str]
 
     def load_initial_weights(self, learner: Learner) -> None:
-        """Gives a new learner the weights to start from, if there are any.
+        """Loads the initial weights, if there are any, into a new learner.
 
         Raises:
             WeightsError: They cannot be read or do not fit the network.
@@ -62,14 +62,14 @@ class Parts:
 
 @dataclass(frozen=True)
 class Course:
-    """How long a run is, and what it keeps of its way.
+    """The length of a run, its reports and its checkpoints.
 
     Attributes:
-        num_epochs: Epochs of the whole run.
-        max_rollbacks: Times that it may return to a checkpoint.
+        num_epochs: Number of epochs of the whole run.
+        max_rollbacks: How often it may go back to a checkpoint.
         log_every_steps: Steps between lines of progress.
         retention: Which checkpoints are written and kept.
-        config: The configuration as YAML, which every checkpoint keeps.
+        config: The configuration as YAML, which is saved in every checkpoint.
     """
 
     num_epochs: int

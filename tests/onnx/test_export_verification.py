@@ -15,9 +15,9 @@ from random_networks import random_network
 from mobilenet.errors import VerificationError
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.network.float64_logits import float64_logits
+from mobilenet.onnx.export_verification import TOLERANCE, verify_export
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
-from mobilenet.onnx.proof import TOLERANCE, prove
 
 OPTIONS = {
     "portable": GraphOptions(resolution=64, softmax=True, pixels="uint8"),
@@ -85,7 +85,7 @@ def passing(
     for name, mutant in chosen:
         path.write_bytes(mutant.SerializeToString())
         try:
-            prove(path, network, options)
+            verify_export(path, network, options)
         except VerificationError:
             continue
         found.append(name)
@@ -124,7 +124,7 @@ def test_a_wrong_constant_is_caught(
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(VerificationError, match=f"constant '{tensor.name}' .* is not the network"):
-        prove(tmp_path / "a.onnx", network, options)
+        verify_export(tmp_path / "a.onnx", network, options)
 
 
 @pytest.mark.parametrize("slope", [3, 10])

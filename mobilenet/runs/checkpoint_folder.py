@@ -1,7 +1,7 @@
-"""The folder of one checkpoint: its arrays, its state, and the digests that prove it is intact.
+"""Reads and writes the files of one checkpoint: arrays, state, and digests that detect damage.
 
-RUN/checkpoints/step-00012345/ (-epoch-0012 where an epoch ends) holds arrays as NDArray files, one
-per group, and `state.json`, which names the SHA-256 of every file and of itself. Nothing is ever
+RUN/checkpoints/step-00012345/ (with -epoch-0012 at the end of an epoch) has one NDArray file per
+group of arrays, and `state.json` with the SHA-256 of every file and of itself. Nothing is
 unpickled.
 """
 
@@ -29,15 +29,15 @@ Arrays = Mapping[str, mx.nd.NDArray]
 
 @dataclass(frozen=True)
 class State:
-    """What a checkpoint knows besides its arrays.
+    """The content of a checkpoint besides its arrays.
 
     Attributes:
-        progress: How far the run is.
+        progress: Steps and epochs so far.
         config: The run's configuration as YAML.
         data: Digests of the record files by split and kind.
         weights: The group of arrays that is validated and exported.
-        package_version: Of the package that wrote the checkpoint.
-        arithmetic: What else the last bits of the arrays depend on, by name.
+        package_version: The version of this package that wrote the checkpoint.
+        arithmetic: Other circumstances on which the last bits of the arrays depend, by name.
     """
 
     progress: Progress
@@ -76,7 +76,7 @@ class Checkpoint:
 
 
 class DamagedError(WeightsError):
-    """A file of a checkpoint is missing or is not as it was written: it will never be intact."""
+    """A file of a checkpoint is missing or has changed; reading it again would not help."""
 
 
 def file_name(group: str) -> str:
@@ -90,10 +90,10 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def fill(folder: Path, state: State, groups: Mapping[str, Arrays]) -> None:
-    """Writes the files of a checkpoint into an empty folder; returns once they are on the disk.
+    """Writes the files of a checkpoint into an empty folder, and flushes them to the disk.
 
     Raises:
-        OSError: The disk is full or the like.
+        OSError: A write failed, for instance because the disk is full.
     """
     digests = {}
     for group, arrays in groups.items():
@@ -110,10 +110,10 @@ def _sealed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint in the folder `path`, all of whose files are as they were written.
+    """The checkpoint in the folder `path`, after checking the digests of all its files.
 
     Raises:
-        DamagedError: A file is missing, or another than was written.
+        DamagedError: A file is missing or has changed.
         WeightsError: A file cannot be read now, or another version of the package wrote it.
     """
     state, digests = _read(path)
@@ -125,10 +125,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_state(path: Path) -> State:
-    """The state alone of the checkpoint in the folder `path`; its arrays are not looked at.
+    """The state of the checkpoint in the folder `path`, without checking its arrays.
 
     Raises:
-        DamagedError: It is missing, or another than was written.
+        DamagedError: The state is missing or has changed.
         WeightsError: It cannot be read now, or another version of the package wrote it.
     """
     return _read(path)[0]
@@ -148,7 +148,7 @@ def _read(path: Path) -> tuple[State, dict[str, str]]:
         digests = content.pop("files")
         progress = Progress.from_json(content.pop("progress"))
         return State(progress, **content), digests
-    except (KeyError, TypeError) as error:  # it is intact, but has other fields than are known here
+    except (KeyError, TypeError) as error:  # intact, but with fields of another version
         writer = content.get("package_version", "of an unknown version")
         raise WeightsError(
             f"{path}: written by mobilenet {writer}, whose checkpoints this version,"
@@ -158,7 +158,7 @@ def _read(path: Path) -> tuple[State, dict[str, str]]:
 
 @contextlib.contextmanager
 def _read_errors_told(path: Path) -> Iterator[None]:
-    """Tells files that are missing from files that cannot be read at the moment."""
+    """Distinguishes missing files from files that cannot be read at the moment."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -1,8 +1,9 @@
-"""One bad item among several: the others are done all the same, and exit code 1 says so.
+"""Skips items that fail, goes on with the others, and reports the skipped ones by exit code 1.
 
-The rule for every command that takes several things and treats each by itself: images to predict,
-checkpoints to validate, runs to compare, models to export. Where all items make one figure, such as
-an accuracy, a bad one ends the command instead: a figure over the others would be another figure.
+This is the rule for every command that processes several items independently: images to predict,
+checkpoints to validate, runs to compare, models to export. Where all items contribute to one
+figure, such as an accuracy, a bad item ends the command: a figure without it would mean something
+else.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from mobilenet.progress_bar import say
 _NUM_NAMED = 20
 
 
-class BadItems:
-    """Collects the items that are left out; a single item is never left out, it fails."""
+class SkippedItems:
+    """Collects the items that were skipped; if there is only one item, its error is raised."""
 
     def __init__(self, noun: str, total: int) -> None:
         self._noun, self._total = noun, total
         self._names: list[str] = []
 
     @contextlib.contextmanager
-    def leaving_out(self, name: object) -> Iterator[None]:
-        """Leaves the item `name` out if the block fails with one of the package's own errors.
+    def skipping(self, name: object) -> Iterator[None]:
+        """Skips the item `name` if the block fails with one of the package's own errors.
 
-        Says so on standard error, and goes on after the block.
+        Prints the error, and continues after the block.
 
         Raises:
             UserError, VerificationError: The item has failed and is the only one.
@@ -41,10 +42,10 @@ class BadItems:
             say(f"left out: {error}")
 
     def check(self) -> None:
-        """Does nothing if no item was left out.
+        """Checks that no item was skipped.
 
         Raises:
-            VerificationError: Items were left out; names them.
+            VerificationError: Items were skipped; the message names them.
         """
         if self._names:
             more = len(self._names) - _NUM_NAMED
@@ -54,5 +55,5 @@ class BadItems:
             )
 
 
-NONE_LEFT_OUT = BadItems("items", 1)
-"""For callers that want the first error itself."""
+SKIP_NONE = SkippedItems("items", 1)
+"""Raises the first error."""

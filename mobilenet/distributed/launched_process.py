@@ -1,8 +1,8 @@
 """One process of a launched run: the scheduler, a server or a worker, as DMLC_ROLE says.
 
-`python -m mobilenet.distributed.member [SCRIPT ARGUMENT ...]` is started by the launcher, perhaps
-over ssh, and hears from it on standard input: the numbers of signals, and at intervals a 0. It
-ends at once when the launcher is gone or has been silent for too long: nothing is ever left over.
+The launcher starts `python -m mobilenet.distributed.launched_process [SCRIPT ARGUMENT ...]`,
+perhaps over ssh, and sends to its standard input the numbers of signals and, every few seconds, a
+0. When the launcher is gone, or silent for too long, the process ends at once.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-# The launcher speaks every few seconds; this long without a word, it or the network is lost.
+# The launcher sends a heartbeat every few seconds; after so long a silence it is lost.
 PATIENCE_SECONDS = 40
 
 
 def main() -> None:
-    """Does what the role says."""
+    """Serves, schedules or runs the script, according to DMLC_ROLE."""
     control = os.dup(sys.stdin.fileno())
     os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
     threading.Thread(target=_follow, args=(control,), daemon=True).start()
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _follow(control: int) -> None:
-    """Does what the launcher says."""
+    """Raises the signals that the launcher sends; ends the process when it is gone."""
     while select.select([control], [], [], PATIENCE_SECONDS)[0]:
         words = os.read(control, 1024).split()
         if not words:
@@ -46,7 +46,7 @@ def _follow(control: int) -> None:
 
 
 def _work(command: list[str]) -> None:
-    """Runs a Python script as its own process would."""
+    """Runs a Python script as if Python had been started with it."""
     sys.argv, sys.path[0] = command, str(Path(command[0]).parent)
     try:
         runpy.run_path(command[0], run_name="__main__")
@@ -61,7 +61,7 @@ def _work(command: list[str]) -> None:
 
 
 def _end(exit_code: int, last_words: str = "") -> NoReturn:
-    """Ends the process at once: MXNet would wait for all workers before it lets go of one."""
+    """Ends the process at once; at a normal exit MXNet would wait for all workers."""
     with contextlib.suppress(OSError):
         sys.stderr.write(last_words)
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Images in whatever form Python has them, as the encoded bytes that preprocessing begins with."""
+"""Converts paths, arrays and PIL images to encoded bytes, with which preprocessing begins."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mobilenet.errors import DataError, reason
 from mobilenet.inference.predict import find_images
 
 Image = Union[str, "os.PathLike[str]", npt.NDArray[Any], Any]
-"""A path, an array, or a PIL image, whose library need not be loaded to say so."""
+"""A path, an array, or a PIL image (Any, so that Pillow need not be imported)."""
 Encoded = list[tuple[str, bytes]]
-"""Names and contents."""
+"""Names and encoded images."""
 
 
 def expanded(images: Image | Iterable[Image]) -> tuple[bool, Encoded]:
-    """Whether it is a single image, and the images with their names.
+    """Whether `images` is a single image, and the encoded images with their names.
 
     Raises:
         DataError: A file cannot be read, or an array has another form.
@@ -52,7 +52,7 @@ def _content(path: str) -> bytes:
 
 
 def _encoded(image: Any, name: str) -> bytes:
-    """The pixels as PNG, which loses nothing."""
+    """The pixels as PNG, which is lossless."""
     pixels = np.asarray(image.convert("RGB") if _is_pil(image) else image)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         shape = "x".join(map(str, pixels.shape))

@@ -1,4 +1,4 @@
-"""Settings given to a function of Python, in the form of the command line."""
+"""Converts settings given as Python arguments to the form of the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECTION_OF_SEVERAL = "training"
 
 
 def overrides_of(changes: Mapping[str, Any]) -> Iterator[str]:
-    """The changes in the form of the command line, `section.name=value`."""
+    """The changes as on the command line, `section.name=value`."""
     for name, value in changes.items():
         if isinstance(value, Mapping):
             yield from (f"{name}.{key}={_text(one)}" for key, one in value.items())
@@ -22,10 +22,10 @@ def overrides_of(changes: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _key_of(name: str) -> str:
-    """The setting of this name with its section.
+    """The setting of this name, with its section.
 
     Raises:
-        ConfigError: There is none, or several sections have one and `training` is not among them.
+        ConfigError: No section has one, or several have but not `training`.
     """
     keys = [key for key in run_folder.flat(Config()) if key.partition(".")[2] == name]
     own = [key for key in keys if key.startswith(f"{_SECTION_OF_SEVERAL}.")]

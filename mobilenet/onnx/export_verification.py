@@ -1,12 +1,11 @@
-"""The proof that a file is sound and computes what the network does."""
+"""Verifies that an exported file is valid and computes the same as the network."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional
 
-import cv2
 import mxnet as mx
 import numpy as np
 import numpy.typing as npt
@@ -20,27 +19,29 @@ from mobilenet.errors import VerificationError, WeightsError
 from mobilenet.network.architecture import parameter_arrays
 from mobilenet.network.float64_logits import float64_logits
 from mobilenet.network.graph_forms import symbol_of
+from mobilenet.onnx.example_images import random_images
 from mobilenet.onnx.float64_evaluator import evaluate
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.writer import graph_of
 
 TOLERANCE = 1e-4
-"""Largest difference of a logit, relative to the largest logit, in single precision. It is more
-where the network itself is further from double precision."""
+"""Largest difference of a logit in single precision, relative to the largest logit. It is raised
+for a network whose own rounding errors are larger."""
 HALF_TOLERANCE = 0.1
-"""The same for weights in half precision: room for their rounding."""
+"""The same for weights in half precision, which are rounded more coarsely."""
 BATCH_SIZES = (1, 2, 7)
-# Of the network's own rounding errors; those of another order of sums are of the same size.
+# The tolerance in units of the network's own rounding error. Another order of summation gives
+# errors of the same size.
 _ROUNDINGS = 20
-# What differs by more is no rounding: then MXNet computes something else than its graph says.
+# A larger difference is no rounding error: MXNet computes something else than its graph says.
 _MAX_TOLERANCE = 0.5
-# In double precision, absolute and as a part of the rounding in single precision, whose errors are
-# 2**29 times as large.
+# In double precision: absolute, and as a fraction of the rounding error in single precision, which
+# is 2**29 times as large.
 _DOUBLE_TOLERANCE, _DOUBLE_ROUNDINGS = 1e-9, 1e-6
 # Even and odd, and not square, so that nothing is the same along both axes.
 _DOUBLE_SIZE = (75, 96)
-# The second lets the first layers reach 6.
+# At the second, values in the first layers exceed 6.
 _CONTRASTS = (1, 20)
 _SEED = 0
 _ANY_RESOLUTION = 224
@@ -56,37 +57,44 @@ class Difference(NamedTuple):
     """How far a file's outputs are from MXNet's."""
 
     num_images: int
-    """Images that were compared."""
+    """Number of images that were compared."""
     num_same_class: int
-    """Those of them with the same best class, or one that is as good in MXNet up to rounding."""
+    """Number of them with the same best class, or with one that is as good up to rounding."""
     absolute: float
     """Largest difference of a logit."""
     relative: float
-    """The same, relative to the largest logit, unless all are 0."""
+    """The same, divided by the largest logit unless that is 0."""
     rounding: float
-    """How far MXNet's logits themselves are from double precision, likewise."""
+    """Relative difference between MXNet's own logits and those in double precision."""
 
     @property
     def tolerance(self) -> float:
-        """What `relative` may be if both compute the same in single precision."""
+        """The largest `relative` that rounding in single precision explains."""
         return min(max(TOLERANCE, _ROUNDINGS * self.rounding), _MAX_TOLERANCE)
 
 
-def prove(
+def verify_export(
     path: Path, network: nn.HybridBlock, options: GraphOptions, images: Optional[Pixels] = None
 ) -> Difference:
-    """Checks the file at `path` and compares what it and MXNet make of the same images.
+    """Checks the file at `path` and compares its outputs with those of MXNet.
 
-    In double precision, in which rounding hides nothing, the graph has to give what MXNet gives;
-    its constants have to be the network's, rounded once. Then ONNX Runtime computes the file in
-    single precision: random images and `images`, uint8 `(N, 3, H, W)`, both in batches of 1, 2 and
-    7 and, of `images`, of all that are left. Outputs are compared as logits, or as logarithms of
-    probabilities.
+    1. onnx checks the file.
+    2. The constants must be the network's, rounded once. In double precision, where rounding hides
+       nothing, the graph must give MXNet's outputs.
+    3. ONNX Runtime runs the file in single precision on random images, in batches of 1, 2 and 7,
+       and on `images`, in the same batches and one of all that are left. Outputs are compared as
+       logits, or as logarithms of probabilities.
+
+    Args:
+        path: The ONNX file.
+        network: The network that it was exported from.
+        options: The options that it was exported with.
+        images: uint8 `(N, 3, H, W)`.
 
     Raises:
-        VerificationError: onnx finds a fault in the file, the graph computes something else, an
-            output differs by more than rounding explains, or an image's best class differs, which
-            half precision may change.
+        VerificationError: onnx refuses the file, the graph computes something else, an output
+            differs by more than rounding explains, or the best class of an image differs. Weights
+            in half precision may change the best class.
     """
     check(path)
     _prove_graph(path, network, options)
@@ -96,7 +104,7 @@ def prove(
 
 
 def _prove_graph(path: Path, network: nn.HybridBlock, options: GraphOptions) -> None:
-    """Holds the file's constants and, in double precision, its outputs against the network's."""
+    """Compares the file's constants and its outputs in double precision with the network's."""
     model = onnx.load(str(path))
     arrays = {n: a.asnumpy().astype(np.float64) for n, a in parameter_arrays(network).items()}
     exact = graph_of(symbol_of(network), arrays, options).constants
@@ -138,10 +146,10 @@ def compare(
     options: GraphOptions,
     images: Optional[Pixels] = None,
 ) -> Difference:
-    """How far the file's outputs are from MXNet's, for the images of `prove`.
+    """The difference between the file's outputs and MXNet's, on the images of `verify_export`.
 
     Raises:
-        WeightsError: The file cannot be run with them.
+        WeightsError: The file cannot run on them.
     """
     height, width = options.size or (_ANY_RESOLUTION, _ANY_RESOLUTION)
     batches = [random_images(n, (height, width), _SEED + n) for n in BATCH_SIZES]
@@ -155,15 +163,15 @@ def compare(
 
 
 def _rounding(network: nn.HybridBlock, options: GraphOptions, images: Pixels) -> float:
-    """How far MXNet's outputs in single precision are from those in double precision."""
-    data = network_input(images, options.normalization)
+    """The relative difference between MXNet's outputs in single and in double precision."""
+    data = options.normalization(images)
     exact = float64_logits(network, data.astype(np.float64))
     single, exact = (_expected_outputs(o, options) for o in (_single_logits(network, data), exact))
     return _relative(single, exact)
 
 
 def _relative(given: Outputs, expected: Outputs) -> float:
-    """The largest difference, relative to the largest of `expected` unless all are 0."""
+    """The largest difference, divided by the largest of `expected` unless all are 0."""
     if given.shape != expected.shape:
         return math.inf
     return float(np.abs(given - expected).max()) / (float(np.abs(expected).max()) or 1)
@@ -186,37 +194,16 @@ def _runnable(path: Path) -> OnnxModel:
 
 
 def check(path: Path) -> None:
-    """Onnx's full check of the file at `path`, inference of all shapes included.
+    """Runs onnx's full check, which infers all shapes, on the file at `path`.
 
     Raises:
-        VerificationError: onnx finds a fault.
+        VerificationError: onnx refuses the file.
     """
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = " ".join(str(error).split())
         raise VerificationError(f"onnx refuses the exported graph: {reason}") from error
-
-
-def random_images(count: int, resolution: Union[int, tuple[int, int]], seed: int) -> Pixels:
-    """Images `(N, 3, H, W)` that, like photographs, are smooth and have some noise.
-
-    `resolution` is height and width in pixels, one number if they are the same.
-    """
-    height, width = (resolution,) * 2 if isinstance(resolution, int) else resolution
-    generator = np.random.default_rng(seed)
-    coarse = generator.uniform(0, 255, (count, 8, 8, 3)).astype(np.float32)
-    smooth = np.stack(
-        [cv2.resize(c, (width, height), interpolation=cv2.INTER_CUBIC) for c in coarse]
-    )
-    noisy = smooth + generator.normal(0, 8, smooth.shape)
-    images: Pixels = np.clip(noisy, 0, 255).astype(np.uint8).transpose(0, 3, 1, 2).copy()
-    return images
-
-
-def network_input(images: Pixels, normalization: Normalization) -> Floats:
-    """`images`, 0 to 255, normalised as the network takes them."""
-    return _normalised(images, normalization).astype(np.float32)
 
 
 def _normalised(images: npt.NDArray[Any], normalization: Normalization) -> Doubles:
@@ -235,7 +222,7 @@ def _difference(
     images: Pixels,
     rounding: float,
 ) -> Difference:
-    data = network_input(images, options.normalization)
+    data = options.normalization(images)
     given = model.predict(data if options.pixels == "normalised" else images.astype(model.dtype))
     a = _expected_outputs(_single_logits(network, data), options)
     if given.shape != a.shape:
@@ -248,7 +235,7 @@ def _difference(
 
 
 def _expected_outputs(logits: Outputs, options: GraphOptions) -> Outputs:
-    """What the file's outputs, as `_logits` makes them comparable, have to be."""
+    """The outputs that the file should give, in the form of `_logits`."""
     if not options.softmax:
         return logits
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -256,7 +243,7 @@ def _expected_outputs(logits: Outputs, options: GraphOptions) -> Outputs:
 
 
 def _logits(outputs: Outputs, options: GraphOptions) -> Outputs:
-    # Differences of probabilities near 0 would say nothing, so that their logarithms are compared.
+    # Differences of probabilities near 0 say little; those of their logarithms do.
     return np.log(np.maximum(outputs, _LEAST_PROBABILITY)) if options.softmax else outputs
 
 

@@ -1,4 +1,4 @@
-"""Whether all ranks are there, and about to do the same."""
+"""Checks that all ranks are there, with the same configuration, records and versions."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ _LAUNCHED = (
 )
 
 
-def check_agreement(group: Group, facts: Mapping[str, object]) -> None:
-    """Compares the facts of all ranks by their digests.
+def check_consistency(group: Group, facts: Mapping[str, object]) -> None:
+    """Compares `facts`, by their digests, over all ranks.
+
+    Args:
+        group: Every rank of it calls this.
+        facts: Settings, versions and digests of records, by name.
 
     Raises:
-        ConfigError: A rank has another fact, or facts of other names; every rank says so.
+        ConfigError: A fact, or the list of their names, differs between ranks. Raised on every
+            rank.
     """
-    # The names first: another version may have other settings, and the ranks would exchange arrays
-    # of different sizes, at which MXNet's servers crash and Horovod waits for ever.
+    # Names first: another version may have other settings. Then the ranks would exchange arrays of
+    # different sizes, which crashes MXNet's servers and makes Horovod wait for ever.
     _compare(group, {_VERSION: facts.get(_VERSION), "list of settings and records": sorted(facts)})
     _compare(group, {name: facts[name] for name in sorted(facts)})
 
@@ -51,13 +56,13 @@ def _digest(fact: object) -> int:
 
 
 def check_launched(engine: str, group: Group) -> None:
-    """Refuses a group that is not all of the processes that a launcher has started.
+    """Checks that the group has all processes that a launcher has started.
 
     Raises:
-        ConfigError: It is not, by what the launcher has set in the environment.
+        ConfigError: The launcher's environment variables tell another number.
     """
     for name in _LAUNCHED:
-        # A launcher of one process may have started the launcher of the others.
+        # 1: a launcher of a single process may have started the launcher of the others.
         if launcher_number(name) not in (0, 1, group.size):
             raise ConfigError(
                 f"distributed.engine: '{engine}' makes a group of {group.size}, but this is one of"

@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-horovod setup-gpu quickstart test test-all check docs picture notebooks release-check lock clean
+.PHONY: help setup setup-horovod setup-gpu quickstart test test-all check docs picture notebooks jupyter release-check lock clean
 
 help:
 	@echo "make quickstart  set up, then prepare, train, validate and export on the embedded sample"
@@ -21,6 +21,7 @@ help:
 	@echo "make docs        renew what the documents have from the code, and build the site"
 	@echo "make picture     draw the report of quickstart's run for the documents, by Chromium"
 	@echo "make notebooks   run the notebooks and store their outputs"
+	@echo "make jupyter     bring Jupyter into $(VENV), and open the notebooks"
 	@echo "make release-check"
 	@echo "                 all that a new user does, from a clean clone, and on each of PYTHONS"
 	@echo "make setup       only set up $(VENV)"
@@ -106,6 +107,10 @@ picture: $(READY)
 # The first one makes the run that the others start from.
 notebooks: $(READY)
 	$(BIN)/python notebooks/renew.py notebooks/train.ipynb notebooks/[!t]*.ipynb
+
+jupyter: $(READY)
+	$(BIN)/python -m pip install --quiet 'jupyterlab>=4'
+	$(BIN)/python -m jupyter lab notebooks
 
 release-check:
 	"$(PYTHON)" .ci/release_check.py --pythons $(PYTHONS)

@@ -50,6 +50,7 @@ EXTRAS = {
         "nvidia-nvtx-cu11>=11.2,<12",
     ],
     "completion": ["argcomplete>=3"],
+    "notebooks": ["jupyterlab>=4", "ipykernel>=6.29"],
     "dev": [
         "argcomplete>=3",
         "ruff>=0.6",

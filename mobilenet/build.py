@@ -13,6 +13,7 @@ from mxnet import gluon
 
 from mobilenet.data.batch_reader import EvalReader, TrainReader
 from mobilenet.data.eval_transforms import EvalTransform, Normalization
+from mobilenet.data.record import RecordSource
 from mobilenet.data.record_file import RecordFile
 from mobilenet.data.record_folder import MANIFEST, manifest_of, orientation_warning
 from mobilenet.data.training_augmentation import TrainTransform
@@ -133,6 +134,21 @@ def train_transform(config: Config) -> TrainTransform:
         exif_orientation=config.data.exif_orientation,
         **settings,
     )
+
+
+def check_records(config: Config) -> None:
+    """Refuses a folder without records to train on or to validate on.
+
+    Raises:
+        DataError: A file is not there; says how it is made.
+    """
+    folder = Path(config.data.directory)
+    RecordSource(folder / "train.rec").close()
+    if not (folder / f"{eval_split(config)}.rec").exists():
+        raise DataError(
+            f"{folder}: has train.rec, but no val.rec to validate on; `mobilenet prepare --source"
+            f" IMAGES --output {folder} --val 0.2` sets a fifth of the images of each class aside"
+        )
 
 
 def train_records(config: Config) -> RecordFile:

@@ -19,10 +19,14 @@ from mobilenet.commands import (
     export,
     importing,
     machine,
+    prediction,
     training,
     validation,
     weights,
 )
+from mobilenet.commands.examples import OVERVIEW, epilog
+from mobilenet.commands.json_output import alone_on_standard_output
+from mobilenet.commands.mistyped import command_meant, options_meant
 from mobilenet.errors import (
     RunStopped,
     UserError,
@@ -41,7 +45,7 @@ _COMMANDS = (
     validation.add_validate,
     validation.add_audit,
     validation.add_history,
-    validation.add_predict,
+    prediction.add_predict,
     export.add_export,
     importing.add_import,
     weights.add_weights,
@@ -54,11 +58,13 @@ _WITH_SETTINGS = ("settings", "models")  # positional arguments among which sett
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; mistakes are one line on standard error."""
-    parsed = _parse(arguments)
+    """Runs one command and gives its exit code; mistakes are one line on standard error."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parsed = _parse(_parser(), words)
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:
-        code = run(parsed)
+        with alone_on_standard_output(getattr(parsed, "json", None)):
+            code = run(parsed)
         sys.stdout.flush()
     except (UserError, VerificationError, RunStopped) as error:
         return _fail(parsed.command, error, error.exit_code)
@@ -96,20 +102,24 @@ def _flush_or_drop(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _parser()
+def _parse(parser: _Parser, words: list[str]) -> argparse.Namespace:
     if "_ARGCOMPLETE" in os.environ:
         _complete(parser)
-    parsed, rest = parser.parse_known_args(arguments)
+    if not words:
+        parser.print_help()
+        parser.exit()
+    command = next((word for word in words if not word.startswith("-")), None)
+    if command is not None and command not in parser.commands:
+        parser.error(command_meant(command, list(parser.commands)))
+    parsed, rest = parser.parse_known_args(words)
     # argparse takes one run of positional arguments; settings may also follow an option.
     is_setting = [not text.startswith("-") and "=" in text for text in rest]
-    words = next((vars(parsed)[name] for name in _WITH_SETTINGS if name in parsed), None)
-    if rest and (words is None or not all(is_setting)):
-        _Parser(prog=f"mobilenet {parsed.command}").error(
-            f"unrecognized arguments: {' '.join(rest)}"
-        )
-    if words is not None:
-        words.extend(rest)
+    settings = next((vars(parsed)[name] for name in _WITH_SETTINGS if name in parsed), None)
+    if rest and (settings is None or not all(is_setting)):
+        known = parser.commands[parsed.command]
+        known.error(options_meant(known, rest, words, parsed))
+    if settings is not None:
+        settings.extend(rest)
     return parsed
 
 
@@ -133,17 +143,23 @@ def _fail(command: str, message: object, code: int) -> int:
 class _Parser(argparse.ArgumentParser):
     """Reports a mistake in one line that points to `--help`."""
 
+    commands: dict[str, _Parser]
+    """The parsers of the commands, by name."""
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     parser = _Parser(
         prog="mobilenet",
         description="MobileNet v2 for MXNet: prepare, train, validate, export to ONNX opset 7.",
+        epilog=epilog(OVERVIEW),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"mobilenet {__version__}")
     adder = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in _COMMANDS:
         add(adder)
+    parser.commands = adder.choices
     return parser

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import errno
+from typing import Iterable, Iterator
 
 _NO_ROOM = "make room, or choose another disk"
 _FORBIDDEN = "change its permissions, or choose another place"
@@ -67,6 +70,12 @@ class UserError(ValueError):
     """A mistake that the user can correct: says what, where and what would be right."""
 
     exit_code = 2
+    _together: tuple[UserError, ...] = ()
+
+    @property
+    def mistakes(self) -> tuple[UserError, ...]:
+        """Those that `together` has put into this error, or else the error itself."""
+        return self._together or (self,)
 
 
 class ConfigError(UserError):
@@ -81,6 +90,43 @@ class WeightsError(UserError):
     """Parameters, a checkpoint or an ONNX file that cannot be read or does not fit the network."""
 
 
+def together(errors: Iterable[UserError]) -> UserError:
+    """One error that tells every mistake of at least one error, each once, in a single line."""
+    mistakes = tuple({str(one): one for error in errors for one in error.mistakes}.values())
+    if len(mistakes) == 1:
+        return mistakes[0]
+    kinds = (ConfigError, DataError, WeightsError, UserError)
+    kind = next(kind for kind in kinds if all(isinstance(one, kind) for one in mistakes))
+    numbered = (f"({number}) {one}" for number, one in enumerate(mistakes, start=1))
+    error = kind(f"{len(mistakes)} mistakes: {'; '.join(numbered)}")
+    error._together = mistakes
+    return error
+
+
+class Mistakes:
+    """Collects what is wrong with a call, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._found: list[UserError] = []
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Notes a user's mistake that ends the block, and goes on after it."""
+        try:
+            yield
+        except UserError as error:
+            self._found.append(error)
+
+    def check(self) -> None:
+        """Does nothing if no mistake was noted.
+
+        Raises:
+            UserError: All that were noted, in one.
+        """
+        if self._found:
+            raise together(self._found)
+
+
 class VerificationError(RuntimeError):
     """The work ran, but its result failed a check: an export differs, or a target was missed."""
 
@@ -93,6 +139,19 @@ class RunStopped(Exception):  # noqa: N818 - not an error, but a request
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number  # the exit code that shells report for the signal
+
+
+def closest(written: str, known: Iterable[str]) -> str | None:
+    """The one of the `known` words that is most like a mistyped one, if any is alike."""
+    by_lower_case = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(written.lower(), by_lower_case, n=1)
+    return by_lower_case[close[0]] if close else None
+
+
+def did_you_mean(written: str, known: Iterable[str]) -> str:
+    """The end of a message that names the word that was meant; empty where none is alike."""
+    meant = closest(written, known)
+    return "" if meant is None else f"; did you mean {meant!r}?"
 
 
 def one_line(text: str) -> str:

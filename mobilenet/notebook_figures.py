@@ -1,4 +1,4 @@
-"""The figures of the notebooks, as PNG files: batches, predictions, mistakes, costs of a family."""
+"""Draws what notebooks show, as PNG files: training batches, predictions, mistakes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from mobilenet.data.batch_reader import Batch
 from mobilenet.data.eval_transforms import Normalization
 from mobilenet.data.image_decoding import Pixels, decode
 from mobilenet.data.synset import spoken_names
-from mobilenet.export.width_family import Member
-from mobilenet.inference.predict import Answer
 from mobilenet.validation.validate import Validation
 
 if TYPE_CHECKING:
@@ -34,23 +32,8 @@ class Tile(NamedTuple):
     guesses: Sequence[tuple[str, float]]
 
 
-def draw_answers(answers: Sequence[Answer], path: Path) -> None:
-    """Draws images beside bars of their most probable classes into the PNG file `path`.
-
-    Raises:
-        DataError: An image can no longer be decoded.
-    """
-    draw_tiles([_tile(answer) for answer in answers], path)
-
-
-def _tile(answer: Answer) -> Tile:
-    image = Path(answer.image)
-    guesses = [(guess.name, guess.probability) for guess in answer.guesses]
-    return Tile(decode(image.read_bytes()), image.name, guesses)
-
-
 def draw_mistakes(validation: Validation, path: Path, number: int = 6) -> None:
-    """Draws the wrong predictions of highest confidence, as `draw_answers` does."""
+    """Draws the wrong predictions of highest confidence, as `draw_tiles` does."""
     predictions, names = validation.predictions, spoken_names(validation.data.class_names)
     wrong = np.flatnonzero(predictions.ranks).tolist()
     surest = sorted(wrong, key=lambda place: -predictions.probabilities[place, 0])[:number]
@@ -79,23 +62,6 @@ def draw_batch(
     for place, image, label in zip(axes, images, batch.labels.tolist()):
         place.imshow(image)
         place.set_title(class_names[label], fontsize=8)
-    _save(figure, path)
-
-
-def draw_family(members: Sequence[Member], path: Path) -> None:
-    """Draws the top-1 accuracy of exported files over multiply-adds and over latency."""
-    costs = {
-        "million multiply-adds": [m.result.complexity.multiply_adds / 1e6 for m in members],
-        "ms per image, ONNX Runtime on this machine": [1000 * m.latency_seconds for m in members],
-    }
-    accuracies = [np.nan if m.top1_accuracy is None else 100 * m.top1_accuracy for m in members]
-    figure = _figure(10, 3.5)
-    for axes, (title, values) in zip(figure.subplots(1, len(costs), sharey=True), costs.items()):
-        axes.plot(values, accuracies, "o")
-        for member, *place in zip(members, values, accuracies):
-            axes.annotate(f" {member.width_multiplier:g}", place, fontsize=8)
-        axes.set(xlabel=title, ylabel="top-1, %")
-        axes.grid(visible=True, alpha=0.3)
     _save(figure, path)
 
 

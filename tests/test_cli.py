@@ -1,13 +1,18 @@
 """The command line itself: what loads, what is parsed, and how mistakes end."""
 
+import json
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from told import assert_told
 
 from mobilenet import __version__, cli
+from mobilenet.commands.examples import EXAMPLES
+from mobilenet.commands.json_output import alone_on_standard_output, write_result
 
 ROOT = Path(__file__).parent.parent
 
@@ -193,3 +198,128 @@ def test_operators_that_fail_after_the_message_are_not_told() -> None:
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "there is no memory left" in done.stderr
+
+
+def refused(call: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What is said of a call that is refused while it is parsed: one line."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(call.split())
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    return said.err
+
+
+def test_without_a_word_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+    assert not ended.value.code
+    said = capsys.readouterr()
+    assert said.out.startswith("usage: mobilenet")
+    assert said.err == ""
+
+
+def test_a_mistyped_command(capsys: pytest.CaptureFixture[str]) -> None:
+    told = refused("trian x.yaml", capsys)
+    assert told == (
+        "mobilenet: there is no command 'trian'; did you mean 'train'?; see mobilenet --help\n"
+    )
+    assert_told(told.replace("; see mobilenet --help", ""), "a mistyped command")
+    assert "; there are prepare, verify, train," in refused("zzzzz", capsys)
+
+
+SETTINGS_AS_OPTIONS = {
+    "train c.yaml --epochs 5": "--epochs is a setting, not an option: did you mean"
+    " training.epochs=5?",
+    "train --epochs 5 c.yaml": "did you mean training.epochs=5?",
+    "train c.yaml --lr=0.1": "did you mean schedule.learning_rate=0.1?",
+    "train c.yaml --batch-size": "did you mean validation.batch_size=... or"
+    " training.batch_size=...?",
+    "train c.yaml --model.classes=3": "did you mean model.classes=3?",
+    "validate run --num-workers 2": "did you mean data.num_workers=2?",
+    "validate run --reprot out": "--reprot: did you mean --report?",
+    "export run --img-size 128": "did you mean data.resolution=128?",
+}
+
+
+@pytest.mark.parametrize("call", SETTINGS_AS_OPTIONS)
+def test_options_that_are_settings(call: str, capsys: pytest.CaptureFixture[str]) -> None:
+    told = refused(call, capsys)
+    assert "unrecognized arguments: --" in told
+    assert f"{SETTINGS_AS_OPTIONS[call]}; see mobilenet" in told
+
+
+def test_all_mistakes_of_a_call_are_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused("train c.yaml --lr 1 --epohcs 3 model.clases=3 schedule.power=2", capsys)
+    for part in ("did you mean schedule.learning_rate=1?", "did you mean training.epochs=3?",
+                 "model.clases: unknown key; did you mean 'classes'?"):  # fmt: skip
+        assert part in told
+    assert "schedule.power" not in told  # the file may have the schedule that it is for
+
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("model:\n  clases: 3\ntraining:\n  epochs: x\n")
+    assert cli.main(["train", "c.yaml", "epochs=3", "training.lr=1"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("mobilenet train: 4 mistakes: (1) ")
+    assert_told(told, "several mistakes")
+    for part in ("c.yaml:2: model.clases: unknown key; did you mean 'classes'?",
+                 "override 'epochs=3': epochs: unknown key; did you mean 'training.epochs'?",
+                 "did you mean 'schedule.learning_rate'?",
+                 "c.yaml:4: training.epochs: expected an integer, at least 1, not 'x'",
+    ):  # fmt: skip
+        assert part in told
+
+
+def test_no_mistake_waits_for_another_to_be_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("data: {directory: nowhere}\ntraining: {devices: [gpu(7)]}\n")
+    Path("run").mkdir()
+    Path("run/file").write_text("")
+    assert cli.main(["train", "c.yaml", "--run", "run"]) == 2
+    told = capsys.readouterr().err
+    assert "3 mistakes: (1) training.devices: 'gpu(7)' cannot be used: " in told
+    remedy = "or take the CPU: training.devices=[cpu]"
+    assert f"{remedy}; (2) {tmp_path}/nowhere/train.rec: there is no record file" in told
+    assert told.endswith("(3) run: exists already; continue the run with --resume or choose another"
+                         " folder with --run\n")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["finetune", "configs/finetune.yaml", "mobilenetv2_1.0-128"])
+def test_recipes_are_found_by_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", name, "data.directory=nowhere"]) == 2
+    assert "nowhere/train.rec: there is no record file" in capsys.readouterr().err
+    assert cli.main(["train", "finetun", "data.directory=nowhere"]) == 2
+    told = capsys.readouterr().err
+    assert told == (
+        "mobilenet train: finetun: there is no such configuration; did you mean 'finetune'?\n"
+    )
+    assert_told(told, "a mistyped name of a recipe")
+
+
+def test_every_command_shows_examples_that_are_right() -> None:
+    parser = cli._parser()
+    assert set(EXAMPLES) >= set(parser.commands)
+    for name, command in parser.commands.items():
+        text = command.format_help()
+        assert EXAMPLES[name]
+        for line in EXAMPLES[name]:
+            assert f"\n  {line}" in text
+            words = shlex.split(line.partition(" | ")[0])
+            assert words[:2] == ["mobilenet", name]
+            assert cli._parse(parser, words[1:]).command == name
+
+
+def test_json_alone_on_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    with alone_on_standard_output(Path("-")):
+        sys.stdout.write("for people\n")
+        write_result(Path("-"), {"é": 1})
+    said = capfd.readouterr()
+    assert json.loads(said.out) == {"é": 1}
+    assert said.err == "for people\n"

@@ -14,6 +14,7 @@ from mobilenet.runs import checkpoint, run_folder
 from mobilenet.settings.schema import Config
 from mobilenet.settings.shipped import shipped
 from mobilenet.training.training_run import train as train_run
+from mobilenet.validation.accuracy_statistics import wilson_interval
 
 
 class Run:
@@ -31,6 +32,12 @@ class Run:
     def top1(self) -> float:
         """Top-1 accuracy of the best checkpoint on the validation images, as a fraction."""
         return self._record.top1
+
+    @property
+    def top1_interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of `top1`: what another draw of as many images might give."""
+        num_images = self._record.num_images
+        return wilson_interval(round(self.top1 * num_images), num_images)
 
     @property
     def top5(self) -> float:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Annotated, Any, Callable
 
 from mobilenet import settings
-from mobilenet.errors import ConfigError
-from mobilenet.files import write_json
+from mobilenet.commands.examples import EXAMPLES, epilog
+from mobilenet.commands.json_output import json_to_write
+from mobilenet.errors import ConfigError, did_you_mean
 from mobilenet.pretrained.offline import OFFLINE
 from mobilenet.settings.field_types import Count, Range
 from mobilenet.settings.schema import Config, DataConfig, ModelConfig
-from mobilenet.settings.shipped import shipped
+from mobilenet.settings.shipped import recipes, shipped
 
 Adder = Any  # argparse's type of subparsers has no public name
 MODEL = (
@@ -27,7 +28,13 @@ _SETTINGS = "settings of the configuration to replace, e.g. model.width_multipli
 def add_command(adder: Adder, name: str, run: Callable[[Namespace], int]) -> ArgumentParser:
     """The parser of a command; `run` returns the exit code, and its docstring is the help."""
     text = (run.__doc__ or "").strip()
-    parser: ArgumentParser = adder.add_parser(name, help=text.splitlines()[0], description=text)
+    parser: ArgumentParser = adder.add_parser(
+        name,
+        help=text.splitlines()[0],
+        description=text,
+        epilog=epilog(EXAMPLES.get(name, ())),
+        formatter_class=RawDescriptionHelpFormatter,
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -105,52 +112,11 @@ def add_calibration(parser: ArgumentParser) -> None:
 def add_json(parser: ArgumentParser) -> None:
     """Adds `--json FILE`, the result as JSON."""
     parser.add_argument(
-        "--json", type=json_to_write, metavar="FILE", help="also write the result to FILE as JSON"
+        "--json",
+        type=json_to_write,
+        metavar="FILE",
+        help="also write the result to FILE as JSON; - is standard output, with nothing else on it",
     )
-
-
-def to_write(text: str) -> Path:
-    """The path of an output; refuses one that cannot be written before the work begins."""
-    path = Path(text)
-    nearest = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
-    folder = nearest.parent if nearest == path.absolute() and nearest.is_file() else nearest
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{path}: cannot be written there; choose another place")
-    return path
-
-
-def file_to_write(text: str) -> Path:
-    """The path of a file to write; see `to_write`."""
-    path = to_write(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{path}: is a folder; name a file")
-    return path
-
-
-def folder_to_write(text: str) -> Path:
-    """The path of a folder to write; see `to_write`."""
-    path = to_write(text)
-    if path.is_file():
-        raise argparse.ArgumentTypeError(f"{path}: is a file; name a folder")
-    return path
-
-
-def json_to_write(text: str) -> Path:
-    """The path of a JSON file to write; refuses to replace other files, such as a model."""
-    path = file_to_write(text)
-    if path.is_file():
-        with path.open("rb") as file:
-            if file.read(1) not in (b"", b"{", b"["):
-                raise argparse.ArgumentTypeError(
-                    f"{path}: exists and is no JSON file; name another file"
-                )
-    return path
-
-
-def write_result(path: Path | None, content: object) -> None:
-    """Writes `content` as JSON to the path of `--json`, if it was given."""
-    if path is not None:
-        write_json(path, content)
 
 
 def load_config(path: Path, overrides: list[str]) -> Config:
@@ -159,7 +125,12 @@ def load_config(path: Path, overrides: list[str]) -> Config:
     Raises:
         ConfigError: It cannot be read, or a setting is wrong.
     """
-    return settings.load(Config, shipped(str(path)), overrides)
+    found = shipped(path)
+    if not found.exists():
+        hint = did_you_mean(str(path), recipes())
+        if hint:
+            raise ConfigError(f"{path}: there is no such configuration{hint}")
+    return settings.load(Config, found, overrides)
 
 
 def given(arguments: Namespace, *names: str) -> dict[str, Any]:

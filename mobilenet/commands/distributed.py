@@ -6,6 +6,7 @@ import shlex
 import shutil
 from argparse import REMAINDER, ArgumentTypeError, Namespace
 from pathlib import Path
+from typing import Sequence
 
 from mobilenet.commands.arguments import Adder, add_command, count, port
 
@@ -26,8 +27,8 @@ def add_launch(adder: Adder) -> None:
         help="what runs a command on a host (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "command_line", nargs=REMAINDER, metavar="-- SCRIPT ...",
-        help="what each worker runs, e.g. -- train.py CONFIG distributed.engine=kvstore",
+        "command_line", nargs=REMAINDER, metavar="-- train CONFIG ...",
+        help="what each worker runs: train, or a script such as train.py, with its arguments",
     )  # fmt: skip
 
 
@@ -43,11 +44,11 @@ def launch(arguments: Namespace) -> int:
         if arguments.command_line[:1] == ["--"]
         else arguments.command_line
     )
-    path = _python_script(script[0]) if script else None
-    if path is None:
+    command = _python_command(script)
+    if command is None:
         raise UserError(
-            "each worker must run a Python script, or a command that is a Python script:"
-            " ... -- train.py CONFIG"
+            "what each worker runs must be `train CONFIG`, a Python script, or a command that is"
+            " one: ... -- train CONFIG"
         )
     local = [cluster.Host(None, arguments.local or 0)]
     hosts = cluster.read_hosts(arguments.hosts) if arguments.hosts else local
@@ -57,7 +58,7 @@ def launch(arguments: Namespace) -> int:
     return launch(
         members,
         [
-            cluster.start_command(member, environment, [path, *script[1:]], arguments.ssh)
+            cluster.start_command(member, environment, command, arguments.ssh)
             for member, environment in zip(members, environments)
         ],
     )
@@ -74,13 +75,19 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def _python_script(name: str) -> str | None:
-    """The path of a script, as `train.py`, or of such a command as `mobilenet`."""
+def _python_command(words: Sequence[str]) -> list[str] | None:
+    """What Python is started with to run `train`, a script, or such a command as `mobilenet`."""
+    if not words:
+        return None
+    name, *arguments = words
     if Path(name).is_file():
-        return name
+        return [name, *arguments]
+    if name == "train":
+        return ["-m", "mobilenet", name, *arguments]
     command = shutil.which(name)
     if command is None:
         return None
     with Path(command).open("rb") as file:
         begin = file.read(512)
-    return command if begin.startswith(b"#!") and b"python" in begin else None
+    is_python = begin.startswith(b"#!") and b"python" in begin
+    return [command, *arguments] if is_python else None

@@ -15,18 +15,16 @@ from mobilenet.commands.arguments import (
     add_data,
     add_json,
     count,
-    file_to_write,
-    folder_to_write,
     load_config,
     refuse,
     resolution,
     resolutions,
-    to_write,
     widths,
-    write_result,
 )
 from mobilenet.commands.export_family import export_family
 from mobilenet.commands.export_web import add_web, check_web, make_page, runtime_of_page
+from mobilenet.commands.json_output import write_result
+from mobilenet.commands.output_paths import file_to_write, folder_to_write, to_write
 from mobilenet.errors import ConfigError, UserError
 
 _GRAPH = ("form", "batch", "resolution", "pixels", "softmax", "half_weights", "opset")

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-from mobilenet.commands.arguments import load_config, write_result
+from mobilenet.commands.arguments import load_config
+from mobilenet.commands.json_output import write_result
 from mobilenet.skipped_items import SkippedItems
 
 # The function that exports each member, by its name.

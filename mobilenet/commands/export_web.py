@@ -6,7 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any, Union
 
-from mobilenet.commands.arguments import folder_to_write, refuse
+from mobilenet.commands.arguments import refuse
+from mobilenet.commands.output_paths import folder_to_write
 
 
 def add_web(parser: ArgumentParser) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from mobilenet.commands.arguments import Adder, add_command, add_json, write_result
+from mobilenet.commands.arguments import Adder, add_command, add_json
+from mobilenet.commands.json_output import write_result
 
 
 def add_import(adder: Adder) -> None:

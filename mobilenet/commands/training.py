@@ -12,10 +12,10 @@ from mobilenet.commands.arguments import (
     add_offline,
     add_settings,
     count,
-    file_to_write,
-    folder_to_write,
     load_config,
 )
+from mobilenet.commands.output_paths import file_to_write, folder_to_write
+from mobilenet.inference.naive_engine import load_for_inference
 from mobilenet.skipped_items import SkippedItems
 
 
@@ -44,9 +44,8 @@ def add_compare(adder: Adder) -> None:
     parser = add_command(adder, "compare", compare)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     parser.add_argument(
-        "--curves", type=file_to_write, metavar="FILE.png", default=Path("curves.png"),
-        help="file for the plot (curves.png)",
-    )  # fmt: skip
+        "--curves", type=file_to_write, metavar="FILE.png", help="also plot the curves of the runs"
+    )
 
 
 def add_quickstart(adder: Adder) -> None:
@@ -85,12 +84,18 @@ def average(arguments: Namespace) -> int:
 
 
 def compare(arguments: Namespace) -> int:
-    """Compare several runs: tables of results and of differing settings, and a plot."""
-    from mobilenet.runs.run_table import compare_runs
+    """Tabulate what runs have reached, what they cost, and in which settings they differ."""
+    load_for_inference()
+    from mobilenet.runs.curves import draw_curves
+    from mobilenet.runs.run_table import read_runs
+    from mobilenet.validation.run_comparison import compare_runs
 
     skipped = SkippedItems("runs", len(arguments.runs))
-    print(compare_runs(arguments.runs, arguments.curves, skipped, _warn))
-    print(f"\ncurves: {arguments.curves}")
+    runs = read_runs(arguments.runs, skipped, _warn)
+    print(compare_runs(runs).summary())
+    if arguments.curves is not None:
+        draw_curves({run.name: run.history for run in runs}, arguments.curves)
+        print(f"\ncurves: {arguments.curves}")
     skipped.check()
     return 0
 

@@ -1,36 +1,30 @@
-"""`validate`, `audit`, `history` and `predict`: a model's accuracy and its predictions."""
+"""`validate`, `audit` and `history`: a model's accuracy."""
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 from mobilenet.commands.arguments import (
-    MODEL,
     Adder,
     add_command,
-    add_config,
     add_data,
     add_int8,
     add_json,
     add_model,
     add_settings,
-    file_to_write,
-    folder_to_write,
     given,
     refuse,
     resolutions,
-    write_result,
 )
-from mobilenet.compat.environment import allow_all_instructions
+from mobilenet.commands.inference_setup import in_int8_if_asked, prepare_mxnet
+from mobilenet.commands.json_output import write_result
+from mobilenet.commands.output_paths import file_to_write, folder_to_write
 from mobilenet.errors import DataError, UserError
 from mobilenet.inference.naive_engine import load_for_inference
 from mobilenet.skipped_items import SkippedItems
 
 _PUBLISHED = "published"
-_ORIENTATION = "data.exif_orientation="
 
 
 def add_validate(adder: Adder) -> None:
@@ -111,39 +105,10 @@ def add_history(adder: Adder) -> None:
     )
 
 
-def add_predict(adder: Adder) -> None:
-    """Adds `predict`."""
-    parser = add_command(adder, "predict", predict)
-    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
-    parser.add_argument(
-        "images",
-        nargs="+",
-        metavar="IMAGE",
-        help="files, folders, patterns such as '*.jpg', or - for a list on standard input",
-    )
-    add_config(parser)
-    add_int8(parser)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="key.sub=value",
-        help="replace a setting of the configuration; may be repeated",
-    )
-    formats = parser.add_mutually_exclusive_group()
-    for name, text in (
-        ("json", "print a line of JSON per image"),
-        ("csv", "print a row per class"),
-    ):
-        formats.add_argument(
-            f"--{name}", dest="format", action="store_const", const=name, default="table", help=text
-        )
-
-
 def validate(arguments: Namespace) -> int:
     """Measure top-1 and top-5 accuracy over every image; exit code 1 if less than expected."""
     _check_expectation(arguments)
-    _prepare(arguments)
+    prepare_mxnet(arguments)
     from mobilenet.data.synset import read_lines
     from mobilenet.inference.open_model import open_model
     from mobilenet.validation import accuracy_gate, validate
@@ -156,7 +121,7 @@ def validate(arguments: Namespace) -> int:
     expected = [accuracy_gate.parse(wanted, tolerance or 0.0)] if wanted else []
     path, config, overrides = arguments.model, arguments.config, arguments.settings
     opened = open_model(path, config, overrides, arguments.engine, as_network=arguments.int8)
-    model = _asked(arguments, opened, arguments.data)
+    model = in_int8_if_asked(arguments, opened, arguments.data)
     images = validate.open_data(model, arguments.data)
     if arguments.expect and images.gap:
         raise DataError(f"{images.path}: {images.gap}; without --expect they can be validated")
@@ -196,24 +161,6 @@ def _views(arguments: Namespace) -> list[str]:
     return ["views"] if arguments.views != "one" else []
 
 
-def _prepare(arguments: Namespace) -> None:
-    """Loads MXNet with the instructions and the engine that the arguments need."""
-    if arguments.int8:
-        allow_all_instructions()
-    else:
-        refuse(arguments, "without --int8", "calibration")
-    load_for_inference()
-
-
-def _asked(arguments: Namespace, model: Any, data: Path | None = None) -> Any:
-    """The model, in int8 if `--int8` was given; calibrated on `data` by default."""
-    if not arguments.int8:
-        return model
-    from mobilenet.inference.int8_model import in_int8
-
-    return in_int8(model, arguments.calibration or data)
-
-
 def _compare(arguments: Namespace) -> int:
     from mobilenet.inference.open_model import open_model, takes_config
     from mobilenet.validation.model_comparison import compare
@@ -228,7 +175,7 @@ def _compare(arguments: Namespace) -> int:
         open_model(path, arguments.config if path in lacking else None, arguments.settings, engine)
         for path, engine in zip(paths, (arguments.engine, None))
     )
-    result = compare(_asked(arguments, first, arguments.data), second, arguments.data)
+    result = compare(in_int8_if_asked(arguments, first, arguments.data), second, arguments.data)
     print(result.summary())
     write_result(arguments.json, result.as_json())
     return 0
@@ -261,23 +208,5 @@ def history(arguments: Namespace) -> int:
     if arguments.output is not None:
         write_curve(result, arguments.output)
     write_result(arguments.json, result.as_json())
-    skipped.check()
-    return 0
-
-
-def predict(arguments: Namespace) -> int:
-    """Predict the five most probable classes of each image."""
-    _prepare(arguments)
-    from mobilenet.inference.open_model import open_model
-    from mobilenet.inference.predict import FORMATS, find_images, predict
-
-    images = find_images(arguments.images, sys.stdin)
-    # Photos to predict are meant upright, whatever the network was trained on.
-    is_chosen = any(setting.startswith(_ORIENTATION) for setting in arguments.set)
-    settings = arguments.set if is_chosen else [f"{_ORIENTATION}apply", *arguments.set]
-    model = _asked(arguments, open_model(arguments.model, arguments.config, settings))
-    skipped = SkippedItems("images", len(images))
-    for line in FORMATS[arguments.format](predict(model, images, skipped)):
-        print(line, flush=True)
     skipped.check()
     return 0

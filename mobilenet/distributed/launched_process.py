@@ -1,8 +1,9 @@
 """One process of a launched run: the scheduler, a server or a worker, as DMLC_ROLE says.
 
-The launcher starts `python -m mobilenet.distributed.launched_process [SCRIPT ARGUMENT ...]`,
-perhaps over ssh, and sends to its standard input the numbers of signals and, every few seconds, a
-0. When the launcher is gone, or silent for too long, the process ends at once.
+The launcher starts `python -m mobilenet.distributed.launched_process [SCRIPT ARGUMENT ...]`, where
+`-m MODULE` may take the place of the script, perhaps over ssh, and sends to its standard input the
+numbers of signals and, every few seconds, a 0. When the launcher is gone, or silent for too long,
+the process ends at once.
 """
 
 from __future__ import annotations
@@ -46,10 +47,14 @@ def _follow(control: int) -> None:
 
 
 def _work(command: list[str]) -> None:
-    """Runs a Python script as if Python had been started with it."""
-    sys.argv, sys.path[0] = command, str(Path(command[0]).parent)
+    """Runs a Python script, or `-m` a module, as its own process would."""
     try:
-        runpy.run_path(command[0], run_name="__main__")
+        if command[0] == "-m":
+            sys.argv = command[1:]
+            runpy.run_module(command[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv, sys.path[0] = command, str(Path(command[0]).parent)
+            runpy.run_path(command[0], run_name="__main__")
     except SystemExit as end:
         if not isinstance(end.code, (int, type(None))):
             _end(1, f"{end.code}\n")

@@ -75,17 +75,16 @@ def export_int8(
         model: From `open_model`, any but an ONNX file.
         output: By default the model's path with `-int8.onnx`.
         options: Opset 13 or later, form `portable`, no half precision.
-        data: Labelled images, at least 50, on which int8 is compared with single precision; by
-            default the model's validation records.
-        calibration: Images for the ranges of activations, as for `calibration_images`; by default
-            `data`, or the training images in the same folder if there are any.
+        data: At least 50 labelled images to compare on; by default the model's validation records.
+        calibration: Images as for `calibration_images`; by default `data`, preferably its training
+            images.
 
     Raises:
         WeightsError: The model is an ONNX file.
         UserError: The model cannot be written with these options.
-        DataError: There are too few images to calibrate with or to compare on.
-        VerificationError: Top-1 is lower by more than one in `IMAGES_PER_LOSS` images, or the file
-            in single precision could not be verified; an older file of this name is untouched.
+        DataError: There are too few images.
+        VerificationError: Top-1 is lower by more than one in `IMAGES_PER_LOSS` images, or an export
+            could not be verified; an older file is untouched.
     """
     needed_network(model)
     _check_options(options)

@@ -1,4 +1,4 @@
-"""Trains and exports one network per width multiplier and resolution, and measures their costs."""
+"""Exports one network per width multiplier and resolution, and measures their costs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from mobilenet.inference.open_model import LoadedModel
 from mobilenet.onnx.exporter import ExportResult, export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.runtime import OnnxModel
-from mobilenet.published_accuracies import target
 from mobilenet.settings.schema import Config
-from mobilenet.training.training_run import train
 
 _NUM_TIMED = 15
 _COLUMNS = ("File", "Bytes", "Parameters", "Multiply-adds", "Latency (ms)", "Top-1 (%)")
@@ -64,34 +62,6 @@ def export_untrained_family(
             describe_untrained(member),
         )
         yield _member(result, member)
-
-
-def published_family(sizes: Sequence[tuple[float, int]], folder: Path) -> Iterator[Member]:
-    """Exports the paper's networks untrained, each with the accuracy that is published for it.
-
-    Their size and speed are those of trained ones. Files are named as by `export_untrained_family`.
-
-    Raises:
-        ConfigError: Nothing is published for a pair of width and resolution.
-    """
-    config = Config()
-    for member in export_untrained_family(config, sizes, folder, GraphOptions()):
-        row = target(config.model.dialect, member.width_multiplier, member.resolution)
-        yield dataclasses.replace(member, top1_accuracy=row.top1)
-
-
-def train_family(config: Config, widths: Sequence[float], folder: Path) -> list[Path]:
-    """Trains the configured network once per width, in the runs `folder`/width-WIDTH.
-
-    A run that exists continues from its newest checkpoint; a finished one is left as it is.
-
-    Raises:
-        UserError, VerificationError, RunStopped: As for `mobilenet.training.training_run.train`.
-    """
-    runs = [folder / f"width-{width}" for width in widths]
-    for width, run in zip(widths, runs):
-        train(_with_width(config, width), run, resume=run.exists())
-    return runs
 
 
 def export_family(

@@ -98,14 +98,10 @@ def open_model(
         engine: What runs an ONNX file; by default ONNX Runtime.
         as_network: Also make a Gluon network of an ONNX file.
 
-    Returns:
-        The model. It predicts on the devices that its configuration names.
-
     Raises:
         WeightsError: There is no such model, or it is damaged, does not fit its network or cannot
             be downloaded.
-        ConfigError: A setting is wrong, `config_path` is given for a model that has a configuration
-            of its own, or `engine` for one that is no ONNX file.
+        ConfigError: A setting is wrong, or `config_path` or `engine` has no effect on the model.
         DataError: The number of class names differs from the number of classes.
     """
     path, published = Path(path), published_at(path)

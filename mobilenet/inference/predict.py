@@ -17,6 +17,7 @@ import numpy as np
 from mobilenet.data.eval_transforms import EvalTransform, Floats
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.errors import DataError, reason
+from mobilenet.inference.grad_cam import HeatMaps
 from mobilenet.inference.open_model import LoadedModel
 from mobilenet.metrics import Guess, guesses, score
 from mobilenet.packing.dataset_layouts import is_image
@@ -37,10 +38,15 @@ class Answer:
 
     image: str
     guesses: tuple[Guess, ...]
+    heat_map: Path | None = None
+    """The picture of what speaks for the most probable class, if it was asked for."""
 
 
 def predict(
-    model: LoadedModel, images: Iterable[str], skipped: SkippedItems = SKIP_NONE
+    model: LoadedModel,
+    images: Iterable[str],
+    skipped: SkippedItems = SKIP_NONE,
+    heat_maps: HeatMaps | None = None,
 ) -> Iterator[Answer]:
     """The predictions of `model` for image files, in order; each batch as soon as it is computed.
 
@@ -48,6 +54,7 @@ def predict(
         model: From `open_model`.
         images: Paths of files that OpenCV decodes.
         skipped: Collects files that cannot be read or decoded; by default the first one raises.
+        heat_maps: Draws what speaks for the most probable class of each image, if it is given.
 
     Raises:
         DataError: A file cannot be read or decoded, and is not skipped.
@@ -56,11 +63,14 @@ def predict(
     if not model.class_names:
         first = names_of_classes((), model.config.model.classes)[0]
         say(f"warning: {model.path}: does not name its classes; called {first!r} and so on")
-    yield from predict_encoded(model, [(path, Path(path)) for path in images], skipped)
+    yield from predict_encoded(model, [(path, Path(path)) for path in images], skipped, heat_maps)
 
 
 def predict_encoded(
-    model: LoadedModel, images: Sequence[_Image], skipped: SkippedItems = SKIP_NONE
+    model: LoadedModel,
+    images: Sequence[_Image],
+    skipped: SkippedItems = SKIP_NONE,
+    heat_maps: HeatMaps | None = None,
 ) -> Iterator[Answer]:
     """Like `predict`, for names with files or with encoded images in memory."""
     names = spoken_names(names_of_classes(model.class_names, model.config.model.classes))
@@ -68,10 +78,13 @@ def predict_encoded(
         good = list(_decoded(pending, skipped))
         if not good:
             continue
-        logits = model.predict(np.stack([data for _, data in good]))
-        predictions = score(logits, np.zeros(len(good), np.int32))
-        for place, (path, _) in enumerate(good):
-            yield Answer(path, guesses(predictions, place, names))
+        paths, inputs = [path for path, _ in good], np.stack([data for _, data in good])
+        predictions = score(model.predict(inputs), np.zeros(len(good), np.int32))
+        drawn: Sequence[Path | None] = [None] * len(good)
+        if heat_maps is not None:
+            drawn = heat_maps.write(paths, inputs, predictions.classes[:, 0])
+        for place, (path, heat_map) in enumerate(zip(paths, drawn)):
+            yield Answer(path, guesses(predictions, place, names), heat_map)
 
 
 def _batches(images: Sequence[_Image], transform: EvalTransform, size: int) -> Iterator[_Batch]:
@@ -126,7 +139,10 @@ def _expanded(source: str, standard_input: TextIO) -> list[str]:
         # Path.glob takes no absolute patterns.
         found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
     if not found:
-        raise DataError(f"{source}: no image has this name, and none is in a folder of this name")
+        hint = f"; a setting is given as --set {source}" if "=" in source else ""
+        raise DataError(
+            f"{source}: no image has this name, and none is in a folder of this name{hint}"
+        )
     return found
 
 
@@ -148,13 +164,17 @@ def as_table(answers: Iterable[Answer]) -> Iterator[str]:
     for answer in answers:
         yield answer.image
         yield from (f"  {100 * guess.probability:6.2f} %  {guess.name}" for guess in answer.guesses)
+        if answer.heat_map is not None:
+            yield f"  heat map: {answer.heat_map}"
 
 
 def as_json(answers: Iterable[Answer]) -> Iterator[str]:
     """A line of JSON per image."""
     for answer in answers:
         guesses = [guess._asdict() for guess in answer.guesses]
-        yield json.dumps({"image": answer.image, "guesses": guesses}, ensure_ascii=False)
+        drawn = {} if answer.heat_map is None else {"heat_map": str(answer.heat_map)}
+        line = {"image": answer.image, "guesses": guesses, **drawn}
+        yield json.dumps(line, ensure_ascii=False)
 
 
 def as_csv(answers: Iterable[Answer]) -> Iterator[str]:

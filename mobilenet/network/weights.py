@@ -88,7 +88,6 @@ def read_and_recognise(path: Path) -> tuple[dict[str, mx.nd.NDArray], bool]:
     return (rename_gluon(arrays, path), True) if is_gluon(arrays) else (arrays, False)
 
 
-# `save_parameters` names layers by position, `export` by type after an arbitrary prefix.
 _POSITION = re.compile(r"(features|output)\.")
 _PREFIX = re.compile(r"\w*?(?=(features|output)_)")
 
@@ -109,35 +108,32 @@ def rename_gluon(arrays: Mapping[str, mx.nd.NDArray], path: Path) -> dict[str, m
     theirs = {name: _PREFIX.sub("", name, count=1) for name in arrays}
     third = {"features.3.out.6.weight", "features_linearbottleneck0_conv2_weight"}
     expands_first = not third.isdisjoint(theirs.values())
-    names = {**dict(_positional_names(expands_first)), **dict(_prefixed_names(expands_first))}
+    names = dict(_gluon_names(expands_first))
     unknown = sorted(name for name, plain in theirs.items() if plain not in names)
     if unknown:
         raise WeightsError(f"{path}: not the layers of a MobileNet v2: {first_few(unknown)}")
     return {names[theirs[name]]: array for name, array in arrays.items()}
 
 
-def _positional_names(expands_first: bool) -> Iterator[tuple[str, str]]:
-    """Pairs of a name by position, as `save_parameters` writes it, and the package's name."""
+def _gluon_names(expands_first: bool) -> Iterator[tuple[str, str]]:
+    """Pairs of a name in Gluon's files and the package's name.
+
+    `save_parameters` names layers by position; `export` by type, after its prefix.
+    """
     stem, *inner, head = layer_names(expands_first)
     yield from _named("features.0.", "features.1.", stem)
-    for block in blocks(expands_first):
-        parent = f"features.{block.number + 3}.out."
-        for index, _ in enumerate(block.parts):
-            yield from _named(f"{parent}{3 * index}.", f"{parent}{3 * index + 1}.", inner.pop(0))
-    position = block.number + 4
-    yield from _named(f"features.{position}.", f"features.{position + 1}.", head)
-    yield "output.0.weight", "classifier_weight"
-
-
-def _prefixed_names(expands_first: bool) -> Iterator[tuple[str, str]]:
-    """Pairs of a name by type, as `export` writes it after its prefix, and the package's name."""
-    stem, *inner, head = layer_names(expands_first)
     yield from _named("features_conv0_", "features_batchnorm0_", stem)
     for block in blocks(expands_first):
-        parent = f"features_linearbottleneck{block.number}_"
+        place = f"features.{block.number + 3}.out."
+        kind = f"features_linearbottleneck{block.number}_"
         for index, _ in enumerate(block.parts):
-            yield from _named(f"{parent}conv{index}_", f"{parent}batchnorm{index}_", inner.pop(0))
+            ours = inner.pop(0)
+            yield from _named(f"{place}{3 * index}.", f"{place}{3 * index + 1}.", ours)
+            yield from _named(f"{kind}conv{index}_", f"{kind}batchnorm{index}_", ours)
+    position = block.number + 4
+    yield from _named(f"features.{position}.", f"features.{position + 1}.", head)
     yield from _named("features_conv1_", "features_batchnorm1_", head)
+    yield "output.0.weight", "classifier_weight"
     yield "output_pred_weight", "classifier_weight"
 
 

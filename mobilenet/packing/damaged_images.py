@@ -1,7 +1,7 @@
-"""Decides whether an image is too damaged to be packed: whether it is one, and decodes.
+"""Decides whether an image is too damaged to be packed: it has to be an image, and to decode.
 
-What decodes with a complaint of the decoder is packed: every reader decodes it to the same pixels,
-and ImageNet has such images. `mobilenet.packing.decoder_warnings` counts the complaints.
+Images that decode with a warning are packed: every reader decodes them to the same pixels, and
+ImageNet has such images. `mobilenet.packing.decoder_warnings` counts the warnings.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from mobilenet.data.image_decoding import ExifOrientation, Pixels, decode_bgr, r
 from mobilenet.data.image_header import Header
 from mobilenet.errors import DataError
 
-# Reads and decodes every coefficient, and is done in little more than half the time, for an eighth
-# of the size is all that is transformed to pixels (`benchmarks/packing.py`).
+# Decodes every coefficient, but transforms only an eighth of the size to pixels, which takes little
+# more than half the time (`benchmarks/packing.py`).
 _QUICK_FLAGS = cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION
 
 

@@ -1,6 +1,6 @@
-"""Counts what libjpeg and libpng write on standard error, instead of showing it a million times.
+"""Counts warnings of libjpeg and libpng on standard error, instead of showing a million of them.
 
-They write from C, past Python, to file descriptor 2: the one place where it can be caught.
+The libraries write from C to file descriptor 2, so that they have to be caught there.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _LOGGING = getattr(cv2.utils, "logging", cv2)  # OpenCV 5 has them in a module o
 
 @contextlib.contextmanager
 def counted() -> Iterator[Counter[str]]:
-    """Within the block, complaints of the image decoders are counted by their text.
+    """Counts the warnings of the image decoders in the block by their text.
 
-    The numbers in it count as equal. Everything else on standard error is passed on as it comes.
-    The counts are complete when the block has ended.
+    Texts that differ only in numbers count as equal. Everything else on standard error is passed
+    on. The counts are complete when the block has ended.
     """
     complaints: Counter[str] = Counter()
     shown = os.dup(2)
@@ -51,7 +51,7 @@ def counted() -> Iterator[Counter[str]]:
 
 
 def _sort(source: int, shown: int, complaints: Counter[str]) -> None:
-    """Counts or passes on what comes from the pipe, until its other end is closed."""
+    """Counts or passes on the lines from the pipe, until its other end is closed."""
     num_open_lines = 0
     while chunk := os.read(source, _CHUNK_BYTES):
         while num_open_lines and chunk.startswith(b"\n"):

@@ -1,14 +1,17 @@
-"""The embedded sample data set: ten drawn classes that only shape and colour together tell apart.
+"""Draws the embedded sample data set: ten classes that differ in both shape and colour.
 
 Five shapes and five colours form a ring: every shape occurs in two colours, every colour in two
-shapes. Who sees only the shape, or only the colour, is left with two equally likely classes and is
-right half of the time at best. Three rules keep one from betraying the other:
+shapes. From the shape or the colour alone, two classes are equally likely, so that at best half of
+the predictions are right. Three rules make shape and colour independent of each other:
 
-* The luma of every paint (its grey value, ITU-R BT.601) is drawn without looking at its hue, and
-  afterwards paints are only mixed or dimmed: a picture turned to grey is silent about the colour.
-* All shapes have the same distribution of areas and lie wholly within the picture: the number of
-  pixels of each colour is silent about the shape.
-* Shapes that share a colour have outlines of similar length: so are the mixed pixels along them.
+* The luma of every paint (its grey value, ITU-R BT.601) is drawn independently of its hue, and
+paints
+  are only mixed or dimmed afterwards: a grey picture contains no information about the colour.
+* All shapes have the same distribution of areas and are completely within the picture: the number
+of
+  pixels of each colour contains no information about the shape.
+* Shapes that share a colour have outlines of similar length, and so a similar number of mixed
+pixels.
 """
 
 from __future__ import annotations

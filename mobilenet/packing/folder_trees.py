@@ -1,4 +1,4 @@
-"""A source of images as a tree of folders, on the disk or inside of a tar that is not unpacked.
+"""Reads a source of images as a tree of folders, on the disk or inside a tar, without unpacking.
 
 Hidden entries (a leading dot, which covers macOS' `._` files in tars) are not part of the tree.
 """
@@ -21,7 +21,7 @@ _UNPRINTABLE = re.compile("[\0-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 
 
 class File(NamedTuple):
-    """Where the bytes of a file lie: all of `path`, or a member of the tar at `path`.
+    """The place of a file's bytes: all of `path`, or a member of the tar at `path`.
 
     Attributes:
         modified_ns: When the file was last written to, in nanoseconds; 0 of a member of a tar.

@@ -1,4 +1,4 @@
-"""The files of ILSVRC2012 as its organisers and Kaggle give them out.
+"""The files of ILSVRC2012, as the organisers and Kaggle distribute them.
 
 Sources: https://image-net.org/challenges/LSVRC/2012/ (names, numbers), the readme of its
 development kit (labels of the validation images), the SHA-1 sums that gluoncv's

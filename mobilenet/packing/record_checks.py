@@ -1,6 +1,6 @@
-"""Finds what is wrong with a record file and its index, trusting neither.
+"""Checks a record file and its index for faults, trusting neither.
 
-A check gives sentences, one for each kind of fault that it finds; none means that all is well.
+A check returns one sentence for each kind of fault; none if there is no fault.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BLOCK_RECORDS = 1024
 
 @dataclass(frozen=True)
 class Walk:
-    """The records of a file as they follow each other, up to its end or to the first damage.
+    """The records of a file in order, up to the end or to the first damage.
 
     Attributes:
         offsets: (N,) int64, the first byte of each record.
@@ -82,7 +82,7 @@ def index_keys(found: Walk) -> list[int]:
 
 
 def index_faults(index_path: Path, found: Walk, keys_are_ids: bool) -> list[str]:
-    """Where the index differs from the records that a walk found; silent about what it did not."""
+    """Differences between the index and the records that a walk found, as far as it came."""
     try:
         keys, offsets = read_index(index_path)
     except DataError as error:
@@ -102,7 +102,7 @@ def index_faults(index_path: Path, found: Walk, keys_are_ids: bool) -> list[str]
 
 
 def damage_faults(index_path: Path, found: Walk) -> list[str]:
-    """Where the walk ended too early, and what the index can still reach behind that."""
+    """Where the walk ended early, and how many records after that the index can still reach."""
     damage = found.damage
     if damage is None:
         return []
@@ -140,7 +140,7 @@ def empty_faults(found: Walk) -> list[str]:
 
 
 def image_faults(found: Walk) -> tuple[list[str], list[str]]:
-    """Decodes every image on all processors: which fail, and what the decoders said of others."""
+    """Decodes every image on all processors; returns failures, and warnings about the others."""
     complaints: Counter[str] = Counter()
     # The bar looks for a terminal before standard error is watched.
     results = watched(_decoded(found, complaints), found.path.name, len(found))

@@ -19,7 +19,7 @@ from mobilenet.packing.decoder_warnings import counted
 from mobilenet.packing.image_order import Image
 from mobilenet.packing.stored_image import Stored
 
-# What a thread takes at once: enough to make handing over cheap, little enough for the memory.
+# Number of images that a thread takes at a time: enough for little overhead, few enough for memory.
 _CHUNK_IMAGES = 16
 _CHUNK_BYTES = 1 << 20
 _CHUNKS_PER_WORKER = 3
@@ -28,7 +28,7 @@ Convert = Callable[[str, bytes], Stored]
 
 
 class Packed(NamedTuple):
-    """What became of an image: what is stored of it, or why it cannot be."""
+    """The result for an image: the stored bytes, or why it cannot be stored."""
 
     image: Image
     stored: Optional[Stored]

@@ -1,8 +1,8 @@
-"""A digest of a source by which a second `prepare` tells whether anything in it has changed.
+"""A digest of a source, by which a second `prepare` detects changes.
 
-It takes seconds, for it reads next to nothing of the images: names, sizes and times of all files,
-and the beginnings of a few. What it cannot see is an image that was replaced by one of the same
-size and the same time of modification, and is none of these few.
+It takes only seconds, because it reads names, sizes and times of all files but the beginnings of
+only a few. It cannot detect an image that was replaced by one of the same size and modification
+time and is not among these few.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Makes the bytes that are stored of an image: its own, wherever all readers can take them.
+"""Converts an image to the bytes that are stored: unchanged, unless a reader could not read them.
 
-This package reads with opencv-python; MXNet's `ImageRecordIter` has an OpenCV 3.4.2 of its own,
-which knows fewer formats and turns a JPEG as its EXIF orientation says. Therefore
+This package reads with opencv-python; MXNet's `ImageRecordIter` has its own OpenCV 3.4.2, which
+knows fewer formats and rotates a JPEG as its EXIF orientation says. Therefore
 
 * JPEG and PNG of any kind (grayscale, CMYK, alpha, 16 bits) stay: both decode them to the same RGB;
 * every other format is encoded anew as JPEG;

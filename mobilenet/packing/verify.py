@@ -20,7 +20,7 @@ from mobilenet.packing.record_checks import Walk
 
 
 class Finding(NamedTuple):
-    """A sentence about a file, and whether it means that the file is not what it should be."""
+    """A sentence about a file, and whether it is a fault."""
 
     file: str
     text: str
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What a verification found, good or bad."""
+    """All findings of a verification."""
 
     findings: tuple[Finding, ...]
 
@@ -61,15 +61,15 @@ class _Manifest(NamedTuple):
 
 
 def verify(path: Path, deep: bool = False, fix: bool = False) -> VerifyReport:
-    """Checks a record file, or each of a folder, against its index, manifest and classes.
+    """Checks a record file, or all in a folder, against its index, manifest and classes.
 
-    `manifest.json` and `synset.txt` (one class a line, in label order) count if they stand beside
-    the records. Files that others made are welcome.
+    `manifest.json` and `synset.txt` (one class per line, in label order) are used if they are
+    beside the records. Files of other programs can be checked, too.
 
     Args:
         path: A record file or a folder of them.
-        deep: Decodes every image too (else only headers are read), and compares the SHA-256.
-        fix: Writes an index that is missing or wrong anew, unless the records are damaged.
+        deep: Also decode every image (otherwise only headers are read), and compare the SHA-256.
+        fix: Rewrite an index that is missing or wrong, unless the records are damaged.
 
     Raises:
         DataError: There is no record file at `path`, or a new index cannot be written.
@@ -90,7 +90,7 @@ def verify(path: Path, deep: bool = False, fix: bool = False) -> VerifyReport:
 
 
 def _read_beside(folder: Path) -> tuple[_Manifest, tuple[str, ...], list[Finding]]:
-    """Manifest and classes, without what of them cannot be read, which is a finding instead."""
+    """Manifest and classes, and findings about those that cannot be read."""
     findings: list[Finding] = []
     classes: tuple[str, ...] = ()
     manifest = _Manifest({}, None, None)

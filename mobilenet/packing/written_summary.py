@@ -1,4 +1,4 @@
-"""What `manifest.json` and `oddities.tsv` say about record files that were written."""
+"""Makes the content of `manifest.json` and `oddities.tsv` for written record files."""
 
 from __future__ import annotations
 

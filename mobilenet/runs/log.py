@@ -92,9 +92,10 @@ class RunLog:
             bar_format=_BAR_FORMAT,
         )
 
-    def advance_bar(self) -> None:
-        """Advances the bar by one step."""
+    def advance_bar(self, short: str) -> None:
+        """One step more; people see `short` beside the bar when it is next drawn."""
         if self._bar is not None:
+            self._bar.set_postfix_str(short, refresh=False)
             self._bar.update()
 
     def stop_bar(self) -> None:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from mobilenet.runs.epoch_record import EpochRecord, Metrics
 from mobilenet.runs.log import RunLog
-from mobilenet.runs.throughput import Meter
+from mobilenet.runs.throughput import Meter, Speed
 
 T = TypeVar("T")
 
@@ -52,6 +52,7 @@ class Reporter:
 
     def _start_meters(self) -> None:
         self._window, self._window_meter, self._epoch_meter = Metrics(), Meter(), Meter()
+        self._last_window = Metrics()
 
     def start_epoch(self, epoch: int, num_done: int) -> None:
         """Starts reporting an epoch, numbered from 1, of which `num_done` steps are finished."""
@@ -68,7 +69,9 @@ class Reporter:
         self._window = self._window.plus(report.metrics)
         for meter in (self._window_meter, self._epoch_meter):
             meter.add(report.metrics.num_images)
-        self._log.advance_bar()
+        # The window before keeps what the bar shows from jumping when a new one begins.
+        recent, speed = self._last_window.plus(self._window), self._epoch_meter.so_far()
+        self._log.advance_bar(self._short(report, recent, speed))
         if report.step % self._plan.every_steps == 0:
             self._progress(report)
 
@@ -80,18 +83,14 @@ class Reporter:
 
     def _progress(self, report: StepReport) -> None:
         speed, window, self._window = self._window_meter.read(), self._window, Metrics()
-        epoch_left, run_left = self._seconds_left(
-            report.step, report.metrics.num_images / speed.images_per_second
-        )
+        self._last_window = window
+        epoch_left, run_left = self._seconds_left(report, speed)
         self._log.progress(
             f"step {report.step}: loss {window.loss:.3f}, top-1 {100 * window.top1:.1f} %,"
             f" rate {report.learning_rate:.3g}, {speed.images_per_second:.0f} images/s,"
             f" waits for data {100 * speed.data_wait:.0f} %,"
             f" left {tqdm.format_interval(epoch_left)} of {tqdm.format_interval(run_left)}",
-            # Together with the bar this has to fit into 80 columns.
-            f"{window.loss:.3f} {100 * window.top1:.1f}% lr{report.learning_rate:.2g}"
-            f" {speed.images_per_second:.0f}/s wait{100 * speed.data_wait:.0f}%"
-            f" {_short_times(epoch_left, run_left)}",
+            self._short(report, window, speed),
             step=report.step,
             loss=window.loss,
             top1=window.top1,
@@ -102,8 +101,17 @@ class Reporter:
             run_seconds_left=run_left,
         )
 
-    def _seconds_left(self, step: int, step_seconds: float) -> tuple[float, float]:
-        """Remaining seconds of the epoch's steps, and of the run including validation."""
+    def _short(self, report: StepReport, recent: Metrics, speed: Speed) -> str:
+        """What stands beside the bar; together they have to fit into 80 columns."""
+        return (
+            f"{recent.loss:.3f} {100 * recent.top1:.1f}% lr{report.learning_rate:.2g}"
+            f" {speed.images_per_second:.0f}/s wait{100 * speed.data_wait:.0f}%"
+            f" {_short_times(*self._seconds_left(report, speed))}"
+        )
+
+    def _seconds_left(self, report: StepReport, speed: Speed) -> tuple[float, float]:
+        """How long the epoch's steps, and all that is left of the run, will take at this speed."""
+        step, step_seconds = report.step, report.metrics.num_images / speed.images_per_second
         num_epochs, steps_per_epoch, _ = self._plan
         epoch = (step - 1) // steps_per_epoch + 1
         epoch_left = (epoch * steps_per_epoch - step) * step_seconds

@@ -46,9 +46,13 @@ class Meter:
         """Counts trained images."""
         self._num_images += num_images
 
-    def read(self) -> Speed:
-        """The speed since the last call."""
+    def so_far(self) -> Speed:
+        """The speed since the last reading, which goes on."""
         seconds = max(self.clock() - self._start, 1e-9)
-        speed = Speed(self._num_images / seconds, self._wait_seconds / seconds)
+        return Speed(self._num_images / seconds, self._wait_seconds / seconds)
+
+    def read(self) -> Speed:
+        """The speed since the last reading."""
+        speed = self.so_far()
         self._restart()
         return speed

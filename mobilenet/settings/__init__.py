@@ -5,10 +5,12 @@ not know MXNet or another room.
 """
 
 from mobilenet.settings.field_types import SettingError
+from mobilenet.settings.key_hints import keys_meant
 from mobilenet.settings.reading import (
     SettingDoc,
     documentation,
     dump,
+    key_names,
     load,
     loads,
     type_of,
@@ -20,6 +22,8 @@ __all__ = [
     "SettingError",
     "documentation",
     "dump",
+    "key_names",
+    "keys_meant",
     "load",
     "loads",
     "type_of",

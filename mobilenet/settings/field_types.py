@@ -6,7 +6,6 @@ Nothing here knows YAML; `mobilenet.settings.yaml_text` reads it.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import math
 import operator
@@ -24,7 +23,7 @@ from typing import (
     get_type_hints,
 )
 
-from mobilenet.errors import ConfigError, one_line, shortened
+from mobilenet.errors import ConfigError, Mistakes, did_you_mean, one_line, shortened, together
 from mobilenet.settings.yaml_text import Given, dotted, fault
 
 # Digits are bounded because Python refuses to convert integers of thousands of digits; a leading
@@ -203,15 +202,18 @@ def _section(given: Given, schema: type, key: str, default: Any) -> Any:
     entries = {} if given.content == "" and not given.quoted else given.content
     if not isinstance(entries, dict):
         raise fault(given.where, key, f"expected a section of settings, not {given}")
-    _refuse_unknown(entries, schema, key)
-    values = {}
+    found, values = Mistakes(), {}
+    with found.noted():
+        _refuse_unknown(entries, schema, key)
     for name, (field, kind) in settings_of(schema).items():
         value = default_of(field, default)
-        if name in entries:
-            value = decode(entries[name], kind, dotted(key, name), value)
-        elif value is dataclasses.MISSING:
-            value = _missing(given.where, kind, dotted(key, name))
+        with found.noted():
+            if name in entries:
+                value = decode(entries[name], kind, dotted(key, name), value)
+            elif value is dataclasses.MISSING:
+                value = _missing(given.where, kind, dotted(key, name))
         values[name] = value
+    found.check()  # whether settings go together is only known of those that are right
     try:
         return schema(**values)
     except SettingError as error:
@@ -235,12 +237,19 @@ def _origin(given: Given, key: str) -> str:
     return given.where
 
 
+class UnknownKeyError(ConfigError):
+    """A key that its section does not have; `reading`, which knows all sections, adds a hint."""
+
+    def __init__(self, where: str, section: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(str(fault(where, dotted(section, name), "unknown key")))
+        self.section, self.name, self.known = section, name, tuple(known)
+
+
 def _refuse_unknown(entries: dict[str, Given], schema: type, key: str) -> None:
     known = settings_of(schema)
-    for name, entry in entries.items():
-        if name not in known:
-            hint = _did_you_mean(name, known) or f"; known are {', '.join(known)}"
-            raise fault(entry.where, dotted(key, name), f"unknown key{hint}")
+    unknown = {name: entry.where for name, entry in entries.items() if name not in known}
+    if unknown:
+        raise together(UnknownKeyError(at, key, name, known) for name, at in unknown.items())
 
 
 def _hint(given: Given, kind: Any) -> str:
@@ -248,10 +257,4 @@ def _hint(given: Given, kind: Any) -> str:
         return ""
     if _is_list(kind):
         return "" if given.is_null else f"; did you mean [{one_line(shortened(given.content))}]?"
-    return _did_you_mean(given.content, map(str, _choices(kind)))
-
-
-def _did_you_mean(written: str, known: Iterable[str]) -> str:
-    by_lower_case = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(written.lower(), by_lower_case, n=1)
-    return f"; did you mean {by_lower_case[close[0]]!r}?" if close else ""
+    return did_you_mean(given.content, map(str, _choices(kind)))

@@ -21,7 +21,7 @@ from typing import Any, Iterator, Sequence, TypeVar
 
 import yaml
 
-from mobilenet.errors import one_line, reason, shortened
+from mobilenet.errors import ConfigError, Mistakes, one_line, reason, shortened
 from mobilenet.settings.field_types import (
     decode,
     default_of,
@@ -29,6 +29,7 @@ from mobilenet.settings.field_types import (
     section_type,
     settings_of,
 )
+from mobilenet.settings.key_hints import with_hints
 from mobilenet.settings.yaml_text import (
     MAX_DEPTH,
     Given,
@@ -83,9 +84,29 @@ def loads(schema: type[T], text: str, source: str = "<text>", overrides: Sequenc
     given = Given(source, {} if given.is_null else given.content)
     if overrides:
         twice_refused = functools.partial(_merged, replace=False)
-        given = _merged(given, functools.reduce(twice_refused, map(_override, overrides)))
-    settings: T = decode(given, schema)
+        given = _merged(given, functools.reduce(twice_refused, _overrides(overrides)))
+    try:
+        settings: T = decode(given, schema)
+    except ConfigError as error:
+        hinted = with_hints(error, key_names(schema))
+        if hinted is error:
+            raise
+        raise hinted from error
     return settings
+
+
+def key_names(schema: type) -> tuple[str, ...]:
+    """The dotted names of all settings, without those of sections."""
+    return tuple(_key_names(schema, ""))
+
+
+def _key_names(schema: type, section: str) -> Iterator[str]:
+    for name, (_, kind) in settings_of(schema).items():
+        inner = section_type(kind)
+        if inner is None:
+            yield dotted(section, name)
+        else:
+            yield from _key_names(inner, dotted(section, name))
 
 
 def type_of(section: type, name: str) -> Any:
@@ -124,6 +145,15 @@ class SettingDoc:
 def documentation(schema: type) -> list[SettingDoc]:
     """Every section and setting of a schema, in the order in which they are written there."""
     return list(_documented(schema, "", None))
+
+
+def _overrides(texts: Sequence[str]) -> list[Given]:
+    found, trees = Mistakes(), []
+    for text in texts:
+        with found.noted():
+            trees.append(_override(text))
+    found.check()
+    return trees
 
 
 def _override(text: str) -> Given:

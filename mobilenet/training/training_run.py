@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Callable
 
 from mobilenet import build, files, settings
 from mobilenet.distributed.group import Group
 from mobilenet.distributed.rank_consistency import check_consistency
+from mobilenet.errors import Mistakes
 from mobilenet.runs import checkpoint, run_folder
 from mobilenet.runs.epoch_record import EpochRecord, Progress
 from mobilenet.runs.log import OtherRankLog, RunLog, tensorboard_writer
@@ -64,11 +67,8 @@ def train(config: Config, run: Path, resume: bool) -> TrainingResult | None:
 
 
 def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
-    """Trains as rank 0, which writes the run's folder."""
-    run_folder.check(run, resume)
-    # Mistakes in the settings are found before the folder is made.
-    if config.log.tensorboard:
-        tensorboard_writer()
+    """Trains, and keeps the run's folder."""
+    _check_call(config, run, resume)  # before the folder is made
     parts = _parts(config, group)
     learner = parts.make_learner()
     if not resume:
@@ -90,6 +90,25 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
         name = run.resolve().name
         report = run_report(name, progress.history, settings.dump(config), circumstances)
         files.write_text(run / run_folder.REPORT, report)
+
+
+def _check_call(config: Config, run: Path, resume: bool) -> None:
+    """Refuses what can be seen to be wrong before anything large is read, all of it at once.
+
+    Raises:
+        UserError: The devices, the records, the log or the folder cannot be used.
+    """
+    mistakes = Mistakes()
+    checks: list[Callable[[], object]] = [
+        partial(build.contexts, config),
+        partial(build.check_records, config),
+        *([tensorboard_writer] if config.log.tensorboard else []),
+        partial(run_folder.check, run, resume),
+    ]
+    for check in checks:
+        with mistakes.noted():
+            check()
+    mistakes.check()
 
 
 def _resume(config: Config, run: Path, trainer: Trainer, parts: Parts, log: RunLog) -> None:

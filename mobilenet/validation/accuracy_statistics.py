@@ -145,3 +145,30 @@ def class_counts(labels: Integers, correct: Booleans, num_classes: int) -> Class
         np.bincount(labels, minlength=num_classes),
         np.bincount(labels[correct], minlength=num_classes),
     )
+
+
+def confusion_matrix(labels: Integers, predicted: Integers, num_classes: int) -> Integers:
+    """`(classes, classes)`: how many images of the row's class were taken for the column's."""
+    pairs = np.asarray(labels, np.int64) * num_classes + predicted
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+class ClassScores(NamedTuple):
+    """Per class, `(classes,)` each, as fractions; NaN where there is nothing to divide by.
+
+    Attributes:
+        precision: Of the images that were taken for the class, how many are of it.
+        recall: Of the images of the class, how many were taken for it: its top-1 accuracy.
+        f1: The harmonic mean of both; 0 where none was right.
+    """
+
+    precision: Floats
+    recall: Floats
+    f1: Floats
+
+
+def class_scores(matrix: Integers) -> ClassScores:
+    """Precision, recall and F1 of every class, from a confusion matrix."""
+    right, images, taken = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    columns = ((right, taken), (right, images), (2 * right, images + taken))
+    return ClassScores(*(part / np.where(whole > 0, whole, np.nan) for part, whole in columns))

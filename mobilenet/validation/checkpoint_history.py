@@ -14,9 +14,9 @@ from mobilenet.runs.checkpoint import checkpoint_paths
 from mobilenet.skipped_items import SKIP_NONE, SkippedItems
 from mobilenet.validation.accuracy_statistics import wilson_interval
 from mobilenet.validation.labelled_images import ValidationSet
-from mobilenet.validation.report.charts import curve_chart
+from mobilenet.validation.report.charts import Fraction, curve_chart
 from mobilenet.validation.report.html_document import document
-from mobilenet.validation.report.html_elements import element
+from mobilenet.validation.report.html_elements import Markup, element
 from mobilenet.validation.validate import open_data, validate
 
 
@@ -94,19 +94,34 @@ def _point(name: str, counts: Counts) -> Point:
 
 
 def write_curve(history: History, path: Path) -> None:
-    """Writes a page of HTML with the accuracies against the step."""
+    """Writes a page of HTML with the accuracies against the step, as a chart and as a table."""
     counts = [point.counts for point in history.points]
-    chart = curve_chart(
-        [point.step for point in history.points],
-        [wilson_interval(count.num_top1, count.num_images) for count in counts],
-        [count.top5 for count in counts],
-    )
-    caption = "Band: top-1 with its 95 % interval. Line: top-5."
+    accuracies = [
+        Fraction(count.top1, wilson_interval(count.num_top1, count.num_images)) for count in counts
+    ]
+    steps = [point.step for point in history.points]
+    chart = curve_chart(steps, accuracies, [count.top5 for count in counts])
+    caption = "Line: top-1, in the band of its 95 % interval. Dashed: top-5."
     page = document(
         f"Checkpoints of {history.run}",
         element("header", "Checkpoints"),
         element("h1", str(history.run)),
         element("p", f"{caption} {counts[0].num_images} images of {history.data}."),
-        element("div", chart, class_="card", style="max-width:560px"),
+        element("div", chart, class_="card", style="max-width:620px"),
+        _table(history.points, accuracies),
     )
     files.write_text(path, page)
+
+
+def _table(points: Sequence[Point], accuracies: Sequence[Fraction]) -> Markup:
+    titles = ("step", "top-1", "95 % interval", "top-5", "loss")
+    head = element("tr", *(element("th", t, scope="col", class_="number") for t in titles))
+    rows = []
+    for (_, step, counts), (top1, (low, high)) in zip(points, accuracies):
+        cells = (f"{top1:.2%}", f"{low:.2%} to {high:.2%}", f"{counts.top5:.2%}")
+        values = [element("td", text, class_="number") for text in (*cells, f"{counts.loss:.4f}")]
+        rows.append(
+            element("tr", element("th", f"{step:,}", scope="row", class_="number"), *values)
+        )
+    table = element("table", element("thead", head), element("tbody", *rows))
+    return element("div", table, class_="card table", style="max-width:620px;margin-top:14px")

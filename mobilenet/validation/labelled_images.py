@@ -249,7 +249,10 @@ class _SomeFiles:
 def _open_folder(path: Path, model_classes: Sequence[str], num_classes: int) -> ValidationSet:
     """The images in the folder that `mobilenet prepare --split val` would pack."""
     if not DiskFolder(str(path)).folders:
-        raise DataError(f"{path}: has neither {_RECORD_FILE} nor a folder of images per class")
+        raise DataError(
+            f"{path}: has neither {_RECORD_FILE} nor a folder of images per class; `mobilenet"
+            f" prepare` makes {_RECORD_FILE} of photos, and sets them aside with --val 0.2"
+        )
     request = Request((path,), None, "val", None, path, say=_silent, is_tolerant=True)
     source = find(request)
     if source.left_out:

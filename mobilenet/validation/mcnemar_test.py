@@ -8,6 +8,7 @@ from typing import NamedTuple
 # Up to this number the binomial distribution is summed. Above it the chi-square approximation is
 # faster and agrees to two digits.
 _MAX_EXACT_DISCORDANT = 25
+_USUAL_LEVEL = 0.05
 
 
 class McNemar(NamedTuple):
@@ -17,6 +18,11 @@ class McNemar(NamedTuple):
     """Probability of a difference at least as large if both networks are equally good."""
     method: str
     """`exact` (binomial) or `chi-square` (with continuity correction)."""
+
+    @property
+    def verdict(self) -> str:
+        """What the p-value means, in words, at the usual 5 %."""
+        return "more than chance" if self.p_value < _USUAL_LEVEL else "may well be chance"
 
 
 def mcnemar(num_only_first: int, num_only_second: int) -> McNemar:

@@ -73,7 +73,8 @@ class Comparison:
                 *lines,
                 f"difference of top-1 {difference:+.2f} points; right in one only:"
                 f" {len(self.only_first)} and {len(self.only_second)} of {num_images};"
-                f" McNemar's p = {self.test.p_value:.3g} ({self.test.method})",
+                f" McNemar's p = {self.test.p_value:.3g} ({self.test.method}):"
+                f" {self.test.verdict}",
                 f"the same answer to {self.num_agreeing} images"
                 f" ({100 * self.num_agreeing / num_images:.2f} %)",
                 *changed,

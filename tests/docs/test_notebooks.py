@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import os
 import re
 import subprocess
@@ -10,7 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import nbformat
+import numpy as np
 import pytest
 
 from mobilenet.quickstart import sample_images
@@ -102,6 +105,14 @@ def check(notebook: Any) -> None:
     assert not any(output.output_type == "error" for output in outputs)
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert bool(pictures) == ("onnx.load" not in "".join(cell.source for cell in cells))
+    for picture in pictures:
+        assert not is_blank(base64.b64decode(picture["data"]["image/png"]))
+
+
+def is_blank(picture: bytes) -> bool:
+    """Whether a PNG has fewer colours than a curve with its labels."""
+    pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    return len(np.unique(pixels.reshape(-1, 3), axis=0)) < 20
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -117,6 +117,8 @@ class Loader(ctypes.CDLL):
     def __init__(self, name, *arguments, **options):
         if name in {missing}:
             raise OSError(f"{{name}}: cannot open shared object file: No such file or directory")
+        if str(name).startswith("lib"):  # may be missing here, too
+            name = None
         super().__init__(name, *arguments, **options)
 ctypes.CDLL = Loader
 """

@@ -63,6 +63,11 @@ def test_sources_are_files_folders_patterns_and_lists(tmp_path: Path, images: li
     assert find_images([pattern, "-"], listed) == [images[0], images[1], images[5], images[4]]
 
 
+def test_a_setting_among_the_images_is_recognised() -> None:
+    with pytest.raises(DataError, match=r"a setting is given as --set data\.resolution=225$"):
+        find_images(["data.resolution=225"], io.StringIO())
+
+
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")
     Path(path).write_bytes(painted(2))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from several import (
     run,
     watched_train,
 )
-from tiny_run import ENVIRONMENT, config, write_records
+from tiny_run import CONFIG, ENVIRONMENT, config, write_records
 
 from mobilenet.training.build import learner
 
@@ -38,6 +40,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def alone(folder: Path) -> Path:
     """One process with the same global batch."""
     return watched_train(folder, "alone", [sys.executable], True, *SEPARABLE)
+
+
+def test_train_is_launched_like_its_script(folder: Path) -> None:
+    """`-- train CONFIG` needs no script and no repository."""
+    (folder / "short.yaml").write_text(CONFIG)
+    call = [*launcher("kvstore", 2), "train", "short.yaml", "--run", "short", "training.epochs=1"]
+    settings = ["distributed.engine=kvstore", "training.accumulation=1"]
+    done = subprocess.run(
+        [*call, *settings], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "short/checkpoints/" in done.stdout
+    assert json.loads((folder / "short/log.jsonl").read_text().splitlines()[0])["num_ranks"] == 2
 
 
 @pytest.mark.parametrize("num_workers", [2, MANY])

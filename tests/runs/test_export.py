@@ -24,7 +24,7 @@ from mobilenet.data.eval_transforms import TENSORFLOW, EvalTransform
 from mobilenet.data.record_file import RecordWriter
 from mobilenet.errors import DataError, UserError, VerificationError
 from mobilenet.export.to_onnx import export, untrained_network
-from mobilenet.export.width_family import export_family, published_family
+from mobilenet.export.width_family import export_family
 from mobilenet.export.zoo_package import package
 from mobilenet.inference.open_model import LoadedModel, open_model
 from mobilenet.network.architecture import DIALECTS, MobileNetV2
@@ -472,15 +472,6 @@ def test_a_bad_member_leaves_the_others_of_a_family(
     said = capsys.readouterr()
     assert said.out.splitlines()[2].startswith("| good.onnx |")
     assert said.err.splitlines()[-1] == "mobilenet export: 1 of 2 files left out: bad.onnx"
-
-
-def test_family_of_published_networks(tmp_path: Path) -> None:
-    (member,) = published_family([(0.35, 96)], tmp_path)
-    assert (member.width_multiplier, member.resolution) == (0.35, 96)
-    assert member.top1_accuracy == 0.455
-    assert OnnxModel(member.result.path).metadata.source == "untrained"
-    with pytest.raises(UserError, match="no accuracy is published"):
-        list(published_family([(0.36, 96)], tmp_path))
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def test_progress_is_a_line_where_there_is_no_terminal(tmp_path: Path) -> None:
     stream = io.StringIO()
     log = RunLog(tmp_path / "log.jsonl", stream=stream)
     log.start_bar("epoch 1/2", total=10, done=0)
-    log.advance_bar()
+    log.advance_bar("")
     log.progress("loss 1.5", "1.5", step=1)
     log.close()
     assert stream.getvalue() == "epoch 1/2: loss 1.5\n"
@@ -48,7 +48,7 @@ def test_progress_moves_a_bar_on_a_terminal(tmp_path: Path) -> None:
     stream = Terminal()
     log = RunLog(tmp_path / "log.jsonl", stream=stream)
     log.start_bar("epoch 1/2", total=10, done=4)
-    log.advance_bar()
+    log.advance_bar("")
     log.progress("loss 1.5", "1.5%", step=5)
     log.close()
     assert "epoch 1/2" in stream.getvalue()

@@ -28,8 +28,15 @@ class FakeMeter:
     def add(self, num_images: int) -> None:
         pass
 
-    def read(self) -> Speed:
+    def so_far(self) -> Speed:
         return Speed(10.0, 0.2)
+
+    read = so_far
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def record(epoch: int, top1: float) -> EpochRecord:
@@ -80,10 +87,6 @@ def test_the_bar_tells_all_within_80_columns(
     num_epochs: int,
     told: str,
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     monkeypatch.setattr(progress_line, "Meter", FakeMeter)
     stream = Terminal()
     log = RunLog(tmp_path / "log.jsonl", stream=stream)
@@ -94,6 +97,27 @@ def test_the_bar_tells_all_within_80_columns(
     log.close()
     assert shown.rstrip().endswith(f"| 2/{steps_per_epoch}, {told}")
     assert len(shown.replace(" " * 10, "")) < 80  # the bar itself takes what is left
+
+
+def test_the_bar_tells_all_within_epochs_shorter_than_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_line, "Meter", FakeMeter)
+    stream = Terminal()
+    log = RunLog(tmp_path / "log.jsonl", stream=stream)
+    reporter = Reporter(log, Plan(num_epochs=2, steps_per_epoch=4, every_steps=50))
+    reporter.start_epoch(1, num_done=0)
+    told = []
+    for step, loss in ((1, 30.0), (2, 10.0)):
+        reporter.step_done(StepReport(step, Metrics(20, loss, 5), 1.5, 0.25))
+        bar = log._bar
+        assert bar is not None
+        bar.refresh()
+        told.append(stream.getvalue().split("\r")[-1].rstrip())
+    log.close()
+    assert told[0].endswith("| 1/4, 1.500 25.0% lr0.25 10/s wait20% 0:06/0:14")
+    assert told[1].endswith("| 2/4, 1.000 25.0% lr0.25 10/s wait20% 0:04/0:12")
+    assert (tmp_path / "log.jsonl").read_text() == ""  # the log keeps to its interval
 
 
 def test_curves_are_a_picture_of_every_run(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -9,13 +10,19 @@ import cv2
 import mxnet as mx
 import numpy as np
 import pytest
+from scipy import stats
 from tiny_run import config, write_records
 
 from mobilenet import cli
-from mobilenet.runs import run_table
+from mobilenet.network.architecture import MobileNetV2
+from mobilenet.network.complexity import complexity
+from mobilenet.network.graph_forms import symbol_of
+from mobilenet.runs import curves
 from mobilenet.runs.checkpoint import checkpoint_paths, epoch_ends
 from mobilenet.runs.checkpoint_folder import read_checkpoint
+from mobilenet.runs.run_table import read_runs
 from mobilenet.training.training_run import train
+from mobilenet.validation.accuracy_statistics import wilson_interval
 
 
 @pytest.fixture(scope="module")
@@ -97,19 +104,76 @@ def test_compare_tells_of_a_damaged_checkpoint(
     assert "| epoch | 2 |" in said.out
 
 
+def cells(out: str) -> dict[str, list[str]]:
+    """The rows of the tables that `compare` prints, by their first cell."""
+    rows = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("|")]
+    return {name: values for name, *values in rows}
+
+
 def test_compare_tabulates_and_plots(
     runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    curves = tmp_path / "curves.png"
-    assert cli.main(["compare", *map(str, runs), "--curves", str(curves)]) == 0
+    plot = tmp_path / "curves.png"
+    assert cli.main(["compare", *map(str, runs), "--curves", str(plot)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "| result | first | other |"
     assert lines[2] == "| epoch | 3 | 1 |"
     assert "| schedule.learning_rate | 0.02 | 0.01 |" in lines
-    assert lines[-1] == f"curves: {curves}"
-    picture = cv2.imread(str(curves))
+    shown = cells("\n".join(lines))
+    for place, run in enumerate(read_runs(runs)):
+        num_right = round(20 * run.best.top1)
+        low, high = wilson_interval(num_right, 20)
+        assert shown["top-1"][place] == f"{5 * num_right:.2f} %"
+        assert shown["95 % interval"][place] == f"{100 * low:.2f} to {100 * high:.2f} %"
+        cost = complexity(symbol_of(MobileNetV2(0.1, 10)), 32)
+        assert shown["parameters"][place] == f"{cost.num_parameters:,}"
+        assert shown["multiply-adds"][place] == f"{cost.multiply_adds:,}"
+        assert 0.01 < float(shown["ms per image, here"][place]) < 10_000
+    assert shown["McNemar's p beside first"] == ["-", "-"]
+    assert any("on this machine" in line and "processors" in line for line in lines)
+    assert lines[-1] == f"curves: {plot}"
+    picture = cv2.imread(str(plot))
     colours = {tuple(colour) for colour in picture.reshape(-1, 3).tolist()}
     assert {(180, 119, 31), (14, 127, 255)} <= colours  # a colour for each run
+
+
+def test_compare_tests_the_difference_of_kept_answers(
+    runs: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By reports in the runs' own folders; nothing else is written, and stale ones do not count."""
+    monkeypatch.chdir(tmp_path)
+    for run in runs:
+        shutil.copytree(run, run.name)
+    assert cli.main(["compare", "first", "other"]) == 0
+    said = capsys.readouterr().out
+    assert "`mobilenet validate RUN --report RUN/report` keeps: first has no report, other" in said
+    for run in runs:
+        assert cli.main(["validate", run.name, "--report", f"{run.name}/report"]) == 0
+    before = sorted(tmp_path.rglob("*"))
+    capsys.readouterr()
+    assert cli.main(["compare", "first", "other"]) == 0
+    said = capsys.readouterr().out
+    assert "keeps" not in said
+    assert sorted(tmp_path.rglob("*")) == before
+    right = []
+    for run in runs:
+        with Path(run.name, "report", "predictions.csv").open(newline="") as file:
+            right.append([row["label"] == row["top_1"] for row in csv.DictReader(file)])
+    only = [sum(a and not b for a, b in zip(*pair)) for pair in (right, right[::-1])]
+    p_value = stats.binomtest(only[0], sum(only)).pvalue if sum(only) else 1.0
+    meaning = "more than chance" if p_value < 0.05 else "may well be chance"
+    assert cells(said)["McNemar's p beside first"] == ["-", f"{p_value:.3g}, {meaning}"]
+
+    shutil.copy("first/report/metrics.json", "other/report/metrics.json")
+    assert cli.main(["compare", "first", "other"]) == 0
+    said = capsys.readouterr().out
+    assert "keeps: other has a report of other weights than its best (other/report)" in said
+    Path("other/report/metrics.json").write_text("{")
+    assert cli.main(["compare", "first", "other"]) == 0
+    assert "other has a report that cannot be read" in capsys.readouterr().out
 
 
 def test_compared_runs_of_the_same_name_go_by_their_paths(
@@ -123,16 +187,16 @@ def test_compared_runs_of_the_same_name_go_by_their_paths(
     for folder, run in zip(("a", "b"), runs):
         shutil.copytree(run, Path(folder, "run"))
     drawn: list[str] = []
-    monkeypatch.setattr(run_table, "draw_curves", lambda runs, _: drawn.extend(runs))
-    assert cli.main(["compare", "a/run", "b/run"]) == 0
+    monkeypatch.setattr(curves, "draw_curves", lambda runs, _: drawn.extend(runs))
+    assert cli.main(["compare", "a/run", "b/run", "--curves", "curves.png"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "| result | a/run | b/run |"
     assert drawn == ["a/run", "b/run"]
 
 
 def test_compare_of_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    curves = tmp_path / "curves.png"
-    assert cli.main(["compare", str(tmp_path), "--curves", str(curves)]) == 2
+    plot = tmp_path / "curves.png"
+    assert cli.main(["compare", str(tmp_path), "--curves", str(plot)]) == 2
     assert capsys.readouterr().err == (
         f"mobilenet compare: {tmp_path}: no run that has finished an epoch\n"
     )
-    assert not curves.exists()
+    assert not plot.exists()

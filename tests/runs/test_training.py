@@ -50,7 +50,7 @@ from mobilenet.runs.checkpoint_averaging import average_checkpoints
 from mobilenet.runs.checkpoint_folder import read_checkpoint
 from mobilenet.runs.described_weights import weights_file
 from mobilenet.runs.epoch_record import EpochRecord
-from mobilenet.runs.run_table import compare_runs
+from mobilenet.runs.run_table import read_runs, settings_table
 from mobilenet.settings.schema import Config
 from mobilenet.skipped_items import SkippedItems
 from mobilenet.training import build as training_build
@@ -252,7 +252,7 @@ def test_a_run_may_have_a_name_that_is_no_text(
     assert "set aside as damaged-" in warnings_of(run)[-1]
     assert "caf\\udce9/checkpoints/" in capsys.readouterr().err
     assert "# caf\\udce9\n" in (run / "report.md").read_text()
-    assert compare_runs([run, finished], tmp_path / "curves.png")
+    assert len(read_runs([run, finished])) == 2
 
 
 def test_a_mistake_leaves_no_folder(
@@ -697,20 +697,19 @@ def test_the_mean_of_checkpoints(finished: Path, tmp_path: Path) -> None:
 def test_runs_are_compared(finished: Path, records: Path, tmp_path: Path) -> None:
     other = dataclasses.replace(config(records, "training.epochs=1", "optimizer.momentum=0.8"))
     train(other, tmp_path / "other", resume=False)
-    text = compare_runs([finished, tmp_path / "other"], tmp_path / "curves.png")
-    lines = text.splitlines()
-    assert lines[0] == "| result | finished | other |"
-    assert lines[2] == "| epoch | 2 | 1 |"
+    runs = read_runs([finished, tmp_path / "other"])
+    assert [(run.name, len(run.history)) for run in runs] == [("finished", 2), ("other", 1)]
+    lines = settings_table(runs)
+    assert lines[0] == "| setting | finished | other |"
     assert "| optimizer.momentum | 0.9 | 0.8 |" in lines
     assert "| training.recalibration_batches | 2 | 0 |" in lines
     assert not any("schedule" in line for line in lines)
-    assert (tmp_path / "curves.png").stat().st_size > 10_000
     with pytest.raises(UserError, match="no run that has finished an epoch"):
-        compare_runs([tmp_path], tmp_path / "curves.png")
+        read_runs([tmp_path])
     # Beside others it is left out.
     bad = SkippedItems("runs", 3)
-    assert compare_runs([tmp_path, finished, tmp_path / "other"], tmp_path / "c.png", bad) == text
+    assert read_runs([tmp_path, finished, tmp_path / "other"], bad) == runs
     with pytest.raises(VerificationError, match=f"^1 of 3 runs left out: {tmp_path}$"):
         bad.check()
     with pytest.raises(UserError, match="none of these 2 runs can be compared"):
-        compare_runs([tmp_path, tmp_path], tmp_path / "c.png", SkippedItems("runs", 2))
+        read_runs([tmp_path, tmp_path], SkippedItems("runs", 2))

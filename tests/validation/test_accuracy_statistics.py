@@ -151,3 +151,25 @@ def test_class_counts_include_classes_without_images() -> None:
     counts = accuracy_statistics.class_counts(labels, np.array([True, True, False, True]), 5)
     assert counts.num_images.tolist() == [0, 3, 0, 1, 0]
     assert counts.num_correct.tolist() == [0, 2, 0, 1, 0]
+
+
+def test_confusion_matrix_and_scores_by_hand() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
+    predicted = np.array([0, 0, 1, 1, 0, 2, 2, 2, 0])
+    matrix = accuracy_statistics.confusion_matrix(labels, predicted, 5)
+    expected = np.zeros((5, 5), int)
+    for label, answer in zip(labels, predicted):
+        expected[label, answer] += 1
+    np.testing.assert_array_equal(matrix, expected)
+    scores = accuracy_statistics.class_scores(matrix)
+    # Class 0: 2 of the 4 answers are right, 2 of its 3 images are found.
+    np.testing.assert_allclose(scores.precision, [2 / 4, 1 / 2, 3 / 3, np.nan, np.nan])
+    np.testing.assert_allclose(scores.recall, [2 / 3, 1 / 2, 3 / 4, np.nan, np.nan])
+    np.testing.assert_allclose(scores.f1, [4 / 7, 1 / 2, 6 / 7, np.nan, np.nan])
+
+
+def test_a_class_that_is_never_right_has_an_f1_of_zero() -> None:
+    scores = accuracy_statistics.class_scores(np.array([[0, 2, 0], [0, 3, 0], [0, 0, 0]]))
+    np.testing.assert_allclose(scores.precision, [np.nan, 3 / 5, np.nan])
+    np.testing.assert_allclose(scores.recall, [0, 1, np.nan])
+    np.testing.assert_allclose(scores.f1, [0, 6 / 8, np.nan])

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import html
 import html.parser
 import io
@@ -180,3 +181,73 @@ def test_answers_csv_is_read_back() -> None:
             assert row[f"name_{k + 1}"] == NAMES[predictions.classes[i, k]]
             wanted = pytest.approx(predictions.probabilities[i, k], rel=1e-5)
             assert float(row[f"p_{k + 1}"]) == wanted
+
+
+def rows_of(document: str, kind: str) -> list[list[str]]:
+    """The texts of the cells of a table, by row."""
+    table = document[document.index(f'class="card {kind}"') :]
+    table = table[: table.index("</table>")]
+    rows = re.findall(r"<tr>(.*?)</tr>", table)
+    return [
+        [html.unescape(re.sub("<.*?>", "", c)) for c in re.findall(r"<t[hd].*?</t[hd]>", row)]
+        for row in rows
+    ]
+
+
+def test_confusion_matrix_counts_every_image(document: str) -> None:
+    predictions = answers()
+    head, *rows = rows_of(document, "matrix")
+    assert head == ["label, answer", *NAMES]
+    assert [row[0] for row in rows] == list(NAMES)
+    for label, row in enumerate(rows):
+        for answer, text in enumerate(row[1:]):
+            both = (predictions.labels == label) & (predictions.classes[:, 0] == answer)
+            assert int(text) == both.sum()
+    # For those who do not see it, or not its colours: heads, and the diagonal in another face.
+    assert document.count('scope="col" title=') == document.count('class="right-answer"') == 8
+    assert 'tabindex="0" role="region" aria-label="Confusion matrix"' in document
+
+
+def test_precision_recall_and_f1_of_each_class(document: str) -> None:
+    predictions = answers()
+    answered = predictions.classes[:, 0]
+    head, *rows, mean = rows_of(document, "table scores")
+    assert head == ["class", "images", "precision", "recall", "F1"]
+    all_recalls = []
+    for label, row in enumerate(rows):
+        right = np.sum((predictions.labels == label) & (answered == label))
+        images, taken = np.sum(predictions.labels == label), np.sum(answered == label)
+        f1 = 2 / (taken / right + images / right)
+        assert row[0] == NAMES[label]
+        assert row[1:] == [
+            str(images),
+            f"{right / taken:.1%}",
+            f"{right / images:.1%}",
+            f"{f1:.1%}",
+        ]
+        all_recalls.append(right / images)
+    assert mean[:2] == ["mean of the classes", "60"]
+    assert mean[3] == f"{np.mean(all_recalls):.1%}"
+
+
+def test_classes_that_were_never_answered_have_no_precision() -> None:
+    logits = np.array([[2, 1, 0], [2, 1, 0], [0, 0, 3]], np.float32)
+    logits = np.pad(logits, ((0, 0), (0, 5)), constant_values=-9)
+    rows = rows_of(page(report(score(logits, np.array([0, 1, 2], np.int32)))), "table scores")
+    assert [row[1:] for row in rows[1:]] == [
+        ["1", "50.0%", "100.0%", "66.7%"],
+        ["1", "none", "0.0%", "0.0%"],
+        ["1", "100.0%", "100.0%", "100.0%"],
+        ["3", "50.0%", "66.7%", "55.6%"],
+    ]
+
+
+def test_of_many_classes_there_is_no_matrix() -> None:
+    for number, shown in ((50, True), (51, False)):
+        labels = np.arange(number, dtype=np.int32)
+        many = dataclasses.replace(
+            report(score(9 * np.eye(number, dtype=np.float32), labels)),
+            class_names=[f"class {label}" for label in labels],
+            keys=labels.tolist(),
+        )
+        assert ("Confusion matrix" in page(many)) == shown

@@ -101,12 +101,12 @@ def test_nothing_is_wrong_and_nothing_is_fetched(drawn: Any) -> None:
 def test_nothing_sticks_out(drawn: Any) -> None:
     _, frames, _ = drawn
     assert [frame["width"] for frame in frames] == list(WIDTHS)
-    assert [frame["tables"] for frame in frames] == [[0], [0]]
+    assert [frame["tables"] for frame in frames] == [[0, 0], [0, 0]]
 
 
 def test_tables_charts_and_pictures_are_there(drawn: Any) -> None:
     for frame in drawn[1]:
-        assert frame["rows"] == 8
+        assert frame["rows"] == 3 * 8  # of the worst classes, the scores and the matrix
         assert len(frame["charts"]) == 3
         assert min(frame["charts"]) > 200
         assert len(frame["images"]) > 10

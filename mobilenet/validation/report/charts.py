@@ -26,6 +26,13 @@ _STRIP = 22  # below the calibration chart
 _MAX_POINTS = 200
 
 
+class Fraction(NamedTuple):
+    """A measured fraction with its confidence interval."""
+
+    value: float
+    interval: Interval
+
+
 class _Scale(NamedTuple):
     """From a range of fractions on the y axis, and from 0 to 1 on the x axis, to SVG units."""
 
@@ -115,26 +122,46 @@ def coverage_chart(curve: Coverage) -> Markup:
     )
 
 
-def curve_chart(steps: Sequence[int], top1: Sequence[Interval], top5: Sequence[float]) -> Markup:
-    """Accuracy against the step: a band between the bounds of top-1, and a line for top-5.
+def curve_chart(steps: Sequence[int], top1: Sequence[Fraction], top5: Sequence[float]) -> Markup:
+    """Accuracies against the step: lines for top-1, in the band of its interval, and for top-5.
 
     There is at least one step; they rise.
     """
-    scale = _Scale(min(0.9, np.floor(10 * min(bounds.low for bounds in top1)) / 10))
+    lowest = min(bounds.low for _, bounds in top1)
+    scale = _Scale(min(0.9, np.floor(10 * lowest) / 10))
     places = [scale.x(step / max(steps[-1], 1)) for step in steps]
-    lower = [f"{x},{scale.y(bounds.low)}" for x, bounds in zip(places, top1)]
-    upper = [f"{x},{scale.y(bounds.high)}" for x, bounds in zip(places, top1)]
-    line = [f"{x},{scale.y(accuracy)}" for x, accuracy in zip(places, top5)]
+    lower = [f"{x},{scale.y(bounds.low)}" for x, (_, bounds) in zip(places, top1)]
+    upper = [f"{x},{scale.y(bounds.high)}" for x, (_, bounds) in zip(places, top1)]
     ends = [
         element("text", "0", x=_LEFT, y=_BOTTOM + 14, text_anchor="middle"),
         element("text", f"{steps[-1]:,}", x=_RIGHT, y=_BOTTOM + 14, text_anchor="end"),
     ]
     name = element("text", "step", x=(_LEFT + _RIGHT) / 2, y=_BOTTOM + 28, text_anchor="middle")
+    lines = {"top-1": [accuracy for accuracy, _ in top1], "top-5": list(top5)}
     return _figure(
         f"Top-1 and top-5 accuracy of {len(steps)} checkpoints",
         element("g", *_y_axis(scale), *ends, name),
         element("polygon", points=" ".join(lower + upper[::-1]), class_="band"),
-        element("polyline", points=" ".join(line), class_="curve second"),
+        _curve(scale, "top-1", places, lines["top-1"]),
+        _curve(scale, "top-5", places, lines["top-5"]),
+    )
+
+
+def _curve(scale: _Scale, name: str, places: Sequence[float], values: Sequence[float]) -> Markup:
+    """A line with a dot at each value and its name, below where values have room under them."""
+    points = [(x, scale.y(value)) for x, value in zip(places, values)]
+    below = 22 if points[-1][1] < (_TOP + _BOTTOM) / 2 else -14
+    kind = "second" if name == "top-5" else "first"
+    dots = [
+        element("circle", element("title", f"{name} {value:.2%}"), cx=x, cy=y, r=2.5, class_=kind)
+        for (x, y), value in zip(points, values)
+    ]
+    end = points[-1]
+    return element(
+        "g",
+        element("polyline", points=" ".join(f"{x},{y}" for x, y in points), class_=f"curve {kind}"),
+        *dots,
+        element("text", name, x=end[0] - 4, y=end[1] + below, text_anchor="end", class_="note"),
     )
 
 
@@ -161,7 +188,8 @@ def class_chart(counts: ClassCounts) -> Markup:
 
 
 def _classes(most: int) -> Markup:
-    return element("text", f"{most} classes", x=_LEFT, y=_TOP + 8, class_="note")
+    noun = "class" if most == 1 else "classes"
+    return element("text", f"{most} {noun}", x=_LEFT, y=_TOP + 8, class_="note")
 
 
 def _figure(label: str, *children: Markup, height: int = _HEIGHT) -> Markup:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mobilenet.validation.report.charts import chart_cards
 from mobilenet.validation.report.confused_pairs import confused_pairs
+from mobilenet.validation.report.confusion_matrix import confusion_sections
 from mobilenet.validation.report.html_document import document
 from mobilenet.validation.report.html_elements import element
 from mobilenet.validation.report.report_data import Report
@@ -25,6 +26,7 @@ def page(report: Report) -> str:
         tiles(report),
         chart_cards(report),
         worst_classes(report),
+        *confusion_sections(report),
         *confused_pairs(report),
         *surest_mistakes(report),
         element("footer", "Every record was counted once. Intervals are Wilson's, of 95 %."),

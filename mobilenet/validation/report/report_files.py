@@ -9,6 +9,7 @@ from mobilenet import files
 from mobilenet.data.synset import spoken_names
 from mobilenet.validation.report.page import page
 from mobilenet.validation.report.predictions_csv import predictions_csv
+from mobilenet.validation.report.provenance import Provenance, provenance
 from mobilenet.validation.report.report_data import Report
 from mobilenet.validation.validate import Validation
 
@@ -16,12 +17,14 @@ from mobilenet.validation.validate import Validation
 def write_report(validation: Validation, folder: Path) -> None:
     """Writes metrics.json, predictions.csv and report.html into `folder`."""
     data, predictions = validation.data, validation.predictions
-    files.write_json(folder / "metrics.json", validation.as_json())
+    origin = provenance(validation.model, data.path)
+    metrics = {**validation.as_json(), **origin._asdict()}
+    files.write_json(folder / "metrics.json", metrics)
     table = predictions_csv(predictions, data.keys, data.class_names)
     files.write_text(folder / "predictions.csv", table)
     report = Report(
         title=validation.model.title,
-        facts=dict(_facts(validation)),
+        facts={**dict(_facts(validation)), **_as_facts(origin)},
         predictions=predictions,
         class_names=spoken_names(data.class_names),
         image=data.image,
@@ -49,3 +52,12 @@ def _facts(validation: Validation) -> Iterator[tuple[str, str]]:
         yield "any right label", f"top-1 {top1}, top-5 {top5}"
     if data.gap:
         yield "not comparable", f"{data.path.name} {data.gap}"
+
+
+def _as_facts(origin: Provenance) -> dict[str, str]:
+    digests = {"weights": origin.model_sha256, "records": origin.data_sha256}
+    return {
+        "made by": f"mobilenet {origin.version}",
+        "on": origin.date.replace("T", " ").replace("+00:00", " UTC"),
+        **{f"SHA-256 of the {name}": digest for name, digest in digests.items() if digest},
+    }

@@ -47,9 +47,11 @@ svg .ideal { stroke: var(--faint); stroke-dasharray: 4 4; }
 svg .bar { fill: var(--accent); opacity: .75; }
 svg .gap { fill: var(--wrong); }
 svg .count { fill: var(--faint); opacity: .55; }
-svg .band { fill: var(--accent); stroke: var(--accent); stroke-width: 1.5; }
-svg .second { opacity: .45; }
 svg .curve { fill: none; stroke: var(--accent); stroke-width: 2; stroke-linejoin: round; }
+svg .band { fill: var(--accent); opacity: .2; }
+svg .curve.second { stroke: var(--faint); stroke-dasharray: 5 3; }
+svg circle { fill: var(--accent); }
+svg circle.second { fill: var(--faint); }
 .table { overflow-x: auto; padding: 0; }
 table { width: 100%; border-collapse: collapse; }
 td { overflow-wrap: anywhere; }
@@ -63,6 +65,26 @@ meter { display: block; width: 100%; height: 8px; appearance: none; border: 0; b
 meter::-webkit-meter-bar { background: var(--track); border: 0; height: 8px; }
 meter::-webkit-meter-optimum-value { background: var(--accent); }
 meter::-moz-meter-bar { background: var(--accent); }
+tr:last-child th[scope=row] { border-bottom: 0; }
+tfoot td { font-weight: 600; }
+th[scope=row] { color: var(--text); font-size: inherit; font-weight: 400; white-space: normal;
+  overflow-wrap: anywhere; }
+.matrix { overflow-x: auto; padding: 6px; }
+.matrix table { width: auto; }
+.matrix th, .matrix td { padding: 4px 7px; min-width: 34px; text-align: center; border: 0; }
+.matrix th[scope=row] { position: sticky; left: 0; width: 240px; min-width: 110px;
+  max-width: 240px; text-align: left;
+  background: var(--card); }
+.matrix thead th { vertical-align: bottom; }
+.matrix thead th:first-child { text-align: left; }
+.upright span { display: inline-block; max-height: 150px; overflow: hidden;
+  writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; white-space: nowrap;
+  text-overflow: ellipsis; }
+.matrix td { --shade: var(--wrong); background-image: linear-gradient(color-mix(in srgb,
+  var(--shade) calc(var(--share) * 40%), transparent) 0 100%); }
+.matrix .right-answer { --shade: var(--accent); font-weight: 700; }
+.matrix td { overflow-wrap: normal; white-space: nowrap; }
+.matrix .none { color: var(--faint); }
 .pairs strong { overflow-wrap: anywhere; }
 .images { display: flex; gap: 6px; margin-top: 10px; }
 .images img { flex: 1 1 0; min-width: 0; max-width: 96px; aspect-ratio: 1; }

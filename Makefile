@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-horovod setup-gpu quickstart test test-all check docs picture notebooks jupyter release-check lock clean
+.PHONY: help setup setup-horovod setup-gpu quickstart test test-all check docs picture notebooks jupyter mutants release-check lock clean
 
 help:
 	@echo "make quickstart  set up, then prepare, train, validate and export on the embedded sample"
@@ -22,6 +22,7 @@ help:
 	@echo "make picture     draw the report of quickstart's run for the documents, by Chromium"
 	@echo "make notebooks   run the notebooks and store their outputs"
 	@echo "make jupyter     bring Jupyter into $(VENV), and open the notebooks"
+	@echo "make mutants     change the code in SAMPLE=300 places, one at a time: which tests notice? (hours)"
 	@echo "make release-check"
 	@echo "                 all that a new user does, from a clean clone, and on each of PYTHONS"
 	@echo "make setup       only set up $(VENV)"
@@ -111,6 +112,20 @@ notebooks: $(READY)
 jupyter: $(READY)
 	$(BIN)/python -m pip install --quiet 'jupyterlab>=4'
 	$(BIN)/python -m jupyter lab notebooks
+
+# In an environment beside $(VENV), of which it sees the packages: nobody else needs these tools. What
+# no test noticed is answered in .ci/mutants.md.
+SAMPLE ?= 300
+SEED ?= 0
+MUTANTS := build/mutants-env
+mutants: $(MUTANTS)/.ready
+	$(MUTANTS)/bin/python .ci/mutants.py --sample $(SAMPLE) --seed $(SEED)
+
+$(MUTANTS)/.ready: $(READY) .ci/mutants-requirements.txt
+	@$(BIN)/python -m venv $(MUTANTS)
+	@$(MUTANTS)/bin/python -m pip --quiet --disable-pip-version-check install -r .ci/mutants-requirements.txt
+	@$(BIN)/python -c 'import site; print(*site.getsitepackages(), sep="\n")' > "$$($(MUTANTS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/tested.pth"
+	@touch $@
 
 release-check:
 	"$(PYTHON)" .ci/release_check.py --pythons $(PYTHONS)

@@ -1,15 +1,18 @@
 """Writes files atomically, so that they appear whole or not at all; computes their SHA-256.
 
 A file is written under a temporary name in the same folder, flushed to the disk and renamed.
-However the process ends, the final name has the complete new content or its old content.
+However the process ends, the final name has the complete new content or its old content. The next
+write to that name removes temporary files that a killed process left.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator
@@ -26,7 +29,9 @@ def replaced(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The folder cannot be written to or the disk is full; `path` is unchanged.
     """
-    temporary = _temporary_beside(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    handle, temporary = _temporary_beside(path)
     try:
         temporary.chmod(0o666 & ~_umask())
         yield temporary
@@ -34,6 +39,7 @@ def replaced(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         flush_to_disk(path.parent)
     finally:
+        os.close(handle)
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
 
@@ -105,17 +111,30 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _temporary_beside(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
-        )
-    except OSError as error:
-        error.filename = str(path)  # the name that the user knows
-        raise
-    os.close(handle)
-    return Path(name)
+def _temporary_beside(path: Path) -> tuple[int, Path]:
+    """A new file, locked for as long as its descriptor is open, and its name."""
+    prefix = f".{path.name}."
+    while True:
+        try:
+            handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+        except OSError as error:
+            error.filename = str(path)  # the name that the user knows
+            raise
+        with contextlib.suppress(OSError):  # not every file system has locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if Path(name).exists():
+            return handle, Path(name)
+        os.close(handle)  # another process was quicker, and has taken it for a leftover
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Removes what processes that were killed left of `path`: the system took back their locks."""
+    form = re.escape(f".{path.name}.") + "[a-z0-9_]{8}" + re.escape(path.suffix)
+    with contextlib.suppress(OSError):  # the folder may be one that others alone can read
+        for leftover in [p for p in path.parent.iterdir() if re.fullmatch(form, p.name)]:
+            with contextlib.suppress(BlockingIOError), leftover.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
 
 
 def _umask() -> int:

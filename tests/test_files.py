@@ -47,6 +47,20 @@ with files.open_replaced(pathlib.Path({str(path)!r})) as file:
     killed = subprocess.run([sys.executable, "-c", program], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert path.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 2
+    files.write_bytes(path, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_what_another_process_is_writing_is_no_leftover(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    (tmp_path / ".file.bin.abcdefgh.txt").write_bytes(b"of the user's")
+    with files.open_replaced(path) as other:
+        other.write(b"other")
+        files.write_bytes(path, b"ours")
+        assert path.read_bytes() == b"ours"
+    assert path.read_bytes() == b"other"
+    assert {p.name for p in tmp_path.iterdir()} == {"file.bin", ".file.bin.abcdefgh.txt"}
 
 
 def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mobilenet.data.image_header import read_header
+from mobilenet.data.image_header import Header, read_header
 from mobilenet.errors import DataError
 
 Encoded = Union[bytes, memoryview]
@@ -30,7 +30,9 @@ _FLAGS = {
 }
 # The packages that Pillow needs for these formats.
 _PACKAGES = {"HEIC": "pillow-heif", "AVIF": "pillow>=11.3"}
-_HEADER_BYTES = 64  # enough to tell the format
+# Of a JPEG of the most pixels: 1.5 coefficients for each, as most JPEGs have, and scans through
+# them, of which ten are usual.
+_MAX_KEPT_PER_PIXEL, _MAX_PASSES = 1.5, 64
 _MAX_PIXELS = "OPENCV_IO_MAX_IMAGE_PIXELS"  # read by OpenCV when it is loaded
 
 
@@ -53,9 +55,11 @@ def decode_bgr(image: Encoded, exif_orientation: ExifOrientation = "ignore") -> 
     """
     if not len(image):
         raise DataError("the image cannot be decoded: it is empty")
-    form = read_header(bytes(image[:_HEADER_BYTES])).format
-    if form in _PACKAGES:
-        return _by_pillow(image, form)
+    header = read_header(bytes(image))
+    if header.format in _PACKAGES:
+        return _by_pillow(image, header.format)
+    if why := obstacle(header):
+        raise DataError(f"the image cannot be decoded: {why}")
     try:
         pixels: Optional[Pixels] = cv2.imdecode(
             np.frombuffer(image, np.uint8), _FLAGS[exif_orientation]
@@ -65,6 +69,21 @@ def decode_bgr(image: Encoded, exif_orientation: ExifOrientation = "ignore") -> 
     if pixels is None:
         raise DataError("the image cannot be decoded: it is damaged, or is no image")
     return pixels
+
+
+def obstacle(header: Header) -> str:
+    """Why an image is refused by its header: a JPEG of too many scans; empty for most images.
+
+    Each scan of a small file may go through all coefficients of a large image, all of which are
+    kept in memory until the last one.
+    """
+    num_passed = header.num_kept * header.num_scans
+    if header.num_kept <= _MAX_KEPT_PER_PIXEL * _limit() >= num_passed / _MAX_PASSES:
+        return ""
+    return (
+        f"it is a JPEG of {header.num_scans:,} scans, which would take too much memory or time;"
+        " save it as a baseline JPEG"
+    )
 
 
 def reason(error: cv2.error) -> str:

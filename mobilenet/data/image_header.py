@@ -7,7 +7,7 @@ and AV1 Image File Format, section 6 (of AVIF).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Iterator, Literal, NamedTuple, Optional
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
@@ -45,7 +45,8 @@ _BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
 
 _APP1, _APP14, _SCAN, _END = 0xE1, 0xEE, 0xDA, 0xD9
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the markers named SOF
-_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
+_PROGRESSIVE_FRAMES = {0xC2, 0xC6, 0xCA, 0xCE}
+_WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xD8)}
 
 _ORIENTATION = 0x0112
 _ROTATED = range(2, 9)
@@ -68,12 +69,17 @@ class Header:
         size: Width and height in pixels, if a JPEG or PNG states them.
         oddities: What is unusual for a photograph, as text.
         orientations: All places that state an orientation other than upright.
+        num_scans: Number of scans of a JPEG that has several, such as a progressive one; else 1.
+        num_kept: Number of coefficients that a decoder keeps in memory until the last of several
+            scans.
     """
 
     format: Optional[str]
     size: Optional[tuple[int, int]] = None
     oddities: tuple[str, ...] = ()
     orientations: tuple[Orientation, ...] = ()
+    num_scans: int = 1
+    num_kept: int = 0
 
 
 def read_header(image: bytes) -> Header:
@@ -108,11 +114,16 @@ def turned_upright(image: bytes, orientations: tuple[Orientation, ...]) -> bytes
 
 def _jpeg(image: bytes) -> Header:
     components, bits, is_ycck, size = 3, 8, False, None
+    num_scans = num_kept = 0
     orientations: list[Orientation] = []
     for marker, start, end in _segments(image):
         if marker in _FRAMES and end - start >= 6:
             bits, components = image[start], image[start + 5]
             size = (_number(image, start + 3, 2), _number(image, start + 1, 2))
+            num_kept = _num_coefficients(image[start:end])
+            num_scans += marker in _PROGRESSIVE_FRAMES
+        elif marker == _SCAN and start < end:
+            num_scans += image[start] < components
         elif marker == _APP14 and image[start : start + 5] == b"Adobe" and end - start >= 12:
             is_ycck = image[start + 11] == 2
         elif marker == _APP1 and image[start : start + 6] == b"Exif\0\0":
@@ -125,15 +136,28 @@ def _jpeg(image: bytes) -> Header:
         EXIF_ROTATION: bool(orientations),
     }
     oddities = tuple(kind for kind, found in kinds.items() if found)
-    return Header("JPEG", size, oddities, tuple(orientations))
+    known = Header("JPEG", size, oddities, tuple(orientations))
+    if not num_scans:
+        return known
+    return replace(known, num_scans=image.count(bytes((0xFF, _SCAN))), num_kept=num_kept)
+
+
+def _num_coefficients(frame: bytes) -> int:
+    """Of all components of a JPEG together, some of which have fewer rows and columns."""
+    factors = [(byte >> 4, byte & 15) for byte in frame[7::3]]
+    across, down = (max(sides, default=0) for sides in zip(*factors or [(0, 0)]))
+    num_pixels = _number(frame, 1, 2) * _number(frame, 3, 2)
+    num_parts = sum(horizontal * vertical for horizontal, vertical in factors)
+    return num_pixels * num_parts // (across * down or 1)
 
 
 def _segments(image: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of the payload of each segment before the first scan."""
+    """Marker, start and end of the payload of each segment, up to the header of the first scan."""
     position = 2
-    while position + 4 <= len(image) and image[position] == 0xFF:
+    # What is no marker is passed over, as libjpeg does.
+    while 0 <= (position := image.find(0xFF, position)) <= len(image) - 4:
         marker = image[position + 1]
-        if marker in (_SCAN, _END):
+        if marker == _END:
             return
         if marker == 0xFF:  # a fill byte
             position += 1
@@ -142,6 +166,8 @@ def _segments(image: bytes) -> Iterator[tuple[int, int, int]]:
         else:
             end = position + 2 + _number(image, position + 2, 2)
             yield marker, position + 4, min(end, len(image))
+            if marker == _SCAN:
+                return
             position = end
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mobilenet.errors import DataError, shortened
+from mobilenet.errors import DataError
+from mobilenet.json_fields import check_fields
 
 _VERSION = 1
 _MALFORMED = (TypeError, LookupError, AttributeError)  # exceptions for JSON of another form
@@ -84,9 +85,7 @@ class Manifest:
                 raise DataError(f"{path}: is of another version of this package")
             content["splits"] = {name: Split(**it) for name, it in content["splits"].items()}
             manifest = cls(**content)
-            _check_types(manifest, cls)
-            for split in manifest.splits.values():
-                _check_types(split, Split)
+            check_fields(manifest)
             return manifest
         except DataError:
             raise
@@ -108,14 +107,3 @@ class Manifest:
         if self.skipped:
             lines.append(f"left out: {len(self.skipped):,} images that do not decode")
         return "\n".join(lines)
-
-
-_KINDS = {"str": str, "int": int, "dict": dict, "list": list}
-
-
-def _check_types(item: object, kind_of_item: type[Manifest] | type[Split]) -> None:
-    """Checks the types of the fields, but not of the items of lists and mappings."""
-    for each in fields(kind_of_item):
-        kind, value = _KINDS[str(each.type).partition("[")[0]], getattr(item, each.name)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise TypeError(f"{each.name} is {shortened(repr(value))}")

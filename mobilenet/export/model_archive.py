@@ -24,6 +24,7 @@ _MODULES = (
     "__init__",
     "compat/*",
     "errors",
+    "json_fields",
     "metrics",
     "data/__init__",
     "data/eval_transforms",

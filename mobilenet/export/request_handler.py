@@ -10,22 +10,21 @@ from __future__ import annotations
 import functools
 import json
 import os
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence
 
 import numpy as np
 
 from mobilenet.data.eval_transforms import EvalTransform, Normalization
-from mobilenet.data.image_decoding import Encoded
+from mobilenet.data.image_decoding import Encoded, ExifOrientation
 from mobilenet.errors import DataError
+from mobilenet.json_fields import check_fields
 from mobilenet.metrics import Guess, guesses, score
 from mobilenet.onnx.runtime import OnnxModel
 
 MODEL_FILE = "model.onnx"
 FACTS_FILE = "service.json"
-# The keys of FACTS_FILE: the preprocessing, and one name per class.
-_PREPROCESSING = ("name", "resolution", "short_side", "mean", "std", "exif_orientation", "crop")
-_FACTS = (*_PREPROCESSING, "class_names")
 
 # The server's key for the body of a request, and the field of a form that holds the image.
 _BODY, _FIELD = "body", "data"
@@ -33,6 +32,20 @@ _BAD_REQUEST = 400
 _THREADS = "OMP_NUM_THREADS"
 
 Request = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What `service.json` holds: the preprocessing, and one name per class."""
+
+    name: str
+    resolution: int
+    short_side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    exif_orientation: ExifOrientation
+    crop: Optional[tuple[int, int]]
+    class_names: list[str]
 
 
 class Classifier:
@@ -43,16 +56,18 @@ class Classifier:
 
     def __init__(self, folder: Path) -> None:
         facts = _read_facts(folder / FACTS_FILE)
-        self._names = facts["class_names"]
+        self._names = facts.class_names
         self._transform = EvalTransform(
-            facts["name"],
-            facts["resolution"],
-            facts["short_side"],
-            Normalization(tuple(facts["mean"]), tuple(facts["std"])),
-            facts["exif_orientation"],
-            facts["crop"] and tuple(facts["crop"]),
+            facts.name,
+            facts.resolution,
+            facts.short_side,
+            Normalization(facts.mean, facts.std),
+            facts.exif_orientation,
+            facts.crop,
         )
         self._model = OnnxModel(folder / MODEL_FILE, int(os.environ[_THREADS]))
+        if self._model.num_classes != len(self._names):
+            raise _damaged(folder / FACTS_FILE)
 
     def __call__(self, image: Encoded) -> tuple[Guess, ...]:
         """The five most probable classes of an encoded image.
@@ -64,12 +79,23 @@ class Classifier:
         return guesses(score(logits, np.zeros(1, np.int32)), 0, self._names)
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
+def _read_facts(path: Path) -> _Facts:
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return {name: facts[name] for name in _FACTS}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = {each.name: content[each.name] for each in fields(_Facts)}
+        names = known.pop("class_names")
+        tuples: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in known.items()
+        }
+        facts = _Facts(**tuples, class_names=names)
+        check_fields(facts)
+        return facts
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise DataError(f"{path}: damaged; make the archive anew by mobilenet export") from error
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> DataError:
+    return DataError(f"{path}: damaged; make the archive anew by mobilenet export")
 
 
 _opened = functools.cache(Classifier)

@@ -11,7 +11,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from mobilenet.data.image_decoding import ExifOrientation, Pixels, decode_bgr, reason
+from mobilenet.data.image_decoding import ExifOrientation, Pixels, decode_bgr, obstacle, reason
 from mobilenet.data.image_header import Header
 from mobilenet.errors import DataError
 
@@ -31,6 +31,8 @@ def check_decodes(image: bytes, header: Header) -> None:
     if not is_usual:
         decoded(image, header, "ignore")
         return
+    if why := obstacle(header):
+        raise DataError(f"does not decode: {why}")
     try:
         pixels: Optional[Pixels] = cv2.imdecode(np.frombuffer(image, np.uint8), _QUICK_FLAGS)
     except cv2.error as error:

@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Iterator, NamedTuple, Optional
 
-from mobilenet.errors import DataError, reason
+from mobilenet.errors import DataError, reason, shortened
 
 _BLOCK_BYTES = 512
 _MAX_HEADER_BYTES = 1 << 20
+_MAX_DEPTH = 100
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 
 
@@ -103,7 +104,13 @@ class DiskFolder(Folder):
 
 
 def walk(folder: Folder, prefix: str = "") -> Iterator[tuple[str, Optional[File]]]:
-    """Everything below `folder` with its path relative to it; None is no regular file."""
+    """Everything below `folder` with its path relative to it; None is no regular file.
+
+    Raises:
+        DataError: Folders lie in each other without end, or nearly so.
+    """
+    if prefix.count("/") > _MAX_DEPTH:
+        raise DataError(f"{folder.path}: lies in more than {_MAX_DEPTH} folders")
     for name, file in folder.files.items():
         yield prefix + name, file
     for name in folder.others:
@@ -200,6 +207,10 @@ def _parts(name: str, shown: str) -> tuple[str, ...]:
     parts = tuple(printable(part) for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts:
         raise DataError(f"{shown}: its member {name!r} leads outside of the archive")
+    if len(parts) > _MAX_DEPTH:
+        raise DataError(
+            f"{shown}: its member {shortened(name)!r} lies in more than {_MAX_DEPTH} folders"
+        )
     return parts
 
 
@@ -244,9 +255,8 @@ def _members(path: Path, shown: str, start: int, end: int) -> Iterator[tarfile.T
             file.seek(start)
             tar = tarfile.open(fileobj=HeaderReader(file), mode="r:")  # noqa: SIM115 - owns nothing
             while (member := tar.next()) is not None:
-                vars(tar)[
-                    "members"
-                ].clear()  # it would keep a kilobyte for each of a million images
+                # It would keep a kilobyte for each of a million images.
+                vars(tar)["members"].clear()
                 # A negative size would lead back to an earlier member, for ever.
                 if tar.offset <= position or member.size < 0:
                     raise DataError(f"{shown}: is damaged at byte {position}")

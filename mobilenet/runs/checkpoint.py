@@ -164,9 +164,8 @@ def best(run: Path) -> tuple[Path, EpochRecord]:
         raise WeightsError(f"{run}: has no checkpoint that was validated yet")
     for epoch, path in of_epoch.items():
         if epoch not in known:
-            raise WeightsError(
-                f"{errors[path]}; it may be the run's best: name the checkpoint to take"
-            )
+            why = errors.get(path, f"{path}: tells nothing of the epoch that it is named by")
+            raise WeightsError(f"{why}; it may be the run's best: name the checkpoint to take")
     record = best_epoch(known[epoch] for epoch in of_epoch)
     return of_epoch[record.epoch], record
 

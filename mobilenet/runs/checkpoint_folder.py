@@ -17,7 +17,8 @@ from typing import Any, Iterator, Mapping
 import mxnet as mx
 
 from mobilenet import __version__, files
-from mobilenet.errors import WeightsError
+from mobilenet.errors import WeightsError, one_line, shortened
+from mobilenet.json_fields import check_fields
 from mobilenet.network.params_file import read_arrays, write_arrays
 from mobilenet.runs.epoch_record import EpochRecord, Progress
 
@@ -140,20 +141,30 @@ def _read(path: Path) -> tuple[State, dict[str, str]]:
     try:
         content = json.loads(text)
         seal = content.pop(_SHA256)
+        is_intact = _sealed(content)[_SHA256] == seal
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        content, seal = {}, None
-    if _sealed(content)[_SHA256] != seal:
+        is_intact = False
+    if not is_intact:
         raise DamagedError(f"{path}: damaged checkpoint: {_STATE} is not as it was written")
     try:
         digests = content.pop("files")
         progress = Progress.from_json(content.pop("progress"))
-        return State(progress, **content), digests
+        state = State(progress, **content)
+        check_fields(state)
+        _check_names(digests, state.weights)
+        return state, digests
     except (KeyError, TypeError) as error:  # intact, but with fields of another version
-        writer = content.get("package_version", "of an unknown version")
+        writer = one_line(shortened(str(content.get("package_version", "of an unknown version"))))
         raise WeightsError(
             f"{path}: written by mobilenet {writer}, whose checkpoints this version,"
             f" {__version__}, cannot read: use that version or a newer one"
         ) from error
+
+
+def _check_names(digests: dict[str, str], weights: str) -> None:
+    """Only files of the checkpoint's own folder are ever read, and none without a digest."""
+    if file_name(weights) not in digests or any(Path(name).name != name for name in digests):
+        raise TypeError("files of other places, or none for the weights")
 
 
 @contextlib.contextmanager

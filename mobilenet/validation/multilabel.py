@@ -79,7 +79,7 @@ def _read(path: Path) -> list[list[int]]:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {reason(error)}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is no JSON ({error})") from None
     is_list = isinstance(content, list) and all(isinstance(entry, list) for entry in content)
     # In Python True is an int, but it is no class.

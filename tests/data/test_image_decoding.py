@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from pictures import encoded, photograph
-from PIL import Image
+from PIL import Image, features
 
 from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.data.image_decoding import decode, decode_bgr
@@ -104,3 +104,13 @@ def test_films_are_no_images() -> None:
 
 def test_names_of_jpeg() -> None:
     assert {".jfif", ".jpe", ".jpg", ".jpeg"} == set(SUFFIXES["JPEG"])
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif_of_too_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENCV_IO_MAX_IMAGE_PIXELS", str(HEIGHT * WIDTH))
+    image = encoded(PICTURE, "AVIF", quality=90)
+    assert decode(image).shape == PIXELS.shape
+    monkeypatch.setenv("OPENCV_IO_MAX_IMAGE_PIXELS", str(HEIGHT * WIDTH - 1))
+    with pytest.raises(DataError, match="it has more than 6,143 pixels"):
+        decode(image)

@@ -349,3 +349,15 @@ def test_an_image_of_512_mib_is_written_and_read(tmp_path: Path) -> None:
     assert records.labels().tolist() == [3, 4]
     label, image = records.labelled_image(0)
     assert (label, len(image)) == (3, LARGEST_IMAGE)
+
+
+def test_the_largest_label(tmp_path: Path) -> None:
+    """Beyond it the float32 of a record skips integers, so that no class has such a label."""
+    path = tmp_path / "train.rec"
+    with RecordWriter(path, path.with_suffix(".idx")) as writer:
+        for key, label in enumerate((2**24, 2**24 + 2)):
+            writer.write(key, label, b"image")
+    records = RecordFile(path)
+    assert records.label(0) == 2**24
+    with pytest.raises(CorruptRecord, match="which is no class number"):
+        records.label(1)

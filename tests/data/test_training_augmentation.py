@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mxnet as mx
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,12 +14,14 @@ from pictures import Array, bilinear, png
 
 from mobilenet.data.eval_transforms import TENSORFLOW
 from mobilenet.data.training_augmentation import (
+    _COMPONENTS,
     NUM_DRAWS,
     RandomRectangle,
     TrainTransform,
     central_rectangle,
     random_rectangles,
 )
+from mobilenet.settings.schema import Config
 
 Values = npt.NDArray[np.float64]
 
@@ -299,3 +302,23 @@ class TestDraws:
         out = np.zeros((24, 24, 3), np.uint8)
         assert transform.pixels(image, augmentation, out).ctypes.data == out.ctypes.data
         np.testing.assert_array_equal(out, transform.pixels(image, augmentation))
+
+
+def test_lighting_is_that_of_mxnet() -> None:
+    """The same colours and weights as in MXNet's own augmentation."""
+    *_, theirs = (
+        augmenter
+        for augmenter in mx.image.CreateAugmenter((3, 8, 8), pca_noise=0.1)
+        if isinstance(augmenter, mx.image.LightingAug)
+    )
+    columns = (theirs.eigvec * theirs.eigval)[::-1]  # red comes first there
+    np.testing.assert_allclose(np.abs(_COMPONENTS), np.abs(columns), rtol=1e-6)
+
+
+def test_defaults_are_those_of_the_configuration() -> None:
+    ours, settings_ = TrainTransform(), Config().augmentation
+    assert (ours.area, ours.aspect_ratio, ours.flip) == (
+        settings_.area,
+        settings_.aspect_ratio,
+        settings_.flip,
+    )

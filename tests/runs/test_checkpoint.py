@@ -342,3 +342,43 @@ def test_a_deletion_that_is_cut_short_leaves_nothing_of_the_name(
     assert not first.exists()
     checkpoint.clear_after(tmp_path, read_checkpoint(second), pytest.fail)
     assert [path.name for path in second.parent.iterdir()] == [second.name]
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    """Writes other values into a checkpoint's state, with a digest that matches."""
+    content = json.loads((path / "state.json").read_text())
+    del content["sha256"]
+    content.update(changes)
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    (path / "state.json").write_text(json.dumps({**content, "sha256": digest}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"files": {"/dev/zero": "0", "parameters.params": "0"}},
+        {"files": {"optimizer.params": "0"}},
+        {"files": []},
+        {"weights": 3},
+        {"data": {"train": 1}},
+        {"package_version": "1\n2" * 100, "config": None},
+        {"progress": {"step": 1 << 63, "epoch_metrics": [], "history": [], "num_rollbacks": 0}},
+        {"progress": {"step": 10, "epoch_metrics": [1, "2"], "history": [], "num_rollbacks": 0}},
+        {"progress": {"step": 10, "epoch_metrics": [], "history": [], "num_rollbacks": None}},
+    ],
+)
+def test_an_intact_state_that_says_something_else(changes: dict[str, Any], tmp_path: Path) -> None:
+    """No file of another place is read, and nothing is taken that is of another type."""
+    (path,) = save_epochs(tmp_path, (0.5,))
+    rewrite(path, **changes)
+    with pytest.raises(WeightsError, match=r"cannot read: use that version or a newer one") as told:
+        read_checkpoint(path)
+    assert "\n" not in str(told.value)
+
+
+def test_an_epoch_that_no_state_tells_of(tmp_path: Path) -> None:
+    (path,) = save_epochs(tmp_path, (0.5,))
+    progress = json.loads((path / "state.json").read_text())["progress"]
+    rewrite(path, progress={**progress, "history": []})
+    with pytest.raises(WeightsError, match="tells nothing of the epoch that it is named by"):
+        best_weights(tmp_path)

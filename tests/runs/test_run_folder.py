@@ -258,3 +258,39 @@ def test_a_file_that_was_damaged_at_the_start_may_be_given_back(tmp_path: Path) 
     rec.write_bytes(b"12345679")
     with pytest.raises(DataError, match=r"train.rec is not the file that the run began with"):
         run_folder.check_data({"train": damaged}, {"train": record_digests(rec)}, tmp_path)
+
+
+def test_the_last_record_of_a_large_file_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_folder, "_SMALL_FILE_BYTES", 0)
+    rec, found = tmp_path / "train.rec", []
+    for label in (0, 1):
+        with RecordWriter(rec, rec.with_suffix(".idx")) as writer:
+            for key in range(9):
+                writer.write(key, label * (key == 8), b"image")
+        found.append(record_digests(rec)["records"])
+    assert found[0] != found[1]
+
+
+def test_what_is_finished_is_no_leftover(tmp_path: Path) -> None:
+    for name in ("manifest.json", "train.rec", "train.idx"):
+        (tmp_path / name).write_bytes(b"")
+    assert not record_folder.remove_leftovers(tmp_path)
+    (tmp_path / ".unfinished").write_bytes(b"")  # killed between the manifest's name and this one
+    assert not record_folder.remove_leftovers(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+    (tmp_path / ".unfinished").write_bytes(b"")
+    (tmp_path / "manifest.json").unlink()
+    assert record_folder.remove_leftovers(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_only_images_that_are_turned_are_told(number: int, tmp_path: Path) -> None:
+    oddities = {"EXIF rotation": number} if number else {}
+    made = Manifest("", {}, {}, {}, "", 1, "", oddities, [], [], exif_orientation="apply")
+    (tmp_path / "manifest.json").write_text(made.to_json())
+    said = record_folder.orientation_warning(tmp_path, "ignore")
+    assert said.count(f": {number} images") == bool(number)
+    assert bool(said) == bool(number)

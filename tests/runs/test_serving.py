@@ -108,7 +108,26 @@ def test_an_archive_answers_as_predict_does(source: Path, tmp_path: Path) -> Non
         assert result["loaded"] == []
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 200_000], ids=len)
+FACTS = {
+    "name": "center-crop",
+    "resolution": 32,
+    "short_side": 36,
+    "mean": [0, 0, 0.5],
+    "std": [1, 1, 1],
+    "exif_orientation": "apply",
+    "crop": None,
+    "class_names": ["a"],
+}
+OF_OTHER_TYPES = [
+    json.dumps({**FACTS, name: value})
+    for name, value in (
+        *(("mean", "abc"), ("mean", ["a", "b", "c"]), ("std", [1, 1]), ("crop", [1])),
+        *(("resolution", "32"), ("exif_orientation", "turn"), ("class_names", {"a": 1})),
+    )
+]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 200_000, *OF_OTHER_TYPES], ids=len)
 def test_damaged_facts_are_told_in_a_sentence(text: str, tmp_path: Path) -> None:
     (tmp_path / "service.json").write_text(text)
     context = SimpleNamespace(system_properties={"model_dir": str(tmp_path)})

@@ -61,3 +61,9 @@ def test_files_that_do_not_fit(tmp_path: Path, content: object, message: str) ->
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.json: cannot be read: No such file"):
         read_label_sets(tmp_path / "none.json", np.array([1]), 4)
+
+
+def test_brackets_without_end(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="is no JSON"):
+        read_label_sets(tmp_path / "real.json", np.zeros(1, np.int64), 10)

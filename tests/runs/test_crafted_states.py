@@ -1,0 +1,24 @@
+"""Crafted JSON: no signal, no traceback, no more than 1 GB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import crafted_states
+import pytest
+from crafting import assert_read_or_refused
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("crafted")
+    crafted_states.write_whole(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("count", "seed"), [(30, 0), pytest.param(1000, 1, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("kind", ["state", "labels", "symbol", "service", "metadata"])
+def test_crafted_files_are_read_or_refused(folder: Path, kind: str, count: int, seed: int) -> None:
+    assert_read_or_refused("crafted_states", folder, kind, count, seed)

@@ -92,7 +92,10 @@ setup(
     python_requires=">=3.9,<3.15",
     packages=find_packages(include=["mobilenet", "mobilenet.*"]),
     # mobilenet/configs is a link to configs/, so that the configurations are installed as well.
-    package_data={"mobilenet": ["py.typed", "configs/*.yaml", "configs/*/*.yaml"]},
+    package_data={
+        "mobilenet": ["py.typed", "configs/*.yaml", "configs/*/*.yaml"],
+        "mobilenet.export": ["web/*"],
+    },
     install_requires=[
         *MXNET,
         "gluoncv>=0.10.5.post0",

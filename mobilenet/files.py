@@ -51,6 +51,33 @@ def open_replaced(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+@contextlib.contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """A new folder that takes the name `path` when the block ends without an exception.
+
+    A folder that has the name is deleted then; until then it is as it was.
+
+    Raises:
+        OSError: The folder of `path` cannot be written to or the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as around:
+        new, old = Path(around, "new"), Path(around, "old")
+        new.mkdir()
+        yield new
+        for inside in (*new.rglob("*"), new):
+            flush_to_disk(inside)
+        if path.exists():
+            path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+        flush_to_disk(path.parent)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes `content` to `path`, whole or not at all."""
     with open_replaced(path) as file:

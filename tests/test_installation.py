@@ -33,6 +33,13 @@ def test_every_module_and_configuration_is_installed(installed: Path) -> None:
     assert (installed / "py.typed").is_file()
 
 
+def test_every_part_of_the_web_page_is_installed(installed: Path) -> None:
+    folder = Path("export", "web")
+    expected = {path.name for path in (ROOT / "mobilenet" / folder).iterdir()}
+    assert "index.html" in expected
+    assert {path.name for path in (installed / folder).iterdir()} == expected
+
+
 def test_a_shipped_configuration_is_found_from_every_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,7 +151,7 @@ def refuse(arguments: Namespace, circumstance: str, *names: str) -> None:
         ConfigError: One of the options `names` was given.
     """
     for name in given(arguments, *names):
-        raise ConfigError(f"--{name} has no effect {circumstance}")
+        raise ConfigError(f"--{name.replace('_', '-')} has no effect {circumstance}")
 
 
 def _read_as(kind: Any) -> Callable[[str], Any]:

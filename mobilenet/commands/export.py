@@ -22,6 +22,7 @@ from mobilenet.commands.arguments import (
     widths,
 )
 from mobilenet.commands.export_family import export_family
+from mobilenet.commands.export_web import add_web, check_web, make_page, runtime_of_page
 from mobilenet.commands.json_output import write_result
 from mobilenet.commands.output_paths import file_to_write, folder_to_write, to_write
 from mobilenet.errors import ConfigError, UserError
@@ -37,7 +38,8 @@ def add_export(adder: Adder) -> None:
     add(
         "models", nargs="+", metavar="MODEL",
         help="run folders, checkpoints, files of weights or names of published weights; then"
-        " key.sub=value; an .onnx file alone is packed as it is by --package and --mar",
+        " key.sub=value; an .onnx file alone is packed as it is by --package, --mar and"
+        " --web",
     )  # fmt: skip
     add_config(parser)
     add("--output", type=to_write, help="file (MODEL's name with .onnx), or folder of a family")
@@ -57,6 +59,7 @@ def add_export(adder: Adder) -> None:
         metavar="FILE.mar",
         help="also make an archive for Multi-Model-Server",
     )
+    add_web(parser)
     add("--int8", action="store_true", help="8-bit integers, if they lose little on --data")
     add_calibration(parser)
     add_data(parser)
@@ -102,6 +105,7 @@ def export(arguments: Namespace) -> int:
     _check(arguments, paths)
     if _is_family(arguments, paths):
         return export_family(arguments, paths, overrides, _chosen(arguments))
+    runtime = runtime_of_page(arguments)
     is_made = paths[0].suffix == ".onnx" and _is_packed(arguments)
     if is_made:
         file, images = _made(arguments, paths[0], overrides), arguments.data
@@ -111,6 +115,8 @@ def export(arguments: Namespace) -> int:
         _package(file, arguments, images)
     if arguments.mar is not None:
         _serve(file, arguments.mar)
+    if runtime is not None:
+        make_page(file, arguments.web, runtime)
     return 0
 
 
@@ -124,7 +130,7 @@ def _split(words: Sequence[str]) -> tuple[list[Path], list[str]]:
 
 
 def _is_packed(arguments: Namespace) -> bool:
-    return arguments.package is not None or arguments.mar is not None
+    return any(option is not None for option in (arguments.package, arguments.mar, arguments.web))
 
 
 def _is_family(arguments: Namespace, paths: Sequence[Path]) -> bool:
@@ -141,12 +147,13 @@ def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
     else:
         refuse(arguments, "without --untrained", "widths")
     if is_family:
-        refuse(arguments, "on a family", "package", "mar", "int8")
+        refuse(arguments, "on a family", "package", "mar", "web", "int8")
         if "resolution" in arguments:
             raise UserError("--resolution has no effect on a family, which has --resolutions")
         if arguments.output is None:
             raise UserError("a family needs --output: the folder for its files")
     _check_names(arguments, paths)
+    check_web(arguments)
     if arguments.package is None:
         refuse(arguments, "without --package", "examples")
     if not arguments.int8:
@@ -175,7 +182,7 @@ def _check_output(arguments: Namespace, paths: Sequence[Path]) -> None:
     if output.resolve() in [source.resolve() for source in sources]:
         raise UserError(f"--output {output} would replace what it is made from; name another file")
     if _is_packed(arguments) and output.suffix != ".onnx":
-        raise UserError(f"--output {output} has to end in .onnx for --package and --mar")
+        raise UserError(f"--output {output} has to end in .onnx for --package, --mar and --web")
 
 
 def _chosen(arguments: Namespace) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_settings_exist(name: str) -> None:
     keys = {setting.key for setting in settings.documentation(Config)}
     sections = "|".join(key for key in keys if "." not in key)
     quoted = re.findall(rf"`(?:\w+\.yaml )?((?:{sections})\.\w+)(?==|`| )", text_of(name))
-    files = {"model.onnx", "model.py", "data.mxnet", "log.jsonl"}
+    files = {"model.json", "model.onnx", "model.py", "data.mxnet", "log.jsonl"}
     assert set(quoted) - files <= keys
 
 

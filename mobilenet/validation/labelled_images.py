@@ -142,7 +142,7 @@ def open_validation_set(
         record_path,
         records,
         mapping[labels],
-        records.keys.tolist(),
+        list(records.file_names) or records.keys.tolist(),
         names,
         np.unique(mapping),
         _num_missing(record_path, lines, len(records)),

@@ -116,7 +116,7 @@ def test_arrays_are_read_from_beside_the_model_alone(place: str, tmp_path: Path)
     tensor.external_data.add(key="location", value=place)
     path = folder / "a.onnx"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(WeightsError, match=f"its arrays are in '{place}', which is no file beside"):
+    with pytest.raises(WeightsError, match=f"its arrays are in '{place}', not in a file beside"):
         open_model(path)
     tensor.external_data[0].value = "a.data"
     path.write_bytes(model.SerializeToString())

@@ -1,4 +1,4 @@
-"""Sets environment variables for MXNet, OpenMP, oneDNN and OpenCV, and counts processors.
+"""Sets environment variables for the native libraries, and counts processors.
 
 The libraries read the variables when they are loaded. A variable that the user has set stays.
 """
@@ -58,6 +58,9 @@ _ENVIRONMENT = {
     # engine's thread. With more threads than processors they sleep after every operator instead of
     # spinning.
     _PARALLEL_SIZE: str(2**31 - 1),
+    # From 1.29 on, ONNX Runtime would write an identifier of the machine into the user's cache
+    # folder, and send it and facts of every model to its maker.
+    "ORT_DISABLE_TELEMETRY": "1",
     # A damaged JPEG header may claim gigapixels, for which OpenCV would allocate memory.
     "OPENCV_IO_MAX_IMAGE_PIXELS": str(1 << 27),
 }

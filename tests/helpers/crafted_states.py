@@ -37,7 +37,7 @@ from mobilenet.runs.checkpoint_averaging import average_run
 from mobilenet.runs.checkpoint_folder import State
 from mobilenet.runs.described_weights import best_weights
 from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
-from mobilenet.runs.run_table import compare_runs
+from mobilenet.runs.run_table import read_runs
 from mobilenet.validation.multilabel import read_label_sets
 
 SIZE = 32
@@ -87,7 +87,7 @@ def read_run(folder: Path) -> None:
     told(lambda: checkpoint.newest_checkpoint(run, messages.append))
     told(lambda: best_weights(run))
     told(lambda: average_run(run, 2, folder / "mean.params"))
-    told(lambda: compare_runs([run], folder / "curves.png", warn=messages.append))
+    told(lambda: read_runs([run], warn=messages.append))
     told(lambda: checkpoint.prune(run, 1, 3))
 
 

@@ -20,7 +20,7 @@ EXAMPLES = {
     "find-rate": ("mobilenet find-rate finetune data.directory=data/photos",),
     "train": (
         "mobilenet train finetune data.directory=data/photos",
-        "mobilenet train my.yaml training.epochs=30 schedule.learning_rate=0.02 --run runs/first",
+        "mobilenet train my.yaml schedule.learning_rate=0.02 --run runs/first",
         "mobilenet train my.yaml --run runs/first --resume",
     ),
     "average": ("mobilenet average runs/first --last 5 --output average.params",),

@@ -89,7 +89,7 @@ def add_quickstart(adder: Adder) -> None:
 
 
 def train(arguments: Namespace) -> int:
-    """Train a network from a YAML configuration, and write everything into a run folder."""
+    """Train a network from a YAML configuration into a run folder."""
     from mobilenet.pretrained.absolute_paths import with_absolute_paths
     from mobilenet.training.training_run import train
 

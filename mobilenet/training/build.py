@@ -48,8 +48,7 @@ def parts(config: Config, group: Group = ALONE) -> Parts:
         ConfigError: There is no such device, or the ranks cannot share a batch evenly.
         DataError: The records cannot be used.
     """
-    _check_memory(config, group)
-    contexts = build.contexts(config)
+    contexts = devices(config, group)
     reader = build.train_reader(config, group)
     split = build.eval_split(config)
     eval_reader = build.eval_reader(config, split, group)
@@ -76,6 +75,16 @@ def parts(config: Config, group: Group = ALONE) -> Parts:
             "channels in blocks of": f"{form.block_size}",
         },
     )
+
+
+def devices(config: Config, group: Group) -> list[mx.Context]:
+    """The devices of a run, which have the memory that a batch takes.
+
+    Raises:
+        ConfigError: One is not there, cannot be used or is too small.
+    """
+    _check_memory(config, group)
+    return build.contexts(config)
 
 
 def _check_memory(config: Config, group: Group) -> None:

@@ -91,7 +91,7 @@ def find_rate(config: Config, num_steps: int) -> RangeTest:
 
 def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
     """Trains, and keeps the run's folder."""
-    _check_call(config, run, resume)  # before the folder is made
+    _check_call(config, run, resume, group)  # before the folder is made
     parts = _parts(config, group)
     learner = parts.make_learner()
     if not resume:
@@ -115,7 +115,7 @@ def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
         files.write_text(run / run_folder.REPORT, report)
 
 
-def _check_call(config: Config, run: Path, resume: bool) -> None:
+def _check_call(config: Config, run: Path, resume: bool, group: Group) -> None:
     """Refuses what can be seen to be wrong before anything large is read, all of it at once.
 
     Raises:
@@ -123,7 +123,7 @@ def _check_call(config: Config, run: Path, resume: bool) -> None:
     """
     mistakes = Mistakes()
     checks: list[Callable[[], object]] = [
-        partial(build.contexts, config),
+        partial(training_build.devices, config, group),
         partial(build.check_records, config),
         *([tensorboard_writer] if config.log.tensorboard else []),
         partial(run_folder.check, run, resume),

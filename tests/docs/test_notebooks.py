@@ -43,6 +43,15 @@ from pathlib import Path
 
 source, folder = "run", Path("exported")
 """,
+    "own_photos": """
+from pathlib import Path
+
+photos, folder = "images/train", Path("own_photos")
+changes = {
+    "initial_weights": "run", "dialect": "paper", "width_multiplier": 0.1, "resolution": 32,
+    "batch_size": 8, "epochs": 1, "warmup_epochs": 0, "min_steps": 0,
+}
+""",
     "explore_widths": """
 from pathlib import Path
 

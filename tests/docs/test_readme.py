@@ -37,7 +37,7 @@ def test_is_a_command(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (ROOT / arguments[0]).is_file()
     elif program in ("python", "mobilenet"):
         words = [word.removesuffix(".py") if word in SCRIPTS else word for word in arguments]
-        cli._parse(words)  # ends the process if it is none
+        cli._parse(cli._parser(), words)  # ends the process if it is none
     else:
         assert program in OTHERS
 

@@ -132,7 +132,7 @@ def listed(tree: Folder) -> None:
 def main() -> None:
     """Crafts and reads."""
     folder, kind = Path(sys.argv[1]), sys.argv[2]
-    crafted = folder / "crafted"
+    crafted = folder / f"crafted-{kind}"
     crafted.mkdir()
     val, devkit = ((folder / "official" / name).read_bytes() for name in (_VAL, _DEVKIT))
     if kind == "devkit":

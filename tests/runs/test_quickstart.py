@@ -33,7 +33,7 @@ def test_quickstart_reaches_its_target_and_is_idempotent(tmp_path: Path) -> None
 def test_make_clean_removes_what_it_makes() -> None:
     call = ["make", "--dry-run", "-C", str(Path(__file__).parent.parent.parent), "clean"]
     done = subprocess.run(call, check=True, capture_output=True, text=True)
-    options = cli._parse(["quickstart"])
+    options = cli._parse(cli._parser(), ["quickstart"])
     assert f" {options.output} " in done.stdout
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import textwrap
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Annotated, Any, Callable
@@ -31,7 +32,7 @@ def add_command(adder: Adder, name: str, run: Callable[[Namespace], int]) -> Arg
     parser: ArgumentParser = adder.add_parser(
         name,
         help=text.splitlines()[0],
-        description=text,
+        description="\n\n".join(textwrap.fill(part, 79) for part in text.split("\n\n")),
         epilog=epilog(EXAMPLES.get(name, ())),
         formatter_class=RawDescriptionHelpFormatter,
     )

@@ -225,7 +225,7 @@ def test_a_mistyped_command(capsys: pytest.CaptureFixture[str]) -> None:
         "mobilenet: there is no command 'trian'; did you mean 'train'?; see mobilenet --help\n"
     )
     assert_told(told.replace("; see mobilenet --help", ""), "a mistyped command")
-    assert "; there are prepare, verify, train," in refused("zzzzz", capsys)
+    assert "; there are prepare, verify, preview," in refused("zzzzz", capsys)
 
 
 SETTINGS_AS_OPTIONS = {

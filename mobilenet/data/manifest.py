@@ -86,7 +86,8 @@ class Manifest:
                 raise DataError(f"{path}: is of another version of this package")
             content["splits"] = {name: Split(**it) for name, it in content["splits"].items()}
             manifest = cls(**content)
-            check_fields(manifest)
+            for item in (*manifest.splits.values(), manifest):
+                check_fields(item)
             return manifest
         except DataError:
             raise

@@ -10,8 +10,10 @@ small data sets.
 from __future__ import annotations
 
 import math
+import operator
+import statistics
 from dataclasses import dataclass
-from typing import Callable, Iterable, Iterator
+from typing import Callable, Iterable, Sequence
 
 from mobilenet.data.batch_reader import Batch
 from mobilenet.errors import VerificationError
@@ -19,7 +21,7 @@ from mobilenet.errors import VerificationError
 LOWEST, HIGHEST = 1e-6, 10.0
 _SMOOTHING = 0.9
 _DIVERGED = 3.0  # times the lowest smoothed loss
-_MIN_STEPS = 10  # before which a loss is taken for divergence, for the first ones are noise
+_FIRST = 10  # steps whose losses are noise: neither the lowest one nor divergence is among them
 
 TakeStep = Callable[[Batch, int, float], float]
 """Trains on a batch at the step of that number and with that rate; gives the mean loss."""
@@ -40,7 +42,7 @@ class RangeTest:
     @property
     def best(self) -> float:
         """The rate at the lowest loss."""
-        return self.rates[self.losses.index(min(self.losses))]
+        return min(zip(self.losses[_FIRST:], self.rates[_FIRST:]))[1]
 
     @property
     def suggestion(self) -> float:
@@ -51,33 +53,38 @@ class RangeTest:
 def range_test(batches: Iterable[Batch], num_steps: int, take_step: TakeStep) -> RangeTest:
     """Trains `num_steps` steps from the lowest rate to the highest, or until the loss diverges.
 
+    The first steps, at rates that change nothing, show how much the loss varies from batch to batch.
+
     Raises:
-        VerificationError: The loss is never finite, or never falls.
+        VerificationError: The loss does not fall by more than it varies anyway.
     """
     growth = (HIGHEST / LOWEST) ** (1 / max(1, num_steps - 1))
     rates = [LOWEST * growth**step for step in range(num_steps)]
-    raw = (take_step(batch, step, rate) for step, (batch, rate) in enumerate(zip(batches, rates)))
-    losses = tuple(_until_diverged(_smoothed(raw)))
-    if not losses or min(losses) == losses[0]:
+    raw: list[float] = []
+    smoothed: list[float] = []
+    for step, (batch, rate) in enumerate(zip(batches, rates)):
+        raw.append(take_step(batch, step, rate))
+        loss = _smoothed(raw)
+        later = smoothed[_FIRST:]
+        if not math.isfinite(loss) or (later and loss > _DIVERGED * min(later)):
+            break
+        smoothed.append(loss)
+    if len(smoothed) <= _FIRST or min(smoothed[_FIRST:]) > _start(raw):
         raise VerificationError(
             "the loss did not fall at any learning rate; `mobilenet preview` shows the images and"
-            " labels that are trained on"
+            " labels that are trained on, and --steps takes more steps"
         )
-    return RangeTest(tuple(rates[: len(losses)]), losses)
+    return RangeTest(tuple(rates[: len(smoothed)]), tuple(smoothed))
 
 
-def _smoothed(losses: Iterable[float]) -> Iterator[float]:
-    """Means with weights that fall exponentially, corrected for their start (Adam's bias)."""
-    mean = 0.0
-    for number, loss in enumerate(losses, 1):
-        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
-        yield mean / (1 - _SMOOTHING**number)
+def _smoothed(losses: Sequence[float]) -> float:
+    """The mean with weights that fall exponentially, corrected for its start (Adam's bias)."""
+    weights = [_SMOOTHING**age for age in range(len(losses))]
+    return sum(map(operator.mul, reversed(losses), weights)) / sum(weights)
 
 
-def _until_diverged(losses: Iterable[float]) -> Iterator[float]:
-    lowest = math.inf
-    for number, loss in enumerate(losses, 1):
-        if not math.isfinite(loss) or (number > _MIN_STEPS and loss > _DIVERGED * lowest):
-            return
-        lowest = min(lowest, loss)
-        yield loss
+def _start(losses: Sequence[float]) -> float:
+    """The mean loss of the first steps, less twice the standard error of a smoothed loss to it."""
+    first = losses[:_FIRST]
+    error = statistics.stdev(first) * (1 / _FIRST + (1 - _SMOOTHING) / (1 + _SMOOTHING)) ** 0.5
+    return statistics.fmean(first) - 2 * error

@@ -35,8 +35,10 @@ def colour_model(
         data=DataConfig(str(folder), resolution=32, mean=(0.5,) * 3, std=(0.5,) * 3),
         validation=ValidationConfig(batch_size=4, short_side=40),
     )
+    path = folder / "model.params"
+    path.touch()  # a report has its digest
     return LoadedModel(
-        path=folder / "model.params",
+        path=path,
         config=config,
         class_names=tuple(names),
         predict=predict,

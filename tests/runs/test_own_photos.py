@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -24,6 +25,8 @@ from mobilenet.settings.schema import Config
 from mobilenet.training import epoch_loop
 from mobilenet.training.build import as_setting
 from mobilenet.training.divergence import divergence
+from mobilenet.training.learner import Learner
+from mobilenet.training.learning_rate_range_test import LOWEST
 from mobilenet.training.training_run import train
 
 AUTO = "model.classes=auto"
@@ -125,11 +128,27 @@ def test_a_part_for_validation_where_there_is_one(
     assert_told(capsys.readouterr().err, "a validation part of a source that has one")
 
 
+class Reported:
+    """What a step of the learner gives: its loss, to be read later."""
+
+    def __init__(self, loss: float) -> None:
+        self.metrics = SimpleNamespace(loss=loss)
+
+    def read(self) -> Reported:
+        return self
+
+
 def test_find_rate_suggests_one_and_touches_nothing_else(
-    here: Path, capsys: pytest.CaptureFixture[str]
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {*here.iterdir()}
     call = ["find-rate", "tiny.yaml", AUTO, "--steps", "40", "--json", "rates.json"]
+    assert cli.main(call) == 1  # this network learns nothing in so few steps
+    assert_told(capsys.readouterr().err, "no learning rate at which the loss falls")
+    assert {*here.iterdir()} == before
+    # The losses of one that learns.
+    losses = [1 + abs(math.log10(LOWEST * 1.5**step / 0.01)) for step in range(40)]
+    monkeypatch.setattr(Learner, "step", lambda _, __, step, ___: Reported(losses[step]))
     assert cli.main([*call, "--output", "rates.png"]) == 0
     said = capsys.readouterr().out
     found = json.loads(Path("rates.json").read_text())

@@ -213,7 +213,9 @@ def test_an_override_is_a_setting_or_one_line(pairs: list[tuple[str, str]]) -> N
     try:
         config = loads(Config, "", "run.yaml", overrides)
     except ConfigError as error:
-        assert re.match(r"(\d+ mistakes: \(1\) )?(override ['\"]|run.yaml: )", str(error)), str(error)
+        assert re.match(r"(\d+ mistakes: \(1\) )?(override ['\"]|run.yaml: )", str(error)), str(
+            error
+        )
         assert str(error).isprintable()
     else:
         assert loads(Config, dump(config)) == config

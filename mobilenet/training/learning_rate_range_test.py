@@ -53,7 +53,7 @@ class RangeTest:
 def range_test(batches: Iterable[Batch], num_steps: int, take_step: TakeStep) -> RangeTest:
     """Trains `num_steps` steps from the lowest rate to the highest, or until the loss diverges.
 
-    The first steps, at rates that change nothing, show how much the loss varies from batch to batch.
+    The first steps, at rates that change nothing, show how much batches differ in their loss.
 
     Raises:
         VerificationError: The loss does not fall by more than it varies anyway.
@@ -86,5 +86,5 @@ def _smoothed(losses: Sequence[float]) -> float:
 def _start(losses: Sequence[float]) -> float:
     """The mean loss of the first steps, less twice the standard error of a smoothed loss to it."""
     first = losses[:_FIRST]
-    error = statistics.stdev(first) * (1 / _FIRST + (1 - _SMOOTHING) / (1 + _SMOOTHING)) ** 0.5
+    error = statistics.stdev(first) * math.sqrt(1 / _FIRST + (1 - _SMOOTHING) / (1 + _SMOOTHING))
     return statistics.fmean(first) - 2 * error

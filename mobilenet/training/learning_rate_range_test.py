@@ -10,7 +10,6 @@ small data sets.
 from __future__ import annotations
 
 import math
-import operator
 import statistics
 from dataclasses import dataclass
 from typing import Callable, Iterable, Sequence
@@ -80,7 +79,7 @@ def range_test(batches: Iterable[Batch], num_steps: int, take_step: TakeStep) ->
 def _smoothed(losses: Sequence[float]) -> float:
     """The mean with weights that fall exponentially, corrected for its start (Adam's bias)."""
     weights = [_SMOOTHING**age for age in range(len(losses))]
-    return sum(map(operator.mul, reversed(losses), weights)) / sum(weights)
+    return sum(a * b for a, b in zip(reversed(losses), weights)) / sum(weights)
 
 
 def _start(losses: Sequence[float]) -> float:

@@ -7,6 +7,7 @@ the Hugging Face hub have downloaded into their own folders are used from there.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import lzma
@@ -204,7 +205,8 @@ def _content(answer: BinaryIO, weights: PublishedWeights, url: str) -> Iterator[
     except WeightsError:
         raise
     except _ZIP_ERRORS as error:
-        if isinstance(error, OSError) and error.errno is not None:  # an error of the disk
+        # Of the disk; EINVAL is of a seek that damage asks for (Python 3.9 and 3.10).
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise WeightsError(
             f"{weights.name}: what {url} sends is no archive with {weights.file}, or a damaged one;"

@@ -129,9 +129,13 @@ def _temporary_beside(path: Path) -> tuple[int, Path]:
 
 def _remove_leftovers(path: Path) -> None:
     """Removes what processes that were killed left of `path`: the system took back their locks."""
-    form = re.escape(f".{path.name}.") + "[a-z0-9_]{8}" + re.escape(path.suffix)
+    start = f".{path.name}."
+    form = re.compile(re.escape(start) + "[a-z0-9_]{8}" + re.escape(path.suffix))
     with contextlib.suppress(OSError):  # the folder may be one that others alone can read
-        for leftover in [p for p in path.parent.iterdir() if re.fullmatch(form, p.name)]:
+        # A folder may have many files, of which the comparison of the start is quick.
+        alike = [name for name in os.listdir(path.parent) if name.startswith(start)]  # noqa: PTH208
+        for name in filter(form.fullmatch, alike):
+            leftover = path.with_name(name)
             with contextlib.suppress(BlockingIOError), leftover.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 leftover.unlink()

@@ -1,4 +1,4 @@
-"""`train`, `average`, `compare` and `quickstart`: runs."""
+"""`preview`, `find-rate`, `train`, `average`, `compare` and `quickstart`: runs."""
 
 from __future__ import annotations
 

@@ -87,9 +87,10 @@ def distance(a: Results, b: Results) -> float:
 def test_one_block_in_training_form(inner: int, size: int, activation: str) -> None:
     data = np.random.default_rng(2).normal(size=(4, 3, size, size))
     plain, fused = (one_block(inner, activation) for _ in range(2))
-    # MXNet and oneDNN sum 4096 gradients in another order. With one thread, or 17 channels, each is
-    # up to 7e-5 off the exact gradients (computed in float64), else at most 2e-5.
-    bound = 1e-4 if inner == 17 or os.environ["OMP_NUM_THREADS"] == "1" else 1e-5
+    # MXNet and oneDNN sum 4096 gradients in another order. For 17 channels they are up to 7e-5 off
+    # the exact gradients (computed in float64), with one thread 2e-5.
+    is_alone = os.environ["OMP_NUM_THREADS"] == "1"
+    bound = 1e-4 if inner == 17 else 3e-5 if is_alone else 1e-5
     given = step(fused, training_block(fused, [mx.cpu()]), data)
     assert distance(step(plain, plain, data), given) < bound
 

@@ -15,6 +15,8 @@ class Made:
     file: Path
     images: Optional[Path] = None
     """Record file or folder of real images, if there are any."""
+    is_new: bool = True
+    """Whether the file was exported now; if not, it is packed as it is."""
 
 
 def _nothing(*_: object) -> None:
@@ -35,6 +37,9 @@ class Companion:
     """Refuses wrong options before the work begins, whether or not this one is given."""
     check_model: Callable[[Namespace, Any, Any], None] = _nothing
     """Refuses the opened model with these `GraphOptions` before the export, if it is given."""
+
+    is_default: bool = False
+    """Whether a new file has it without the option."""
 
     def is_wanted(self, arguments: Namespace) -> bool:
         """Whether the option is given."""

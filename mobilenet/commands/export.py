@@ -174,7 +174,7 @@ def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Made:
         refuse(arguments, "on an .onnx file without --package", "data")
     if _chosen(arguments) or overrides:
         raise ConfigError(f"{path} is packed as it is: settings and graph options have no effect")
-    return Made(path, arguments.data)
+    return Made(path, arguments.data, is_new=False)
 
 
 def _make(arguments: Namespace, path: Path, overrides: list[str]) -> Made:

@@ -57,8 +57,8 @@ def open_replaced(path: Path) -> Iterator[BinaryIO]:
 def replaced_folder(path: Path) -> Iterator[Path]:
     """A new folder that takes the name `path` when the block ends without an exception.
 
-    A folder that has the name is deleted then; until then it is as it was. If the process is killed
-    between the two renames, there is no `path` until the next write to it, which puts the old one back.
+    A folder that has the name is deleted then; until then it is as it was. If the process is
+    killed between the two renames, the next write to `path` puts the old folder back first.
 
     Raises:
         OSError: The folder of `path` cannot be written to or the disk is full.

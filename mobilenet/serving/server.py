@@ -34,8 +34,9 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         return socket.create_server(address[:2], family=family)
     except OSError as error:
+        why = reason(error).partition(" (while")[0]  # Python repeats the address
         raise UserError(
-            f"--host {host} --port {port}: the server cannot listen there: {reason(error)}"
+            f"--host {host} --port {port}: the server cannot listen there: {why}"
         ) from None
 
 

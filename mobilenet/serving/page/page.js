@@ -24,6 +24,7 @@ function item({ name, probability }) {
   bar.style.width = percent(probability).replace(" ", "");
   track.append(bar);
   const node = made("li", "");
+  node.dataset.probability = probability;
   node.append(made("span", "name", name), made("span", "percent", percent(probability)), track);
   return node;
 }

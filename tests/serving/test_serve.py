@@ -301,7 +301,7 @@ def test_what_the_command_refuses(
     assert "no such file" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         cli.main(["serve", str(model), "--max-batch", "0"])
-    assert "expected int, at least 1, not '0'" in capsys.readouterr().err
+    assert "expected an integer, at least 1, not '0'" in capsys.readouterr().err
 
 
 def test_packages_that_are_missing_are_named(

@@ -71,7 +71,7 @@ def form(name: str, content: bytes, boundary: str = "x") -> tuple[bytes, str]:
 @contextlib.contextmanager
 def serving_model(folder: Path, *words: object, command: Any = COMMAND) -> Iterator[Serving]:
     """A server that can write no file but its log in `folder`, with the words of its command."""
-    with (folder / "log").open("w") as log:
+    with (folder / "log").open("a") as log:
         process = subprocess.Popen(
             [*_SMALL_FILES, *command, *map(str, words)], cwd=folder, text=True,
             stdout=subprocess.PIPE, stderr=log,

@@ -25,7 +25,9 @@ from small_network import small_network
 from told import assert_told
 from tried_page import shown, try_photo
 
-from mobilenet import cli
+from mobilenet import cli, settings
+from mobilenet.export.to_onnx import untrained_network
+from mobilenet.settings.schema import Config
 
 MAX_BYTES = 3_000_000
 PACKAGES = ("starlette", "uvicorn", "prometheus_client", "python_multipart")
@@ -201,7 +203,8 @@ def test_the_page_shows_what_predict_says(
 # A network that takes a while, under limits that are reached in a test.
 TIGHT = """
 import dataclasses, sys, time
-from pathlib import Path
+from mobilenet.inference.naive_engine import load_for_inference
+load_for_inference()
 from mobilenet.errors import RunStopped
 from mobilenet.inference.open_model import open_model
 from mobilenet.serving import connection
@@ -225,9 +228,30 @@ with listen("127.0.0.1", 0) as listening:
 
 
 @pytest.fixture(scope="module")
-def tight(folder: Path, model: Path) -> Iterator[Serving]:
-    with serving_model(folder, model, command=(sys.executable, "-c", TIGHT)) as running:
+def weights(folder: Path) -> Path:
+    """What MXNet computes, other than the ONNX file."""
+    (folder / "own.yaml").write_text(CONFIG)
+    network = untrained_network(settings.load(Config, folder / "own.yaml"))
+    network.save_parameters(str(folder / "own.params"))
+    return folder / "own.params"
+
+
+@pytest.fixture(scope="module")
+def tight(folder: Path, weights: Path) -> Iterator[Serving]:
+    with serving_model(folder, weights, command=(sys.executable, "-c", TIGHT)) as running:
         yield running
+
+
+def test_a_network_of_mxnet_answers_as_predict_does(
+    tight: Serving, weights: Path, photos: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = as_predict(weights, photos[:2], capsys)
+    for photo, guesses in zip(photos, expected):
+        found = tight.predict(photo.read_bytes()).json["guesses"]
+        assert [guess["label"] for guess in found] == [guess["label"] for guess in guesses]
+        assert [guess["probability"] for guess in found] == pytest.approx(
+            [guess["probability"] for guess in guesses], abs=1e-5
+        )
 
 
 def test_too_many_requests_are_refused_and_the_others_answered(
@@ -321,27 +345,30 @@ def test_packages_that_are_missing_are_named(
 def test_a_stop_loses_no_request(folder: Path, model: Path, photos: list[Path]) -> None:
     """What has arrived is answered; what comes later is told, or finds no server any more."""
     image = photos[0].read_bytes()
-    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-        with contextlib.ExitStack() as stack:
-            slow = (sys.executable, "-c", TIGHT.replace("0.4", "0.6").replace("=1.0", "=5"))
-            server = stack.enter_context(serving_model(folder, model, command=slow))
-            pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(3))
-            one = stack.enter_context(
-                contextlib.closing(http.client.HTTPConnection(HOST, server.port, timeout=30))
-            )
-            assert asked(one, "GET", "/healthz").status == 200
-            arrived = [pool.submit(server.predict, image) for _ in range(3)]
-            while counted(server)["requests_in_progress"] < 3:
-                time.sleep(0.02)
-            server.process.send_signal(number)
-            time.sleep(0.2)
-            later = asked(one, "GET", "/healthz")
-            assert (later.status, later.json) == (503, {"status": "stopping"})
-            later = asked(one, "POST", "/predict", image)
-            assert (later.status, later.headers["Connection"]) == (503, "close")
-            assert "the server is stopping" in later.json["error"]
-            with pytest.raises(ConnectionRefusedError):
-                server.predict(image)
-            assert [each.result().status for each in arrived] == [200] * 3
-            assert server.process.wait(10) == code
-        assert (folder / "log").read_text().count("stopped") == 1
+    slow = (sys.executable, "-c", TIGHT.replace("0.4", "0.6").replace("=1.0", "=5"))
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(serving_model(folder, model, command=slow))
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(3))
+        one = http.client.HTTPConnection(HOST, server.port, timeout=30)
+        stack.enter_context(contextlib.closing(one))
+        assert asked(one, "GET", "/healthz").status == 200
+        arrived = [pool.submit(server.predict, image) for _ in range(3)]
+        while counted(server)["requests_in_progress"] < 3:
+            time.sleep(0.02)
+        server.process.terminate()
+        time.sleep(0.2)
+        later = asked(one, "GET", "/healthz")
+        assert (later.status, later.json) == (503, {"status": "stopping"})
+        later = asked(one, "POST", "/predict", image)
+        assert (later.status, later.headers["Connection"]) == (503, "close")
+        assert "the server is stopping" in later.json["error"]
+        with pytest.raises(ConnectionRefusedError):
+            server.predict(image)
+        assert [each.result().status for each in arrived] == [200] * 3
+        assert server.process.wait(10) == 143
+
+
+def test_ctrl_c_stops_the_command(server: Serving, folder: Path) -> None:
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(10) == 130
+    assert "mobilenet serve: stopped by SIGINT after " in (folder / "log").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from python_multipart.exceptions import FormParserError
@@ -12,6 +13,9 @@ from starlette.requests import Request
 
 from mobilenet.errors import DataError
 from mobilenet.serving.limits import Limits
+
+# It would write a line of the log for each damaged form, of which the client is told.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 _FORM = "multipart/form-data"
 _FIELDS = (b"data", b"image")

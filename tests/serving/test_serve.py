@@ -20,14 +20,15 @@ import numpy as np
 import pytest
 from browser import browsing
 from PIL import Image
+from random_networks import random_network
 from served_model import HOST, Serving, asked, form, serving_model
-from small_network import small_network
+from small_network import CONFIG, small_network
 from told import assert_told
 from tried_page import shown, try_photo
 
-from mobilenet import cli, settings
-from mobilenet.export.to_onnx import untrained_network
-from mobilenet.settings.schema import Config
+from mobilenet import cli
+from mobilenet.network.architecture import parameter_arrays
+from mobilenet.network.params_file import write_arrays
 
 MAX_BYTES = 3_000_000
 PACKAGES = ("starlette", "uvicorn", "prometheus_client", "python_multipart")
@@ -231,8 +232,8 @@ with listen("127.0.0.1", 0) as listening:
 def weights(folder: Path) -> Path:
     """What MXNet computes, other than the ONNX file."""
     (folder / "own.yaml").write_text(CONFIG)
-    network = untrained_network(settings.load(Config, folder / "own.yaml"))
-    network.save_parameters(str(folder / "own.params"))
+    with (folder / "own.params").open("wb") as file:
+        write_arrays(file, parameter_arrays(random_network("paper", 0.1, 10)))
     return folder / "own.params"
 
 

@@ -39,6 +39,7 @@ from mobilenet.settings.schema import Config
 
 HOST = "127.0.0.1"
 TURNS = 2
+BAD_CLIENTS = 8
 MMS_SETTINGS = """
 inference_address=http://127.0.0.1:{port}
 management_address=http://127.0.0.1:{other}
@@ -181,20 +182,26 @@ def speed(server: Served, num_clients: int, seconds: float) -> str:
 
 def bad_requests(server: Served, number: int) -> str:
     """The statuses of bad requests of every kind; then a good one has to be answered."""
-    generator, photo = np.random.default_rng(1), photographs()[0]
-    connection, statuses = connect(server.port), Counter[int]()
-    for _ in range(number):
-        method, path, body, kind = one_bad(generator, photo)
-        connection.request(method, path, body, {"Content-Type": kind})
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status != 200 and method != "HEAD" and not text.startswith(b'{"error":"'):
-            raise SystemExit(f"{answer.status} without a sentence: {text[:200]!r}")
-        statuses[answer.status] += 1
+    photo = photographs()[0]
+
+    def client(seed: int) -> Counter[int]:
+        generator = np.random.default_rng(seed)
+        connection, statuses = connect(server.port), Counter[int]()
+        for _ in range(number // BAD_CLIENTS):
+            method, path, body, kind = one_bad(generator, photo)
+            connection.request(method, path, body, {"Content-Type": kind})
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status != 200 and method != "HEAD" and not text.startswith(b'{"error":"'):
+                raise SystemExit(f"{answer.status} without a sentence: {text[:200]!r}")
+            statuses[answer.status] += 1
+        return statuses
+
+    with ThreadPoolExecutor(BAD_CLIENTS) as pool:
+        total = sum(pool.map(client, range(BAD_CLIENTS)), Counter[int]())
     if request(connect(server.port), server.path, photo) != 200:
         raise SystemExit("a good request is refused after the bad ones")
-    listed = (f"{count} with {status}" for status, count in sorted(statuses.items()))
-    return ", ".join(listed)
+    return ", ".join(f"{count} with {status}" for status, count in sorted(total.items()))
 
 
 def one_bad(generator: np.random.Generator, photo: bytes) -> tuple[str, str, bytes, str]:

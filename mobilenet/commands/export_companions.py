@@ -7,10 +7,10 @@ from argparse import Namespace
 from mobilenet.commands.companion import Companion, Made
 from mobilenet.commands.export_mar import MAR
 from mobilenet.commands.export_package import PACKAGE
-from mobilenet.commands.export_runtimes import TRITON
+from mobilenet.commands.export_runtimes import ORT, TRITON
 from mobilenet.commands.export_web import WEB
 
-COMPANIONS = (PACKAGE, MAR, WEB, TRITON)
+COMPANIONS = (PACKAGE, MAR, WEB, TRITON, ORT)
 NAMES = tuple(companion.name for companion in COMPANIONS)
 
 

@@ -6,11 +6,13 @@ from argparse import Namespace
 
 from mobilenet.commands.companion import Companion, Made
 from mobilenet.commands.export_code import CODE
+from mobilenet.commands.export_gluon import GLUON, GLUONCV
 from mobilenet.commands.export_mar import MAR
 from mobilenet.commands.export_package import PACKAGE
+from mobilenet.commands.export_runtimes import ORT, TRITON
 from mobilenet.commands.export_web import WEB
 
-COMPANIONS = (CODE, PACKAGE, MAR, WEB)
+COMPANIONS = (CODE, PACKAGE, MAR, WEB, TRITON, ORT, GLUON, GLUONCV)
 NAMES = tuple(companion.name for companion in COMPANIONS)
 
 

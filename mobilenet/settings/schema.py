@@ -75,6 +75,10 @@ class AugmentationConfig:
     """Smallest and largest width / height of a random crop."""
     flip: Fraction = 0.5
     """Probability of a left-right flip."""
+    policy: Optional[Literal["randaugment", "trivialaugment", "autoaugment"]] = None
+    """Random operations on the crop, as torchvision's: shearing, rotation, colours and others."""
+    magnitude: Optional[Annotated[int, Range(at_least=0, at_most=30)]] = None
+    """Strength of `randaugment`; 9 by default."""
     brightness: Fraction = 0.0
     """Brightness is multiplied by a factor from [1 - x, 1 + x]."""
     contrast: Fraction = 0.0
@@ -99,6 +103,8 @@ class AugmentationConfig:
                 raise SettingError(name, f"the first value (={low}) exceeds the second (={high})")
         if self.area[0] == 0:
             raise SettingError("area", "a crop must cover more than 0 of the image")
+        if self.magnitude is not None and self.policy != "randaugment":
+            raise SettingError("magnitude", "has no effect without the policy 'randaugment'")
 
 
 OWN_SHORT_SIDE = ("squash-256", "squash-224", "imagenet-preprocess")

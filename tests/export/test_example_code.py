@@ -16,12 +16,17 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_network import CONFIG, small_network
+from told import assert_told
 
 from mobilenet.cli import main
-from mobilenet.data.eval_transforms import PREPROCESSINGS
+from mobilenet.data.eval_transforms import PREPROCESSINGS, EvalTransform
 from mobilenet.errors import UserError, WeightsError
 from mobilenet.export.example_code import write_examples
+from mobilenet.export.example_in_python import in_python
+from mobilenet.export.example_subject import Subject
+from mobilenet.onnx.metadata import Metadata
 
+ROOT = Path(__file__).parent.parent.parent
 # A name is without its WordNet id, but for those that two classes share.
 NAMES = (
     *("n02012849 crane", "n03126707 crane", "n01440764 tench, Tinca tinca", "n1 \"'\\", "n2 日本"),
@@ -248,16 +253,18 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_what_opencv_cannot_do_is_said_and_nothing_is_written(tmp_path: Path) -> None:
     text = CONFIG.replace("short_side: 73", "transform: center-crop-pil")
     model = small_network(tmp_path / "net.onnx", text)
-    with pytest.raises(UserError, match="OpenCV cannot resize as 'center-crop-pil' does"):
+    with pytest.raises(UserError) as refused:
         write_examples(model, ("py", "cpp"))
+    assert_told(str(refused.value), "photos that OpenCV cannot prepare")
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
 def test_what_opencv_computes_wrongly_has_no_example(tmp_path: Path) -> None:
     text = CONFIG.replace("resolution: 64", "resolution: 32")
     model = small_network(tmp_path / "net.onnx", text, resolution=32)
-    with pytest.raises(UserError, match="wrongly at 32 px; export it for 33 px or more"):
+    with pytest.raises(UserError) as refused:
         write_examples(model, ("cpp",))
+    assert_told(str(refused.value), "a model that OpenCV computes wrongly")
 
 
 def test_only_an_onnx_classifier_has_examples(tmp_path: Path) -> None:
@@ -316,6 +323,28 @@ def test_unknown_languages_are_refused(
     with pytest.raises(SystemExit) as stopped:
         main(["export", "net.onnx", "--code", wrong])
     assert stopped.value.code == 2
-    said = capsys.readouterr().err
-    assert "there is no example in" in said
-    assert "there are py, cpp, js" in said
+    assert_told(capsys.readouterr().err, "an example in an unknown language")
+
+
+def test_the_documents_show_the_example_as_it_is() -> None:
+    names = ("cat", "dog")
+    metadata = Metadata(class_names=names)
+    subject = Subject(Path("photos.onnx"), EvalTransform(), metadata, "float32", 1, names)
+    page = (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8")
+    assert f"```python\n{in_python(subject)}```\n" in page
+
+
+@pytest.mark.shared_data
+def test_real_weights_and_photos_get_the_answers_of_predict(
+    tmp_path: Path, shared: Path, photos: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = shared / "weights" / "mobilenetv2_1.0-imagenet.params"
+    config = ROOT / "configs" / "imagenet" / "mobilenetv2_1.0-tf.yaml"
+    model = tmp_path / "net.onnx"
+    call = ["export", str(weights), "--config", str(config), "--output", str(model)]
+    assert main([*call, "--code", "py,cpp,js"]) == 0
+    some = sorted((shared / "data" / "imagenet-sample" / "images").rglob("*.JPEG"))[::15]
+    expected = predicted(model, [*some, *photos], capsys)
+    for ending, run in {"py": by_python, "cpp": by_cpp, "mjs": by_node}.items():
+        found = run(tmp_path / f"net_example.{ending}", [*some, *photos])
+        assert_same(found, expected, EQUAL if ending == "py" else CLOSE)

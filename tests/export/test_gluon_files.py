@@ -11,6 +11,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 from small_network import small_network
+from told import assert_told
 
 from mobilenet import settings
 from mobilenet.cli import main
@@ -179,7 +180,9 @@ def test_what_gluoncv_lacks_is_said_before_the_export(
     with pytest.raises(UserError, match=reason):
         check_gluoncv(settings.load(Config, config))
     assert exported(config, "--gluoncv", tmp_path / "net.params") == 2
-    assert f"--gluoncv: gluoncv's MobileNetV2 {reason}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert_told(said, "weights that gluoncv has no place for")
+    assert f"--gluoncv: gluoncv's MobileNetV2 {reason}" in said
     assert [path.name for path in tmp_path.iterdir()] == ["net.yaml"]
 
 
@@ -202,5 +205,7 @@ def test_bad_names_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert code == 2
         said = capsys.readouterr().err
         assert message in said, (options, said)
+        if "would replace" in message:
+            assert_told(said, "MXNet's files in place of the weights")
     assert weights.read_bytes() == b"mine"
     assert len([*tmp_path.iterdir()]) == 2

@@ -520,8 +520,22 @@ def test_manifest_entry_and_model_card(packaged: Path) -> None:
         "outputs": [{"name": "logits", "shape": ["N", 5], "type": "tensor(float)"}],
     }
     card = (packaged / "README.md").read_text()
-    assert "| 72.04 | 90.57 |" in card
-    assert "short side: 50" in card
+    assert card.startswith("# MobileNet v2 of width 0.35\n")
+    # ONNX 1.2 has opset 7; the version of the package that wrote the file says nothing.
+    assert entry["onnx_version"] == "1.2"
+    assert "| 1.2 | 7 | 72.04 | 90.57 |" in card
+    for line in (
+        "* Classes: 5",
+        "* Accuracy: top-1 72.04 %, top-5 90.57 %",
+        "* Training: not stated in the file",
+        "* Licence of the weights: not stated in the file",
+        "* Sample test data: 2 images of images",
+    ):
+        assert f"\n{line}\n" in card
+    for beginning in ("Proof: before it got its name", "Intended use: ", "Limits: ", "Input: the"):
+        assert f"\n* {beginning}" in card
+    code = card.partition("```python\n")[2].partition("```")[0]
+    assert code == (packaged / "mobilenetv2_0.35-7_example.py").read_text()
     assert (packaged / "synset.txt").read_text().splitlines() == list(CLASSES)
 
 

@@ -109,7 +109,7 @@ def test_worst_classes_come_first(document: str) -> None:
 def test_a_faultless_model_has_no_mistakes_to_show() -> None:
     labels = np.arange(8, dtype=np.int32)
     document = page(report(score(9 * np.eye(8, dtype=np.float32), labels)))
-    assert "Surest mistakes" not in document
+    assert "Most confident mistakes" not in document
     assert "Most confused pairs" not in document
     assert "100.00%" in document
 

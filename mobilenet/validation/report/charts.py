@@ -51,18 +51,18 @@ def chart_cards(report: Report) -> Markup:
         "section",
         _card(
             "Calibration",
-            "Accuracy per bin of confidence; red is the gap to the ideal. Below, how many images"
-            " each bin has (square root).",
+            "Accuracy per bin of confidence; red: gap to the ideal. Below: images per bin (square"
+            " root).",
             calibration_chart(report.calibration),
         ),
         _card(
             "Coverage",
-            "Accuracy when only the surest part of the images is answered; dashed, all of them.",
+            "Accuracy on the most confident part of the images; dashed: on all of them.",
             coverage_chart(coverage(report.confidence, report.correct)),
         ),
         _card(
             "Classes",
-            "How many classes have which accuracy.",
+            "Number of classes by accuracy.",
             class_chart(report.counts),
         ),
         class_="charts",
@@ -116,7 +116,7 @@ def coverage_chart(curve: Coverage) -> Markup:
     overall = float(curve.accuracy[-1])
     return _figure(
         f"Accuracy against coverage; {overall:.1%} with every image",
-        _axes(scale, "images answered, surest first"),
+        _axes(scale, "part of the images, most confident first"),
         _line((scale.x(0), scale.y(overall)), (scale.x(1), scale.y(overall)), "ideal"),
         element("polyline", points=" ".join(points), class_="curve"),
     )

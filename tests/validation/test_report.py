@@ -15,7 +15,14 @@ from reports import EVIL, NAMES, answers, report
 
 from mobilenet.metrics import score
 from mobilenet.validation import accuracy_statistics
-from mobilenet.validation.report.charts import calibration_chart, class_chart, coverage_chart
+from mobilenet.validation.accuracy_statistics import Interval
+from mobilenet.validation.report.charts import (
+    Fraction,
+    calibration_chart,
+    class_chart,
+    coverage_chart,
+    curve_chart,
+)
 from mobilenet.validation.report.html_elements import Markup, element
 from mobilenet.validation.report.page import page
 from mobilenet.validation.report.predictions_csv import predictions_csv
@@ -251,3 +258,12 @@ def test_of_many_classes_there_is_no_matrix() -> None:
             keys=labels.tolist(),
         )
         assert ("Confusion matrix" in page(many)) == shown
+
+
+@pytest.mark.parametrize("top1", [1.0, 0.99, 0.6])
+def test_names_of_lines_that_end_at_the_same_place_stand_apart(top1: float) -> None:
+    accuracies = [Fraction(value, Interval(value - 0.01, value)) for value in (0.5, top1)]
+    chart = curve_chart([1, 2], accuracies, [0.9, 1.0])
+    heights = [float(y) for y in re.findall(r'y="([\d.]+)"[^>]*>top-[15]<', chart)]
+    assert len(heights) == 2
+    assert heights[0] - heights[1] >= 14

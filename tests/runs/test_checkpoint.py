@@ -198,11 +198,7 @@ def failing(patched: pytest.MonkeyPatch, path: Path) -> None:
 
 def test_a_checkpoint_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     first, newest = save_epochs(tmp_path, (0.5, 0.2))
-    content = json.loads((newest / "state.json").read_text())
-    del content["sha256"]
-    content.update(package_version="9.0", rhythm="slow")
-    content["sha256"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    (newest / "state.json").write_text(json.dumps(content))
+    rewrite(newest, package_version="9.0", rhythm="slow")
     with pytest.raises(WeightsError) as caught:
         checkpoint.newest_checkpoint(tmp_path, pytest.fail)
     assert str(caught.value).startswith(f"{newest}: written by mobilenet 9.0, whose checkpoints")
@@ -353,11 +349,15 @@ def rewrite(path: Path, **changes: object) -> None:
     (path / "state.json").write_text(json.dumps({**content, "sha256": digest}))
 
 
+_NO_FILES = ("../a.params", "a/b.params", "..", "", "a\0.params", "\ud800")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"files": {"/dev/zero": "0", "parameters.params": "0"}},
         {"files": {"optimizer.params": "0"}},
+        *({"files": {name: "0", "parameters.params": "0"}} for name in _NO_FILES),
         {"files": []},
         {"weights": 3},
         {"data": {"train": 1}},

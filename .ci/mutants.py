@@ -136,6 +136,7 @@ class Tests:
         self._of_line: dict[tuple[str, int], set[str]] = defaultdict(set)
         self._files_of: dict[str, set[str]] = defaultdict(set)
         self._seconds: dict[str, float] = defaultdict(float)
+        self._failing: set[str] = set()
         for path in sorted(MEASURED.glob("*.py")):
             if not path.with_suffix(".xml").is_file():
                 tell(f"{path.name}: its tests did not end under coverage, and are left out")
@@ -157,12 +158,17 @@ class Tests:
         for case in ElementTree.parse(path.with_suffix(".xml")).iter("testcase"):
             seconds, function = float(case.get("time", 0)), case.get("name", "").partition("[")[0]
             classes = case.get("classname", "").partition(path.stem.rpartition("test_")[2])[2]
-            self._seconds[f"{file}{classes.replace('.', '::')}::{function}"] += seconds
+            node = f"{file}{classes.replace('.', '::')}::{function}"
+            self._seconds[node] += seconds
             self._seconds[file] += seconds
+            if case.find("failure") is not None or case.find("error") is not None:
+                tell(f"{node}: fails without a mutant, and is left out")
+                self._failing |= {node, file}
 
     def of(self, module: str, line: int) -> list[str]:
         """Those of the line; of one that runs outside of tests, the files that run the module."""
-        nodes = sorted(self._of_line[module, line], key=lambda node: self._seconds[node])
+        nodes = self._of_line[module, line] - self._failing
+        nodes = sorted(nodes, key=lambda node: self._seconds[node])
         functions = [node for node in nodes if "::" in node]
         files = [node for node in nodes if node in self._files_of[module]]
         kept, seconds = [], 0.0

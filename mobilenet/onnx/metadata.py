@@ -159,6 +159,9 @@ def _read(text: str, annotation: str) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = text  # from another program; reading it as a setting gives the error
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, (list, dict)) for item in items):
+        value = text  # likewise: no fact is nested, and `asdict` fails at deep nests
     if annotation == "tuple[str, ...]":
         return tuple(map(str, value)) if isinstance(value, list) else ()
     return tuple(value) if isinstance(value, list) else value

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Iterator, Mapping
@@ -24,6 +25,7 @@ from mobilenet.runs.epoch_record import EpochRecord, Progress
 
 _STATE = "state.json"
 _SHA256 = "sha256"
+_FILE_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 Arrays = Mapping[str, mx.nd.NDArray]
 
@@ -163,7 +165,7 @@ def _read(path: Path) -> tuple[State, dict[str, str]]:
 
 def _check_names(digests: dict[str, str], weights: str) -> None:
     """Only files of the checkpoint's own folder are ever read, and none without a digest."""
-    if file_name(weights) not in digests or any(Path(name).name != name for name in digests):
+    if file_name(weights) not in digests or not all(map(_FILE_NAME.fullmatch, digests)):
         raise TypeError("files of other places, or none for the weights")
 
 

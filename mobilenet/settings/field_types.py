@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import math
 import operator
+import os
 import re
 from typing import (
     Annotated,
@@ -196,8 +197,16 @@ def _scalar(given: Given, kind: Any) -> Any:
         if given.content == str(choice) and (isinstance(choice, str) or not given.quoted):
             return choice
     if kind is str:
-        return None if given.is_null else given.content
+        return None if given.is_null or not _may_be_a_path(given.content) else given.content
     return None if given.quoted or kind not in _READERS else _READERS[kind](given.content)
+
+
+def _may_be_a_path(text: str) -> bool:
+    # YAML's escapes can also write "\0" and half a surrogate pair, which no file name has.
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _read_bool(text: str) -> Optional[bool]:

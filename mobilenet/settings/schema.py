@@ -168,7 +168,8 @@ class TrainingConfig:
     patience: Optional[Count] = None
     """Epochs without a better validation top-1 after which the run ends early; none by default."""
     rollbacks: CountOrZero = 0
-    """Times that a loss which is not finite returns to the last checkpoint, at half the rate."""
+    """How often the run may return to the last checkpoint, at half the rate, after a loss that is
+    not finite."""
 
     def __post_init__(self) -> None:
         if not self.devices or len(set(self.devices)) < len(self.devices):
@@ -194,7 +195,7 @@ class CheckpointConfig:
     every_steps: Optional[Count] = None
     """Steps between checkpoints inside an epoch; none by default."""
     keep_last: Count = 2
-    """Newest checkpoints that are kept."""
+    """Number of newest checkpoints that are kept."""
     keep_every_epochs: Optional[Count] = None
     """Checkpoints of every n-th epoch are kept for good; a multiple of every_epochs."""
 
@@ -212,7 +213,7 @@ class DistributedConfig:
     engine: Literal["none", "kvstore", "horovod"] = "none"
     """MXNet's parameter servers (by `mobilenet launch`) or Horovod (by `horovodrun`, `mpirun`)."""
     workers: Optional[Count] = None
-    """Processes that there have to be; any number by default."""
+    """Required number of processes; any by default."""
 
     def __post_init__(self) -> None:
         if self.engine == "none" and self.workers is not None:

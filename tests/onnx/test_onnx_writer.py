@@ -27,7 +27,7 @@ from mobilenet.network.graph_forms import symbol_of
 from mobilenet.onnx.example_images import random_images
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
-from mobilenet.onnx.metadata import Metadata, from_properties
+from mobilenet.onnx.metadata import Metadata, from_properties, settings_of
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.writer import write_model
 
@@ -315,6 +315,13 @@ def test_foreign_metadata_is_passed_over() -> None:
     measured = {"top1_accuracy": "71.8 %", "top5_accuracy": "[0.9]", "num_validated": "all"}
     assert from_properties(measured) == Metadata()
     assert from_properties({"mean": "[" * 100_000}).mean == "[" * 100_000
+
+
+@pytest.mark.parametrize("text", ["[" * 500 + "]" * 500, "[[1]]", '{"a": 1}', '[{"a": 1}]'])
+def test_no_fact_is_nested(text: str) -> None:
+    facts = from_properties({"mean": text, "class_names": text, "source": text})
+    assert (facts.mean, facts.class_names, facts.source) == (text, (), text)
+    settings_of(facts, 1000)
 
 
 def test_dropout_and_fixed_gamma() -> None:

@@ -18,6 +18,7 @@ from told import assert_told
 from mobilenet import files
 from mobilenet.errors import WeightsError
 from mobilenet.runs import checkpoint
+from mobilenet.runs.checkpoint_averaging import average_checkpoints
 from mobilenet.runs.checkpoint_folder import Arrays, State, read_checkpoint
 from mobilenet.runs.described_weights import best_weights, weights_file
 from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
@@ -59,6 +60,19 @@ def test_a_damaged_best_one_names_another(tmp_path: Path) -> None:
         f" the run's best is lost; another checkpoint is {last}"
     )
     assert weights_file(last) == last / "parameters.params"
+
+
+def test_the_mean_of_one_network_is_itself_and_of_others_is_refused(tmp_path: Path) -> None:
+    first, second = save_epochs(tmp_path, (0.1, 0.5))
+    average_checkpoints([second], tmp_path / "mean.params")
+    mean = mx.nd.load(str(tmp_path / "mean.params"))["w"]
+    np.testing.assert_array_equal(mean.asnumpy(), groups(2)["parameters"]["w"].asnumpy())
+    wider: dict[str, Arrays] = {"parameters": {"w": mx.nd.ones((2, 4))}}
+    third = checkpoint.save(tmp_path, state(25), wider)
+    with pytest.raises(WeightsError) as caught:
+        average_checkpoints([first, second, third], tmp_path / "none.params")
+    assert str(caught.value) == f"{third}: holds another network than {first}"
+    assert not (tmp_path / "none.params").exists()
 
 
 def names(run: Path) -> list[str]:
@@ -198,11 +212,7 @@ def failing(patched: pytest.MonkeyPatch, path: Path) -> None:
 
 def test_a_checkpoint_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     first, newest = save_epochs(tmp_path, (0.5, 0.2))
-    content = json.loads((newest / "state.json").read_text())
-    del content["sha256"]
-    content.update(package_version="9.0", rhythm="slow")
-    content["sha256"] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    (newest / "state.json").write_text(json.dumps(content))
+    rewrite(newest, package_version="9.0", rhythm="slow")
     with pytest.raises(WeightsError) as caught:
         checkpoint.newest_checkpoint(tmp_path, pytest.fail)
     assert str(caught.value).startswith(f"{newest}: written by mobilenet 9.0, whose checkpoints")
@@ -353,11 +363,15 @@ def rewrite(path: Path, **changes: object) -> None:
     (path / "state.json").write_text(json.dumps({**content, "sha256": digest}))
 
 
+_NO_FILES = ("../a.params", "a/b.params", "..", "", "a\0.params", "\ud800")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"files": {"/dev/zero": "0", "parameters.params": "0"}},
         {"files": {"optimizer.params": "0"}},
+        *({"files": {name: "0", "parameters.params": "0"}} for name in _NO_FILES),
         {"files": []},
         {"weights": 3},
         {"data": {"train": 1}},

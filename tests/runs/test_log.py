@@ -69,6 +69,14 @@ def test_half_a_line_of_a_killed_process_spoils_only_itself(tmp_path: Path) -> N
     assert json.loads(lines[2])["event"] == "resume"
 
 
+def test_whole_lines_are_continued_without_a_gap(tmp_path: Path) -> None:
+    for step in range(3):
+        log = RunLog(tmp_path / "log.jsonl", stream=io.StringIO())
+        log.record("resume", step=step)
+        log.close()
+    assert [record["step"] for record in records(tmp_path / "log.jsonl")] == [0, 1, 2]
+
+
 def test_records_are_in_the_file_at_once(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "log.jsonl", stream=io.StringIO())
     log.record("progress", step=1)

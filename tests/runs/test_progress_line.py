@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import pytest
+from matplotlib.figure import Figure
 
 from mobilenet.runs import progress_line
 from mobilenet.runs.curves import draw_curves
@@ -129,6 +130,47 @@ def test_curves_are_a_picture_of_every_run(tmp_path: Path) -> None:
         assert picture.shape == (450, 1500, 3)
         sizes.append(int((picture < 128).sum()))
     assert sizes[1] > sizes[0]
+
+
+def test_curves_show_every_epoch_in_percent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    save = Figure.savefig
+
+    def saved(figure: Figure, *arguments: Any, **options: Any) -> None:
+        drawn.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", saved)
+    histories = {f"r{n}": [record(1, 0.25), record(2, 0.4)] for n in range(11)}
+    draw_curves(histories, tmp_path / "curves.png")
+    loss, error, rate = drawn[0].axes
+    titles = [axes.get_title() for axes in (loss, error, rate)]
+    assert titles == ["loss", "error, %", "learning rate"]
+    lines = {line.get_label(): [*line.get_ydata()] for line in (*loss.lines, *error.lines)}
+    assert lines["r0 training"] == [2.5, 2.5]
+    assert lines["r10 validation"] == [2.0, 2.0]
+    assert lines["r3 training, top-1"] == pytest.approx([69, 69])
+    assert lines["r3 top-1"] == pytest.approx([75, 60])
+    assert lines["r3 top-5"] == pytest.approx([10, 10])
+    assert [*rate.lines[0].get_xdata()] == [1, 2]
+    assert [*rate.lines[0].get_ydata()] == [0.1, 0.05]
+    colors = [line.get_color() for line in rate.lines]
+    assert colors == [*(f"C{n}" for n in range(10)), "C0"]
+
+
+@pytest.mark.parametrize(
+    ("epoch_left", "run_left", "told"),
+    [
+        (0, 3599, "0:00/59:59"),
+        (60, 3600, "0:01/1:00h"),
+        (59.9, 60, "0:59/1:00"),
+        (7261, 7320, "2:01/2:02h"),
+    ],
+)
+def test_times_of_runs_of_minutes_and_hours(epoch_left: float, run_left: float, told: str) -> None:
+    assert progress_line._short_times(epoch_left, run_left) == told
 
 
 def test_report_names_the_best_epoch() -> None:

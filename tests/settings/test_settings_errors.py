@@ -82,6 +82,8 @@ def message(text: str, *overrides: str, schema: type = Settings) -> str:
         ("directory:", "1: directory: expected text, not nothing"),
         ("directory: null", "1: directory: expected text, not null"),
         ("directory: [a]", "1: directory: expected text, not a list of 1"),
+        (r'directory: "a\0"', r"1: directory: expected text, not the quoted text 'a\x00'"),
+        (r'directory: "a\ud800"', r"1: directory: expected text, not the quoted text 'a\ud800'"),
         ("devices: cpu", "1: devices: expected a list, each item text, not 'cpu';"
          " did you mean [cpu]?"),
         ("devices:", "1: devices: expected a list, each item text, not nothing"),

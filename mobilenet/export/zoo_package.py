@@ -78,10 +78,8 @@ def package(
     if source.suffix != ".onnx":
         raise WeightsError(f"{source} is not an .onnx file; export the model first")
     opened, model = open_model(source), OnnxModel(source)
-    ending = f"-{opset_of(source)}"
-    name = source.stem if source.stem.endswith(ending) else source.stem + ending
     examples = _examples(opened, model, images, num_examples)
-    result = _files(folder, name)
+    result = _files(folder, source)
     with files.replaced(result.model) as temporary:
         shutil.copyfile(source, temporary)
     write_archive(result.archive, result.model, examples)
@@ -90,17 +88,17 @@ def package(
     write_examples(result.model)
     metadata = model.metadata.updated(accuracy)
     of = "random images" if images is None else f"images of {images.name}"
-    data = f"{num_examples * (model.batch_size or 1)} {of}"
-    rows = [*card(opened, metadata), ("Sample test data", data)]
-    accuracies = [_percent(a) for a in (metadata.top1_accuracy, metadata.top5_accuracy)]
-    code = in_python(subject_of(result.model))
-    files.write_text(result.card, _card(entry, rows, accuracies, (result.example.name, code)))
+    data = ("Sample test data", f"{num_examples * (model.batch_size or 1)} {of}")
+    text = _card(entry, [*card(opened, metadata), data], metadata, result)
+    files.write_text(result.card, text)
     if model.class_names:
         files.write_text(folder / SYNSET, "".join(f"{n}\n" for n in model.class_names))
     return result
 
 
-def _files(folder: Path, name: str) -> Package:
+def _files(folder: Path, source: Path) -> Package:
+    ending = f"-{opset_of(source)}"
+    name = source.stem if source.stem.endswith(ending) else source.stem + ending
     names = (f"{name}.onnx", f"{name}.tar.gz", f"{name}.json", "README.md", f"{name}_example.py")
     return Package(*(folder / file_name for file_name in names))
 
@@ -132,23 +130,22 @@ def enough_images(images: Path, transform: EvalTransform, count: int) -> Tensor:
     return pixels
 
 
-def _card(
-    entry: dict[str, Any], rows: Rows, accuracies: Sequence[str], example: tuple[str, str]
-) -> str:
-    facts, (name, code) = entry["metadata"], example
+def _card(entry: dict[str, Any], rows: Rows, metadata: Metadata, package: Package) -> str:
+    facts = entry["metadata"]
     row = (
         entry["model"],
         f"[{facts['model_bytes'] / 1e6:.1f} MB]({entry['model_path']})",
         f"[{facts['model_with_data_bytes'] / 1e6:.1f} MB]({facts['model_with_data_path']})",
         entry["onnx_version"],
         str(entry["opset_version"]),
-        *accuracies,
+        _percent(metadata.top1_accuracy),
+        _percent(metadata.top5_accuracy),
     )
     lines = [f"# {entry['model']}", "", *(_line(r) for r in (_COLUMNS, ["---"] * len(row), row))]
     lines += ["", "## Model", "", *(f"* {label}: {text}" for label, text in rows)]
     lines += ["", "## Input and output", "", *map(_port, ("Input", "Output"), _ports(facts))]
-    lines += ["", "## Use", "", f"This is `{name}`:", "", "```python"]
-    lines += [code.rstrip(), "```", ""]
+    lines += ["", "## Use", "", f"This is `{package.example.name}`:", "", "```python"]
+    lines += [in_python(subject_of(package.model)).rstrip(), "```", ""]
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import hashlib
 import json
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -247,11 +248,17 @@ def test_records_are_found_in_their_folder(
     own = f"data.directory={tmp_path}"
     package_folder = tmp_path / "pk"
     for given, images in (
-        (["--data", tmp_path], tmp_path),
+        (["--data", tmp_path, "--package", package_folder], tmp_path),
         ([own, "--package", package_folder], tmp_path / "val.rec"),
     ):
         assert run(*arguments, *given) == 0
-        assert f"on 16 images, random and of {images}, outputs" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert f"on 16 images, random and of {images}, outputs" in said
+        # Images that are named are also what the file's accuracy is measured on.
+        measured = re.search(r"Accuracy: top-1 .* on 6 images .*", said)
+        assert (measured is not None) == ("--data" in given)
+        card = (package_folder / "README.md").read_text()
+        assert f"* {measured[0] if measured else 'Accuracy: not stated in the file'}\n" in card
         result = json.loads((tmp_path / "a.json").read_text())
         assert (result["difference"]["num_images"], result["images"]) == (16, str(images))
     assert "* Sample test data: 3 images of val.rec" in (package_folder / "README.md").read_text()
@@ -556,7 +563,9 @@ def test_the_command_packages_what_it_exports(
     arguments = [folder / "net.params", "--config", folder / "net.yaml", "--package", tmp_path]
     arguments += ["--output", tmp_path / "net.onnx", "--data", folder / "images", "--examples", 1]
     assert run(*arguments) == 0
-    lines = capsys.readouterr().out.splitlines()[-3:]
+    *others, _, _, _ = lines = capsys.readouterr().out.splitlines()
+    assert others[-1].startswith("Accuracy: not measured, because ")  # they have no labels
+    lines = lines[-3:]
     made = [tmp_path / name for name in ("net-7.tar.gz", "net-7.json", "README.md")]
     assert lines == [f"Package: {path}" for path in made]
     assert all(path.is_file() for path in made)

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from mobilenet import settings
 from mobilenet.errors import UserError
+from mobilenet.onnx.mxnet_importer import ImportedModel
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.settings.schema import Config
 
@@ -77,6 +78,24 @@ def test_other_images_are_refused(data: np.ndarray, tmp_path: Path) -> None:
     model = OnnxModel(saved(classifier(shape=("N", 3, 5, 6)), tmp_path))
     with pytest.raises(UserError, match=r"takes images of 3x5x6 in float32") as caught:
         model.predict(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_size_that_mxnet_cannot_run_is_one_sentence(tmp_path: Path) -> None:
+    """Its matrix is for images of 4 x 4, though its input says that others may come."""
+    model = classifier()
+    del model.graph.node[:]
+    model.graph.node.append(helper.make_node("Flatten", ["pixels"], ["flat"]))
+    gemm = helper.make_node("Gemm", ["flat", "weights", "bias"], ["scores"], transB=1)
+    model.graph.node.append(gemm)
+    for name, shape in (("weights", (3, 48)), ("bias", (3,))):
+        tensor = helper.make_tensor(name, FLOAT, shape, np.ones(shape).ravel())
+        model.graph.initializer.append(tensor)
+        model.graph.input.append(helper.make_tensor_value_info(name, FLOAT, shape))
+    imported = ImportedModel(saved(model, tmp_path))
+    assert (imported.predict(np.ones((2, 3, 4, 4), np.float32)) == 49).all()
+    with pytest.raises(UserError, match=r"cannot be run by MXNet: .*\(75 vs\. 48\)") as caught:
+        imported.predict(np.ones((2, 3, 5, 5), np.float32))
     assert "\n" not in str(caught.value)
 
 

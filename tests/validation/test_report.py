@@ -147,7 +147,7 @@ def test_the_labels_of_an_axis_stand_at_their_values() -> None:
     chart = calibration_chart(accuracy_statistics.calibration(np.full(2, 0.7), np.ones(2, bool), 2))
     labels = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)"[^>]*>([^<]+)', chart)
     fifths = [n / 5 for n in range(6)]
-    anchors = ["start", *["middle"] * 4, "end"]
+    anchors = ["start", *["middle"] * 5]
     assert [(float(x), float(y), anchor, text) for x, y, anchor, text in labels] == [
         *((38, pytest.approx(230 - 216 * v), "end", f"{v:.0%}") for v in reversed(fifths)),
         *((44 + 300 * v, 240, anchor, f"{v:.0%}") for v, anchor in zip(fifths, anchors)),

@@ -18,7 +18,7 @@ RUN apt-get update \
 WORKDIR /opt/mobilenet
 COPY setup.py pyproject.toml requirements.lock README.md LICENSE ./
 COPY mobilenet/__init__.py mobilenet/
-RUN pip install --no-cache-dir --constraint requirements.lock '.[tensorboard]' \
+RUN pip install --no-cache-dir --constraint requirements.lock '.[serve,tensorboard]' \
     && headless=$(pip freeze | sed -n 's/^opencv-python==/opencv-python-headless==/p') \
     && pip uninstall --yes opencv-python pandas \
     && pip install --no-cache-dir --no-deps "$headless"

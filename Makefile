@@ -19,7 +19,7 @@ help:
 	@echo "make test        set up, then run the tests (make test-all: the slow ones too)"
 	@echo "make check       ruff and mypy"
 	@echo "make docs        renew what the documents have from the code, and build the site"
-	@echo "make picture     draw the report of quickstart's run for the documents, by Chromium"
+	@echo "make picture     draw a report and a preview of quickstart's images for the documents, by Chromium"
 	@echo "make notebooks   run the notebooks and store their outputs"
 	@echo "make jupyter     bring Jupyter into $(VENV), and open the notebooks"
 	@echo "make mutants     change the code in SAMPLE=300 places, one at a time: which tests notice? (hours)"
@@ -103,7 +103,9 @@ docs: $(READY)
 
 # Of a report, on the page about validation; needs Chromium and the run that quickstart makes.
 picture: $(READY)
+	$(BIN)/python -m mobilenet train quickstart training.epochs=2 --run runs/quickstart/short --resume
 	$(BIN)/python docs/report_picture.py
+	$(BIN)/python -m mobilenet preview quickstart --output docs/pictures/preview.jpg
 
 # The first one makes the run that the others start from.
 notebooks: $(READY)

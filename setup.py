@@ -31,11 +31,20 @@ MXNET = [
 # The main job ends with a proven ONNX file, so that these are no option but part of every install.
 EXPORT = ["onnx>=1.14", "onnxruntime>=1.16"]
 
+# What `mobilenet serve` needs. The ranges reach back to what Python 3.9 has.
+SERVE = [
+    "starlette>=0.46",
+    "uvicorn>=0.34",
+    "prometheus-client>=0.20",
+    "python-multipart>=0.0.20",
+]
+
 EXTRAS = {
     "export": EXPORT,
     "tensorboard": ["tensorboardX>=2.6"],
     # Built from source against the MXNet that is installed: docs/distributed.md has the variables.
     "horovod": ["horovod==0.28.1", "cloudpickle", "psutil"],
+    "serve": SERVE,
     "serving": ["multi-model-server>=1.1.11"],
     # What MXNet's build for GPUs links; docs/gpus.md has how that build takes the place of mxnet.
     "cuda": [
@@ -52,6 +61,7 @@ EXTRAS = {
     "completion": ["argcomplete>=3"],
     "notebooks": ["jupyterlab>=4", "ipykernel>=6.29"],
     "dev": [
+        *SERVE,
         "argcomplete>=3",
         "ruff>=0.6",
         "mypy>=1.10",
@@ -94,7 +104,8 @@ setup(
     # mobilenet/configs is a link to configs/, so that the configurations are installed as well.
     package_data={
         "mobilenet": ["py.typed", "configs/*.yaml", "configs/*/*.yaml"],
-        "mobilenet.export": ["web/*"],
+        "mobilenet.export": ["examples/*", "web/*"],
+        "mobilenet.serving": ["page/*"],
     },
     install_requires=[
         *MXNET,

@@ -3,7 +3,7 @@
     python benchmarks/few_images.py TINY.tar WEIGHTS.params [--images 30] [key=value ...]
 
 TINY.tar is tiny-imagenet-20.tar of docs/results.md: `train/<class>/` and `val/<class>/`. Of each
-class the first images are taken, 25 of them for validation. Weights from TensorFlow need
+class the first images are taken, and all 50 for validation. Weights from TensorFlow need
 `data.mean=[0.5,0.5,0.5] data.std=[0.5,0.5,0.5]`. One line per row and seed: top-1 of the best
 epoch, which a run keeps, and of the last one; then the means.
 """
@@ -27,7 +27,7 @@ from mobilenet.packing.prepare import PrepareOptions, prepare
 from mobilenet.settings.schema import Config
 from mobilenet.training.training_run import train
 
-NUM_VAL = 25
+NUM_VAL = 50
 RECIPE = Path(__file__).parent.parent / "configs" / "finetune.yaml"
 ROWS = {
     "recipe": (),

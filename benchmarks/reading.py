@@ -8,6 +8,7 @@ FOLDER holds JPEG files at any depth, `train/CLASS/` for instance; they are pack
 record file, often enough for a pass of some seconds. Each system runs in a process of its own and
 the two take turns, so that whatever else the machine does falls on both; medians over the rounds
 are printed.
+Of the augmentation policies ImageRecordIter has none: it crops and flips there.
 ImageRecordIter runs at its best: on all processors, which it only does for ctx='cpu' and with
 OMP_NUM_THREADS set (the package sets it), with its own decoder, augmentation and normalisation.
 """
@@ -24,17 +25,19 @@ import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple
+from typing import Callable, Iterator, NamedTuple, get_args
 
 import cv2
 import numpy as np
 
+from mobilenet.data.augmentation_policies import Policy
 from mobilenet.data.batch_reader import EvalReader, TrainReader
 from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.data.record_file import RecordFile, RecordWriter
 from mobilenet.data.training_augmentation import TrainTransform
 
 JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "pca_noise": 0.1}
+POLICIES = get_args(Policy)
 IMAGENET_255 = dict(
     zip(
         ("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b"),
@@ -79,8 +82,9 @@ def ours(job: Job) -> Pass:
         transform = EvalTransform("center-crop", job.resolution, job.short_side)
         validation = EvalReader(records, transform, job.batch_size)
         return lambda: (len(batch.labels) for batch in validation.batches())
-    jitter = JITTER if job.transform == "training, colour jitter" else {}
-    training = TrainReader(records, TrainTransform(job.resolution, **jitter), job.batch_size, 0)
+    fields = {"colour jitter": JITTER, **{policy: {"policy": policy} for policy in POLICIES}}
+    more = fields.get(job.transform.partition(", ")[2], {})
+    training = TrainReader(records, TrainTransform(job.resolution, **more), job.batch_size, 0)
     return lambda: (len(batch.labels) for batch in training.batches(next(epochs)))
 
 
@@ -90,9 +94,8 @@ def image_record_iter(job: Job) -> Pass:
 
     settings = {
         "validation": {"resize": job.short_side},
-        "training": RANDOM_CROP,
         "training, colour jitter": {**RANDOM_CROP, **JITTER},
-    }[job.transform]
+    }.get(job.transform, RANDOM_CROP)
     batches = mx.io.ImageRecordIter(
         path_imgrec=str(job.path),
         path_imgidx=str(job.path.with_suffix(".idx")),
@@ -199,7 +202,8 @@ def main() -> None:
         pack(arguments.folder, path, arguments.num_records)
         # One process for each, so that neither uses the other's threads or memory.
         pools = {s: ProcessPoolExecutor(1, mp_context=get_context("spawn")) for s in SYSTEMS}
-        for transform in ("training", "training, colour jitter", "validation"):
+        policies = [f"training, {policy}" for policy in POLICIES]
+        for transform in ("training", "training, colour jitter", *policies, "validation"):
             compare(pools, Job(path, transform, *shape), arguments.rounds)
         for system, pool in pools.items():
             print(f"peak memory, {system}: {pool.submit(peak_memory_mib).result():.0f} MiB")

@@ -1,9 +1,9 @@
-"""Makes the picture of a validation report in validation.md; needs Chromium and a quickstart's run.
+"""Makes the picture of a validation report in validation.md; needs Chromium and a run.
 
     python docs/report_picture.py [RUN]
 
-RUN is `runs/quickstart/run` by default, whose images are drawn and lie in `records` beside it.
-`make picture` runs this.
+RUN is `runs/quickstart/short` by default, a run of two epochs that still has errors to show; its
+images are quickstart's, in `records` beside it. `make picture` makes it and runs this.
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ _COMMANDS = (
     validation.add_audit,
     validation.add_history,
     prediction.add_predict,
+    prediction.add_serve,
     export.add_export,
     importing.add_import,
     weights.add_weights,

@@ -13,11 +13,13 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, BinaryIO, Iterator
+from typing import Any, BinaryIO, Callable, Iterator
 
 _CHUNK_BYTES = 1 << 20
+_NEW, _OLD = "new", "old"  # in the temporary folder of `replaced_folder`
 
 
 @contextlib.contextmanager
@@ -55,27 +57,28 @@ def open_replaced(path: Path) -> Iterator[BinaryIO]:
 def replaced_folder(path: Path) -> Iterator[Path]:
     """A new folder that takes the name `path` when the block ends without an exception.
 
-    A folder that has the name is deleted then; until then it is as it was.
+    A folder that has the name is deleted then; until then it is as it was. If the process is
+    killed between the two renames, the next write to `path` puts the old folder back first.
 
     Raises:
         OSError: The folder of `path` cannot be written to or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as around:
-        new, old = Path(around, "new"), Path(around, "old")
+    _remove_leftovers(path)
+    handle, around = _temporary_beside(path, _new_folder)
+    new, old = around / _NEW, around / _OLD
+    try:
         new.mkdir()
         yield new
         for inside in (*new.rglob("*"), new):
             flush_to_disk(inside)
         if path.exists():
             path.rename(old)
-        try:
-            new.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
+        new.rename(path)
         flush_to_disk(path.parent)
+    finally:
+        os.close(handle)
+        _remove_folder(around, path)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -111,12 +114,23 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _temporary_beside(path: Path) -> tuple[int, Path]:
-    """A new file, locked for as long as its descriptor is open, and its name."""
-    prefix = f".{path.name}."
+def _new_file(prefix: str, suffix: str, parent: Path) -> tuple[int, str]:
+    return tempfile.mkstemp(suffix, prefix, parent)
+
+
+def _new_folder(prefix: str, suffix: str, parent: Path) -> tuple[int, str]:
+    """A new folder, as `tempfile.mkstemp` makes a file: a descriptor and its name."""
+    name = tempfile.mkdtemp(suffix, prefix, parent)
+    return os.open(name, os.O_RDONLY), name
+
+
+def _temporary_beside(
+    path: Path, make: Callable[[str, str, Path], tuple[int, str]] = _new_file
+) -> tuple[int, Path]:
+    """A new file or folder, locked for as long as its descriptor is open, and its name."""
     while True:
         try:
-            handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+            handle, name = make(f".{path.name}.", path.suffix, path.parent)
         except OSError as error:
             error.filename = str(path)  # the name that the user knows
             raise
@@ -135,10 +149,28 @@ def _remove_leftovers(path: Path) -> None:
         # A folder may have many files, of which the comparison of the start is quick.
         alike = [name for name in os.listdir(path.parent) if name.startswith(start)]  # noqa: PTH208
         for name in filter(form.fullmatch, alike):
-            leftover = path.with_name(name)
-            with contextlib.suppress(BlockingIOError), leftover.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_unlocked(path.with_name(name), path)
+
+
+def _remove_unlocked(leftover: Path, path: Path) -> None:
+    """Removes a temporary file or folder of `path` unless a process has it locked."""
+    handle = os.open(leftover, os.O_RDONLY)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not leftover.is_dir():
                 leftover.unlink()
+            elif {inside.name for inside in leftover.iterdir()} <= {_NEW, _OLD}:
+                _remove_folder(leftover, path)
+    finally:
+        os.close(handle)
+
+
+def _remove_folder(around: Path, path: Path) -> None:
+    """Removes a temporary folder of `replaced_folder`; an old `path` in it goes back first."""
+    if not path.exists() and (around / _OLD).exists():
+        (around / _OLD).rename(path)
+    shutil.rmtree(around)
 
 
 def _umask() -> int:

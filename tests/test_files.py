@@ -74,3 +74,66 @@ def test_sha256_of_a_known_text(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.sha256_of(tmp_path / "abc") == expected
+
+
+def _folder_of_one_file(content: str) -> str:
+    return f"""
+import os, pathlib, signal, sys
+from mobilenet import files
+
+kills = int(sys.argv[2])
+renames = 0
+rename = pathlib.Path.rename
+
+def counted(self, target):
+    global renames
+    renames += 1
+    if renames == kills:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+
+pathlib.Path.rename = counted
+with files.replaced_folder(pathlib.Path(sys.argv[1])) as new:
+    (new / "file").write_text({content!r})
+    if kills == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("kills", [0, 1, 2])
+def test_a_killed_writer_of_a_folder_loses_nothing_for_the_next_one(
+    tmp_path: Path, kills: int
+) -> None:
+    folder = tmp_path / "page.old"
+    folder.mkdir()
+    (folder / "file").write_text("old")
+    program = _folder_of_one_file("new")
+    killed = subprocess.run([sys.executable, "-c", program, str(folder), str(kills)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert folder.exists() == (kills < 2)
+
+    def fail() -> None:
+        with files.replaced_folder(folder):
+            raise RuntimeError("stopped in the middle")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (folder / "file").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [folder]
+    with files.replaced_folder(folder) as new:
+        (new / "file").write_text("new")
+    assert (folder / "file").read_text() == "new"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_that_is_being_written_and_one_of_others_are_no_leftovers(tmp_path: Path) -> None:
+    folder = tmp_path / "page"
+    others = tmp_path / ".page.abcdefgh"
+    others.mkdir()
+    (others / "precious").touch()
+    with files.replaced_folder(folder) as first:
+        with files.replaced_folder(folder):
+            pass
+        assert first.exists()
+    assert sorted(tmp_path.iterdir()) == [others, folder]
+    assert (others / "precious").exists()

@@ -176,6 +176,8 @@ count = _read_as(Count)
 """A whole number of at least 1."""
 port = _read_as(Annotated[int, Range(at_least=1, at_most=65535)])
 """A TCP port."""
+port_or_any = _read_as(Annotated[int, Range(at_least=0, at_most=65535)])
+"""A TCP port, or 0 for any free one."""
 resolution = _read_as(settings.type_of(DataConfig, "resolution"))
 """Height and width of the network's input in pixels."""
 resolutions = _several(resolution)

@@ -48,6 +48,10 @@ EXAMPLES = {
         "mobilenet predict mobilenetv2.onnx photos '*.png' --csv",
         "mobilenet predict runs/first photos --explain heat-maps",
     ),
+    "serve": (
+        "mobilenet serve runs/first",
+        "mobilenet serve mobilenetv2.onnx --host 0.0.0.0 --port 80 --max-batch 32",
+    ),
     "export": (
         "mobilenet export runs/first --output mobilenetv2.onnx",
         "mobilenet export runs/first --int8 --data data/photos --output small.onnx",

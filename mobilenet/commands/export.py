@@ -21,14 +21,20 @@ from mobilenet.commands.arguments import (
     resolutions,
     widths,
 )
+from mobilenet.commands.companion import Made, Network
+from mobilenet.commands.export_companions import (
+    COMPANIONS,
+    NAMES,
+    listed,
+    wanted,
+    write_companions,
+)
 from mobilenet.commands.export_family import export_family
-from mobilenet.commands.export_web import add_web, check_web, make_page, runtime_of_page
 from mobilenet.commands.json_output import write_result
-from mobilenet.commands.output_paths import file_to_write, folder_to_write, to_write
+from mobilenet.commands.output_paths import to_write
 from mobilenet.errors import ConfigError, UserError
 
 _GRAPH = ("form", "batch", "resolution", "pixels", "softmax", "half_weights", "opset")
-_NUM_EXAMPLES = 3
 
 
 def add_export(adder: Adder) -> None:
@@ -38,28 +44,15 @@ def add_export(adder: Adder) -> None:
     add(
         "models", nargs="+", metavar="MODEL",
         help="run folders, checkpoints, files of weights or names of published weights; then"
-        " key.sub=value; an .onnx file alone is packed as it is by --package, --mar and"
-        " --web",
+        f" key.sub=value; an .onnx file alone is packed as it is by {listed()}",
     )  # fmt: skip
     add_config(parser)
     add("--output", type=to_write, help="file (MODEL's name with .onnx), or folder of a family")
     add("--untrained", action="store_true", help="MODEL is a YAML file; its weights are random")
     add("--widths", type=widths, default=(), metavar="W,W", help="widths of an --untrained family")
     add("--resolutions", type=resolutions, default=(), metavar="PX,PX", help="sizes of a family")
-    add(
-        "--package",
-        type=folder_to_write,
-        metavar="DIR",
-        help="also pack the file as the model zoo does",
-    )
-    add("--examples", type=count, help=f"number of examples in the package ({_NUM_EXAMPLES})")
-    add(
-        "--mar",
-        type=file_to_write,
-        metavar="FILE.mar",
-        help="also make an archive for Multi-Model-Server",
-    )
-    add_web(parser)
+    for companion in COMPANIONS:
+        companion.add(parser)
     add("--int8", action="store_true", help="8-bit integers, if they lose little on --data")
     add_calibration(parser)
     add_data(parser)
@@ -105,18 +98,11 @@ def export(arguments: Namespace) -> int:
     _check(arguments, paths)
     if _is_family(arguments, paths):
         return export_family(arguments, paths, overrides, _chosen(arguments))
-    runtime = runtime_of_page(arguments)
-    is_made = paths[0].suffix == ".onnx" and _is_packed(arguments)
-    if is_made:
-        file, images = _made(arguments, paths[0], overrides), arguments.data
+    if paths[0].suffix == ".onnx" and wanted(arguments):
+        made = _made(arguments, paths[0], overrides)
     else:
-        file, images = _make(arguments, paths[0], overrides)
-    if arguments.package is not None:
-        _package(file, arguments, images)
-    if arguments.mar is not None:
-        _serve(file, arguments.mar)
-    if runtime is not None:
-        make_page(file, arguments.web, runtime)
+        made = _make(arguments, paths[0], overrides)
+    write_companions(made, arguments)
     return 0
 
 
@@ -127,10 +113,6 @@ def _split(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     if not paths:
         raise UserError("no MODEL is given, only settings")
     return paths, [word for word, setting in zip(words, is_setting) if setting]
-
-
-def _is_packed(arguments: Namespace) -> bool:
-    return any(option is not None for option in (arguments.package, arguments.mar, arguments.web))
 
 
 def _is_family(arguments: Namespace, paths: Sequence[Path]) -> bool:
@@ -147,17 +129,16 @@ def _check(arguments: Namespace, paths: Sequence[Path]) -> None:
     else:
         refuse(arguments, "without --untrained", "widths")
     if is_family:
-        refuse(arguments, "on a family", "package", "mar", "web", "int8")
+        refuse(arguments, "on a family", *NAMES, "int8")
         if "resolution" in arguments:
             raise UserError("--resolution has no effect on a family, which has --resolutions")
         if arguments.output is None:
             raise UserError("a family needs --output: the folder for its files")
     _check_names(arguments, paths)
-    check_web(arguments)
-    if arguments.package is None:
-        refuse(arguments, "without --package", "examples")
     if not arguments.int8:
         refuse(arguments, "without --int8", "calibration")
+    for companion in COMPANIONS:
+        companion.check(arguments)
 
 
 def _check_names(arguments: Namespace, paths: Sequence[Path]) -> None:
@@ -167,10 +148,6 @@ def _check_names(arguments: Namespace, paths: Sequence[Path]) -> None:
         _check_output(arguments, paths)
     elif output is not None and output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is not a folder, which it has to be here")
-    if arguments.mar is not None:
-        from mobilenet.export.model_archive import check_name
-
-        check_name(arguments.mar)
 
 
 def _check_output(arguments: Namespace, paths: Sequence[Path]) -> None:
@@ -181,15 +158,15 @@ def _check_output(arguments: Namespace, paths: Sequence[Path]) -> None:
     sources = paths if arguments.config is None else [*paths, arguments.config]
     if output.resolve() in [source.resolve() for source in sources]:
         raise UserError(f"--output {output} would replace what it is made from; name another file")
-    if _is_packed(arguments) and output.suffix != ".onnx":
-        raise UserError(f"--output {output} has to end in .onnx for --package, --mar and --web")
+    if wanted(arguments) and output.suffix != ".onnx":
+        raise UserError(f"--output {output} has to end in .onnx for {listed()}")
 
 
 def _chosen(arguments: Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in _GRAPH if name in arguments}
 
 
-def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Path:
+def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Made:
     """The .onnx file that is packed as it is; refuses options that would change it."""
     names = ("output", "int8", "untrained", "config", "json")
     refuse(arguments, "on an .onnx file, which is packed as it is", *names)
@@ -197,39 +174,50 @@ def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Path:
         refuse(arguments, "on an .onnx file without --package", "data")
     if _chosen(arguments) or overrides:
         raise ConfigError(f"{path} is packed as it is: settings and graph options have no effect")
-    return path
-
-
-def _make(arguments: Namespace, path: Path, overrides: list[str]) -> tuple[Path, Optional[Path]]:
-    """Exports the new file; returns its path, and that of real images for examples."""
-    from mobilenet.export.to_onnx import export_untrained, options_for
     from mobilenet.inference.open_model import open_model
 
-    images = None
+    def network() -> Network:
+        model = open_model(path, as_network=True)
+        return Network(model.network, model.config)
+
+    return Made(path, network, arguments.data, is_new=False)
+
+
+def _make(arguments: Namespace, path: Path, overrides: list[str]) -> Made:
+    """Exports the new file."""
     if arguments.untrained:
-        config = load_config(path, overrides)
-        output = arguments.output or path.with_suffix(".onnx")
-        result: Any = export_untrained(config, output, options_for(config, **_chosen(arguments)))
-    else:
-        model = open_model(path, arguments.config, overrides, as_network=True)
-        images = _images(arguments, model)
-        result = _export_model(arguments, model)
+        return _make_untrained(arguments, path, overrides)
+    from mobilenet.export.to_onnx import options_for, own_images
+    from mobilenet.inference.open_model import open_model
+
+    model = open_model(path, arguments.config, overrides, as_network=True)
+    options = options_for(model.config, **_chosen(arguments))
+    for companion in wanted(arguments):
+        companion.check_config(model.config)
+        companion.check_model(arguments, model, options)
+    file = _told(arguments, _export_model(arguments, model))
+    images = arguments.data or own_images(model)
+    return Made(file, lambda: Network(model.network, model.config), images)
+
+
+def _make_untrained(arguments: Namespace, path: Path, overrides: list[str]) -> Made:
+    from mobilenet.export.to_onnx import export_untrained, options_for, untrained_network
+
+    config = load_config(path, overrides)
+    for companion in wanted(arguments):
+        companion.check_config(config)
+    output = arguments.output or path.with_suffix(".onnx")
+    result = export_untrained(config, output, options_for(config, **_chosen(arguments)))
+    # The seed gives the same weights again.
+    return Made(_told(arguments, result), lambda: Network(untrained_network(config), config))
+
+
+def _told(arguments: Namespace, result: Any) -> Path:
+    """Says what was exported; returns the file."""
     print(result.summary())
     write_result(arguments.json, result.as_json())
-    return result.path, images
-
-
-def _images(arguments: Namespace, model: Any) -> Optional[Path]:
-    """The path of real images; checks before the export that there are enough for a package."""
-    from mobilenet.export.to_onnx import options_for, own_images, transform_for
-    from mobilenet.export.zoo_package import enough_images
-
-    images: Optional[Path] = arguments.data or own_images(model)
-    if images is not None and arguments.package is not None:
-        options = options_for(model.config, **_chosen(arguments))
-        number = (arguments.examples or _NUM_EXAMPLES) * (options.batch or 1)
-        enough_images(images, transform_for(model.transform, options), number)
-    return images
+    path: Path = result.path
+    return path
 
 
 def _export_model(arguments: Namespace, model: Any) -> Any:
@@ -242,17 +230,3 @@ def _export_model(arguments: Namespace, model: Any) -> Any:
         return export(model, arguments.output, options, arguments.data)
     options = options_for(model.config, **{"opset": OPSET, **_chosen(arguments)})
     return export_int8(model, arguments.output, options, arguments.data, arguments.calibration)
-
-
-def _package(file: Path, arguments: Namespace, images: Optional[Path]) -> None:
-    from mobilenet.export.zoo_package import package
-
-    made = package(file, arguments.package, images, arguments.examples or _NUM_EXAMPLES)
-    print("\n".join(f"Package: {path}" for path in (made.archive, made.manifest, made.card)))
-
-
-def _serve(file: Path, output: Path) -> None:
-    from mobilenet.export.model_archive import write_service
-
-    write_service(file, output)
-    print(f"Archive for Multi-Model-Server: {output}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, Union
+from typing import Union
 
 from mobilenet.commands.arguments import refuse
+from mobilenet.commands.companion import Companion, Made
 from mobilenet.commands.output_paths import folder_to_write
 
 
-def add_web(parser: ArgumentParser) -> None:
-    """`--web`, and `--web-runtime` for it."""
+def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--web",
         type=folder_to_write,
@@ -35,29 +35,28 @@ def _source(text: str) -> Union[str, Path]:
     return text if text.startswith(("http://", "https://")) else Path(text)
 
 
-def check_web(arguments: Namespace) -> None:
-    """Refuses a folder that holds something else, and a runtime without a page."""
-    if arguments.web is None:
-        refuse(arguments, "without --web", "web_runtime")
-    else:
-        from mobilenet.export.web_page import check_folder
-
-        check_folder(arguments.web)
-
-
-def runtime_of_page(arguments: Namespace) -> Any:
-    """What computes the network on the page, or None if there is to be no page.
+def _check(arguments: Namespace) -> None:
+    """Refuses a folder that holds something else; downloads the runtime if need be.
 
     It is there before the export, which may take long.
     """
+    if arguments.web is None:
+        refuse(arguments, "without --web", "web_runtime")
+        return
+    from mobilenet.export.web_page import check_folder
     from mobilenet.export.web_runtime import find_runtime
 
-    return None if arguments.web is None else find_runtime(arguments.web_runtime)
+    check_folder(arguments.web)
+    find_runtime(arguments.web_runtime)
 
 
-def make_page(file: Path, folder: Path, runtime: Any) -> None:
-    """Writes the page, and says how to open it."""
+def _write(made: Made, arguments: Namespace) -> list[str]:
     from mobilenet.export.web_page import write_page
+    from mobilenet.export.web_runtime import find_runtime
 
-    write_page(file, folder, runtime)
-    print(f"Web page: {folder}; to try it: python -m http.server --directory {folder}")
+    folder = arguments.web
+    write_page(made.file, folder, find_runtime(arguments.web_runtime))
+    return [f"Web page: {folder}; to try it: python -m http.server --directory {folder}"]
+
+
+WEB = Companion("web", _add, _write, _check)

@@ -1,18 +1,35 @@
-"""`predict`: the most probable classes of images, and what in them speaks for these."""
+"""`predict` and `serve`: the most probable classes of images, at once or by HTTP."""
 
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Sequence
 
-from mobilenet.commands.arguments import MODEL, Adder, add_command, add_config, add_int8, refuse
+from mobilenet.commands.arguments import (
+    MODEL,
+    Adder,
+    add_command,
+    add_config,
+    add_int8,
+    count,
+    port_or_any,
+    refuse,
+)
 from mobilenet.commands.inference_setup import in_int8_if_asked, prepare_mxnet
 from mobilenet.commands.output_paths import folder_to_write
 from mobilenet.errors import UserError
 from mobilenet.skipped_items import SkippedItems
 
+# The modules that `serve` imports, and the packages of the extra `serve` that have them.
+_PACKAGES = {
+    "starlette": "starlette",
+    "uvicorn": "uvicorn",
+    "prometheus_client": "prometheus-client",
+    "python_multipart": "python-multipart",
+}
 _ORIENTATION = "data.exif_orientation="
 
 
@@ -26,15 +43,7 @@ def add_predict(adder: Adder) -> None:
         metavar="IMAGE",
         help="files, folders, patterns such as '*.jpg', or - for a list on standard input",
     )
-    add_config(parser)
-    add_int8(parser)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="key.sub=value",
-        help="replace a setting of the configuration; may be repeated",
-    )
+    _add_preparation(parser)
     parser.add_argument(
         "--explain",
         type=folder_to_write,
@@ -51,6 +60,36 @@ def add_predict(adder: Adder) -> None:
         )
 
 
+def _add_preparation(parser: ArgumentParser) -> None:
+    """Adds how the model is opened."""
+    add_config(parser)
+    add_int8(parser)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="key.sub=value",
+        help="replace a setting of the configuration; may be repeated",
+    )
+
+
+def add_serve(adder: Adder) -> None:
+    """Adds `serve`."""
+    parser = add_command(adder, "serve", serve)
+    parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
+    _add_preparation(parser)
+    add: Any = parser.add_argument
+    for name, kind, default, metavar, text in (
+        ("host", str, "127.0.0.1", "HOST", "address to listen at; 0.0.0.0 for every network"),
+        ("port", port_or_any, 8000, "PORT", "port to listen at; 0 for a free one"),
+        ("max-batch", count, 16, "N", "images that are computed at once"),
+        ("max-requests", count, 128, "N", "requests at the same time; more are refused (503)"),
+        ("max-body-mb", count, 16, "N", "megabytes of a request; a larger one is refused (413)"),
+        ("max-wait-seconds", count, 5, "N", "seconds in the queue; then it is refused (503)"),
+    ):
+        add(f"--{name}", type=kind, default=default, metavar=metavar, help=f"{text} (%(default)s)")
+
+
 def predict(arguments: Namespace) -> int:
     """Predict the five most probable classes of each image."""
     if arguments.int8:
@@ -61,11 +100,11 @@ def predict(arguments: Namespace) -> int:
 
     images = find_images(arguments.images, sys.stdin)
     _check_folder(arguments.explain, images)
-    # Those who send photos mean them upright, whatever the network was trained on.
-    is_chosen = any(setting.startswith(_ORIENTATION) for setting in arguments.set)
-    settings = arguments.set if is_chosen else [f"{_ORIENTATION}apply", *arguments.set]
     opened = open_model(
-        arguments.model, arguments.config, settings, as_network=arguments.explain is not None
+        arguments.model,
+        arguments.config,
+        _settings(arguments),
+        as_network=arguments.explain is not None,
     )
     model = in_int8_if_asked(arguments, opened)
     skipped = SkippedItems("images", len(images))
@@ -74,6 +113,43 @@ def predict(arguments: Namespace) -> int:
         print(line, flush=True)
     skipped.check()
     return 0
+
+
+def _settings(arguments: Namespace) -> list[str]:
+    """The settings to replace. Those who send photos mean them upright, however it was trained."""
+    given: list[str] = arguments.set
+    is_chosen = any(setting.startswith(_ORIENTATION) for setting in given)
+    return given if is_chosen else [f"{_ORIENTATION}apply", *given]
+
+
+def serve(arguments: Namespace) -> int:
+    """Answer requests for predictions by HTTP, until Ctrl-C or SIGTERM."""
+    _check_packages()
+    prepare_mxnet(arguments)
+    from mobilenet.inference.open_model import open_model
+    from mobilenet.serving.limits import Limits
+    from mobilenet.serving.server import listen, serve
+
+    with listen(arguments.host, arguments.port) as listening:
+        opened = open_model(arguments.model, arguments.config, _settings(arguments))
+        model = in_int8_if_asked(arguments, opened)
+        limits = Limits(
+            arguments.max_batch,
+            arguments.max_requests,
+            arguments.max_body_mb * 10**6,
+            arguments.max_wait_seconds,
+        )
+        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+        url = f"http://{host}:{listening.getsockname()[1]}"
+        serve(model, listening, limits, lambda: print(f"{model.title}: {url}", flush=True))
+    return 0
+
+
+def _check_packages() -> None:
+    """Names the packages of the extra `serve` that are missing."""
+    missing = [name for module, name in _PACKAGES.items() if find_spec(module) is None]
+    if missing:
+        raise UserError(f"serve needs packages that are missing: pip install {' '.join(missing)}")
 
 
 def _check_folder(folder: Path | None, images: Sequence[str]) -> None:

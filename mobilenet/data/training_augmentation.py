@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mobilenet.data import augmentation_policies
+from mobilenet.data.augmentation_policies import Operation, Policy
 from mobilenet.data.eval_transforms import IMAGENET, Normalization
 from mobilenet.data.image_decoding import Encoded, ExifOrientation, Pixels, decode_bgr
 
@@ -30,7 +32,8 @@ _JITTER = slice(_FLIP + 1, _FLIP + 5)
 _LIGHTING = slice(_JITTER.stop, _JITTER.stop + 4)
 _IS_ERASED = _LIGHTING.stop
 _ERASED = slice(_IS_ERASED + 1, _IS_ERASED + 1 + _CROP.stop)
-NUM_DRAWS = _ERASED.stop
+_POLICY = slice(_ERASED.stop, _ERASED.stop + augmentation_policies.NUM_DRAWS)
+NUM_DRAWS = _POLICY.stop
 
 # Fraction of the image's area and aspect ratio of the erased rectangle (Zhong et al., "Random
 # erasing data augmentation", 2020, section 4.2, as in torchvision).
@@ -136,6 +139,7 @@ class Augmentation(NamedTuple):
 
     crop: RandomRectangle
     is_flipped: bool
+    operations: tuple[Operation, ...]
     colours: Optional[ColourChange]
     erased: Optional[RandomRectangle]
 
@@ -153,7 +157,7 @@ def _normal(draws: Draws) -> Draws:
 
 @dataclass(frozen=True)
 class TrainTransform:
-    """Random resized crop, flip, colour jitter with lighting noise, random erasing.
+    """Random resized crop, flip, policy, colour jitter with lighting noise, random erasing.
 
     Shrinking is bilinear without averaging, as in ImageRecordIter, with which gluoncv's published
     weights were trained.
@@ -164,6 +168,8 @@ class TrainTransform:
         area: Smallest and largest fraction of the image's area that a crop covers.
         aspect_ratio: Smallest and largest width / height of a crop.
         flip: Probability of a left-right flip.
+        policy: Random operations, see `augmentation_policies`; None for none.
+        magnitude: 0 to 30, of the policy `randaugment`; None for 9.
         brightness: Values are multiplied by a factor from [1 - brightness, 1 + brightness].
         contrast: Distances from the crop's mean grey are multiplied by such a factor.
         saturation: Distances of a colour from its grey are multiplied by such a factor.
@@ -180,6 +186,8 @@ class TrainTransform:
     area: Range = (0.08, 1.0)
     aspect_ratio: Range = (3 / 4, 4 / 3)
     flip: float = 0.5
+    policy: Optional[Policy] = None
+    magnitude: Optional[int] = None
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
@@ -195,6 +203,7 @@ class TrainTransform:
             Augmentation,
             random_rectangles(self.area, self.aspect_ratio, draws[:, _CROP]),
             (draws[:, _FLIP] < self.flip).tolist(),
+            self._operations(draws[:, _POLICY]),
             self._colour_changes(draws),
             self._erased(draws),
         )
@@ -216,12 +225,20 @@ class TrainTransform:
         out = cv2.resize(decoded[crop], size, dst=out, interpolation=cv2.INTER_LINEAR)
         if augmentation.is_flipped:
             cv2.flip(out, 1, dst=out)
+        if augmentation.operations:
+            augmentation_policies.apply(augmentation.operations, out)
         if augmentation.colours:
             augmentation.colours.apply(out)
         erased = augmentation.erased and augmentation.erased.within(out.shape)
         if erased:
             out[erased] = [round(255 * mean) for mean in self.normalization.mean[::-1]]
         return out
+
+    def _operations(self, draws: Draws) -> Iterable[tuple[Operation, ...]]:
+        if self.policy is None:
+            return itertools.repeat((), len(draws))
+        side = self.resolution
+        return augmentation_policies.operations(self.policy, self.magnitude, side, draws)
 
     def _colour_changes(self, draws: Draws) -> Iterable[Optional[ColourChange]]:
         """Jitter and lighting noise of each image as one map of its colours.

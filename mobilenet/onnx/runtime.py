@@ -79,6 +79,16 @@ class OnnxModel:
         return settings_of(metadata, self.num_classes)
 
     @property
+    def input_name(self) -> str:
+        """The name of the input."""
+        return str(self._input.name)
+
+    @property
+    def output_name(self) -> str:
+        """The name of the output."""
+        return str(self._output.name)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the input: float32 or uint8."""
         return np.dtype(_DTYPES[self._input.type])

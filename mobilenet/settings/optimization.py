@@ -25,7 +25,7 @@ class OptimizerConfig:
     rmsprop_epsilon: Optional[Positive] = None
     """RMSProp: added to the mean square under the root; 1.0 by default."""
     clip_norm: Optional[Positive] = None
-    """Largest norm of the whole gradient; longer ones are scaled down to it."""
+    """Largest norm of the whole gradient; a larger gradient is scaled down to it."""
 
     def __post_init__(self) -> None:
         for name in ("rmsprop_decay", "rmsprop_epsilon"):

@@ -75,6 +75,10 @@ class AugmentationConfig:
     """Smallest and largest width / height of a random crop."""
     flip: Fraction = 0.5
     """Probability of a left-right flip."""
+    policy: Optional[Literal["randaugment", "trivialaugment", "autoaugment"]] = None
+    """Random operations on the crop, as torchvision's: shearing, rotation, colours and others."""
+    magnitude: Optional[Annotated[int, Range(at_least=0, at_most=30)]] = None
+    """Strength of `randaugment`; 9 by default."""
     brightness: Fraction = 0.0
     """Brightness is multiplied by a factor from [1 - x, 1 + x]."""
     contrast: Fraction = 0.0
@@ -99,6 +103,8 @@ class AugmentationConfig:
                 raise SettingError(name, f"the first value (={low}) exceeds the second (={high})")
         if self.area[0] == 0:
             raise SettingError("area", "a crop must cover more than 0 of the image")
+        if self.magnitude is not None and self.policy != "randaugment":
+            raise SettingError("magnitude", "has no effect without the policy 'randaugment'")
 
 
 OWN_SHORT_SIDE = ("squash-256", "squash-224", "imagenet-preprocess")
@@ -162,7 +168,8 @@ class TrainingConfig:
     patience: Optional[Count] = None
     """Epochs without a better validation top-1 after which the run ends early; none by default."""
     rollbacks: CountOrZero = 0
-    """Times that a loss which is not finite returns to the last checkpoint, at half the rate."""
+    """How often the run may return to the last checkpoint, at half the rate, after a loss that is
+    not finite."""
 
     def __post_init__(self) -> None:
         if not self.devices or len(set(self.devices)) < len(self.devices):
@@ -188,7 +195,7 @@ class CheckpointConfig:
     every_steps: Optional[Count] = None
     """Steps between checkpoints inside an epoch; none by default."""
     keep_last: Count = 2
-    """Newest checkpoints that are kept."""
+    """Number of newest checkpoints that are kept."""
     keep_every_epochs: Optional[Count] = None
     """Checkpoints of every n-th epoch are kept for good; a multiple of every_epochs."""
 
@@ -206,7 +213,7 @@ class DistributedConfig:
     engine: Literal["none", "kvstore", "horovod"] = "none"
     """MXNet's parameter servers (by `mobilenet launch`) or Horovod (by `horovodrun`, `mpirun`)."""
     workers: Optional[Count] = None
-    """Processes that there have to be; any number by default."""
+    """Required number of processes; any by default."""
 
     def __post_init__(self) -> None:
         if self.engine == "none" and self.workers is not None:

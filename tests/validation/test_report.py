@@ -15,7 +15,14 @@ from reports import EVIL, NAMES, answers, report
 
 from mobilenet.metrics import score
 from mobilenet.validation import accuracy_statistics
-from mobilenet.validation.report.charts import calibration_chart, class_chart, coverage_chart
+from mobilenet.validation.accuracy_statistics import Interval
+from mobilenet.validation.report.charts import (
+    Fraction,
+    calibration_chart,
+    class_chart,
+    coverage_chart,
+    curve_chart,
+)
 from mobilenet.validation.report.html_elements import Markup, element
 from mobilenet.validation.report.page import page
 from mobilenet.validation.report.predictions_csv import predictions_csv
@@ -109,7 +116,7 @@ def test_worst_classes_come_first(document: str) -> None:
 def test_a_faultless_model_has_no_mistakes_to_show() -> None:
     labels = np.arange(8, dtype=np.int32)
     document = page(report(score(9 * np.eye(8, dtype=np.float32), labels)))
-    assert "Surest mistakes" not in document
+    assert "Most confident mistakes" not in document
     assert "Most confused pairs" not in document
     assert "100.00%" in document
 
@@ -273,3 +280,12 @@ def test_of_many_classes_there_is_no_matrix() -> None:
             keys=labels.tolist(),
         )
         assert ("Confusion matrix" in page(many)) == shown
+
+
+@pytest.mark.parametrize("top1", [1.0, 0.99, 0.6])
+def test_names_of_lines_that_end_at_the_same_place_stand_apart(top1: float) -> None:
+    accuracies = [Fraction(value, Interval(value - 0.01, value)) for value in (0.5, top1)]
+    chart = curve_chart([1, 2], accuracies, [0.9, 1.0])
+    heights = [float(y) for y in re.findall(r'y="([\d.]+)"[^>]*>top-[15]<', chart)]
+    assert len(heights) == 2
+    assert heights[0] - heights[1] >= 14

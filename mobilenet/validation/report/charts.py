@@ -23,6 +23,7 @@ from mobilenet.validation.report.report_data import Report
 _WIDTH, _HEIGHT = 360, 262
 _LEFT, _TOP, _RIGHT, _BOTTOM = 44, 10, 344, 226
 _STRIP = 22  # below the calibration chart
+_NAME_DISTANCE = 14  # of the names of two lines that end at the same place
 _MAX_POINTS = 200
 
 
@@ -51,18 +52,18 @@ def chart_cards(report: Report) -> Markup:
         "section",
         _card(
             "Calibration",
-            "Accuracy per bin of confidence; red is the gap to the ideal. Below, how many images"
-            " each bin has (square root).",
+            "Accuracy per bin of confidence; red: gap to the ideal. Below: images per bin (square"
+            " root).",
             calibration_chart(report.calibration),
         ),
         _card(
             "Coverage",
-            "Accuracy when only the surest part of the images is answered; dashed, all of them.",
+            "Accuracy on the most confident part of the images; dashed: on all of them.",
             coverage_chart(coverage(report.confidence, report.correct)),
         ),
         _card(
             "Classes",
-            "How many classes have which accuracy.",
+            "Number of classes by accuracy.",
             class_chart(report.counts),
         ),
         class_="charts",
@@ -116,7 +117,7 @@ def coverage_chart(curve: Coverage) -> Markup:
     overall = float(curve.accuracy[-1])
     return _figure(
         f"Accuracy against coverage; {overall:.1%} with every image",
-        _axes(scale, "images answered, surest first"),
+        _axes(scale, "part of the images, most confident first"),
         _line((scale.x(0), scale.y(overall)), (scale.x(1), scale.y(overall)), "ideal"),
         element("polyline", points=" ".join(points), class_="curve"),
     )
@@ -138,30 +139,40 @@ def curve_chart(steps: Sequence[int], top1: Sequence[Fraction], top5: Sequence[f
     ]
     name = element("text", "step", x=(_LEFT + _RIGHT) / 2, y=_BOTTOM + 28, text_anchor="middle")
     lines = {"top-1": [accuracy for accuracy, _ in top1], "top-5": list(top5)}
+    top5_name = _name_height(scale, top5[-1])
+    top1_name = _name_height(scale, lines["top-1"][-1])
+    if abs(top1_name - top5_name) < _NAME_DISTANCE:
+        top1_name = top5_name + _NAME_DISTANCE
     return _figure(
         f"Top-1 and top-5 accuracy of {len(steps)} checkpoints",
         element("g", *_y_axis(scale), *ends, name),
         element("polygon", points=" ".join(lower + upper[::-1]), class_="band"),
-        _curve(scale, "top-1", places, lines["top-1"]),
-        _curve(scale, "top-5", places, lines["top-5"]),
+        _curve(scale, "top-1", list(zip(places, lines["top-1"])), top1_name),
+        _curve(scale, "top-5", list(zip(places, lines["top-5"])), top5_name),
     )
 
 
-def _curve(scale: _Scale, name: str, places: Sequence[float], values: Sequence[float]) -> Markup:
-    """A line with a dot at each value and its name, below where values have room under them."""
-    points = [(x, scale.y(value)) for x, value in zip(places, values)]
-    below = 22 if points[-1][1] < (_TOP + _BOTTOM) / 2 else -14
+def _name_height(scale: _Scale, value: float) -> float:
+    """Where the name of a line stands that ends at `value`: on the side that has room."""
+    height = scale.y(value)
+    return height + (22 if height < (_TOP + _BOTTOM) / 2 else -14)
+
+
+def _curve(
+    scale: _Scale, name: str, values: Sequence[tuple[float, float]], name_height: float
+) -> Markup:
+    """A line with a dot at each value (x in SVG units, accuracy), and its name at the end."""
+    points = [(x, scale.y(value)) for x, value in values]
     kind = "second" if name == "top-5" else "first"
     dots = [
         element("circle", element("title", f"{name} {value:.2%}"), cx=x, cy=y, r=2.5, class_=kind)
-        for (x, y), value in zip(points, values)
+        for (x, y), (_, value) in zip(points, values)
     ]
-    end = points[-1]
     return element(
         "g",
         element("polyline", points=" ".join(f"{x},{y}" for x, y in points), class_=f"curve {kind}"),
         *dots,
-        element("text", name, x=end[0] - 4, y=end[1] + below, text_anchor="end", class_="note"),
+        element("text", name, x=points[-1][0] - 4, y=name_height, text_anchor="end", class_="note"),
     )
 
 

@@ -20,7 +20,7 @@ def confused_pairs(report: Report) -> Iterator[Markup]:
         return
     cards = [_pair(report, confusion) for confusion in report.confusions[:_NUM_SHOWN]]
     yield element("h2", "Most confused pairs")
-    yield element("p", "Images of one class that were taken for one other.")
+    yield element("p", "Images of one class that were predicted as another one.")
     yield element("section", *cards, class_="pairs")
 
 

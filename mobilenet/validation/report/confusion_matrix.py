@@ -11,7 +11,7 @@ from mobilenet.validation.report.html_elements import Markup, element
 from mobilenet.validation.report.report_data import Report
 
 MAX_CLASSES = 50
-"""Of more classes, nobody would read the matrix; the confused pairs tell what is in it."""
+"""A larger matrix is hard to read; the most confused pairs show what is in it."""
 
 
 def confusion_sections(report: Report) -> Iterator[Markup]:
@@ -26,8 +26,8 @@ def confusion_sections(report: Report) -> Iterator[Markup]:
     yield element("h2", "Precision and recall")
     yield element(
         "p",
-        "Precision: of the images taken for the class, those that are of it. Recall: of its images,"
-        " those that were found. F1: the harmonic mean of both.",
+        "Precision: the part of the images predicted as this class that belong to it. Recall: the"
+        " part of the images of this class that were predicted as it. F1: their harmonic mean.",
     )
     yield _scores_table(matrix, names)
     yield element("h2", "Confusion matrix")

@@ -6,13 +6,13 @@ The order of its sections; each section is a file of its name beside this one.
 from __future__ import annotations
 
 from mobilenet.validation.report.charts import chart_cards
+from mobilenet.validation.report.confident_mistakes import confident_mistakes
 from mobilenet.validation.report.confused_pairs import confused_pairs
 from mobilenet.validation.report.confusion_matrix import confusion_sections
 from mobilenet.validation.report.html_document import document
 from mobilenet.validation.report.html_elements import element
 from mobilenet.validation.report.report_data import Report
 from mobilenet.validation.report.summary import facts_list, tiles
-from mobilenet.validation.report.surest_mistakes import surest_mistakes
 from mobilenet.validation.report.worst_classes import worst_classes
 
 
@@ -28,6 +28,6 @@ def page(report: Report) -> str:
         worst_classes(report),
         *confusion_sections(report),
         *confused_pairs(report),
-        *surest_mistakes(report),
+        *confident_mistakes(report),
         element("footer", "Every record was counted once. Intervals are Wilson's, of 95 %."),
     )

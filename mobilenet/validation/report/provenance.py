@@ -1,4 +1,4 @@
-"""What tells a report from others years later: version, date, digests of model and records."""
+"""Where a report comes from: version, date, digests of model and records."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Provenance(NamedTuple):
     date: str
     """When the report was made, in UTC (ISO 8601)."""
     model_sha256: str
-    """Of the file of parameters; of a run, of its best checkpoint's."""
+    """SHA-256 of the parameter file; for a run, of its best checkpoint's."""
     data_sha256: Optional[str]
-    """Of the record file; None for a folder of images."""
+    """SHA-256 of the record file; None for a folder of images."""
 
 
 def provenance(model: LoadedModel, data: Path) -> Provenance:
@@ -36,7 +36,7 @@ def provenance(model: LoadedModel, data: Path) -> Provenance:
 
 
 def _records_sha256(path: Path) -> str:
-    """As the manifest has it, for hashing 6 GB would take longer than all the rest."""
+    """From the manifest: hashing 6 GB would take longer than everything else."""
     manifest = manifest_of(path.parent)
     if manifest is not None:
         for split in manifest.splits.values():

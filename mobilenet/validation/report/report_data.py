@@ -44,7 +44,7 @@ class Report:
     images_per_second: float
 
     def name(self, place: int) -> str:
-        """What the image at a place is called: its file, or the key of its record."""
+        """Name of the image at a position: its file, or the key of its record."""
         key = self.keys[place]
         return key if isinstance(key, str) else f"record {key}"
 

@@ -14,7 +14,7 @@ _NUM_SHOWN = 20
 
 
 def worst_classes(report: Report) -> Markup:
-    """The 20 worst classes, all of them folded below, and what each was most often taken for."""
+    """The 20 worst classes, all of them folded below, and what each was most often predicted as."""
     num_images, num_correct = report.counts
     present = np.flatnonzero(num_images)
     accuracy = num_correct[present] / num_images[present]
@@ -55,7 +55,7 @@ def _table(rows: Sequence[Markup]) -> Markup:
         element("th", "right", scope="col", class_="number right"),
         element("th", "accuracy", scope="col", class_="number"),
         element("th", "", class_="share"),
-        element("th", "most often taken for", scope="col"),
+        element("th", "most often predicted as", scope="col"),
     )
     head = element("thead", element("tr", *heads))
     return element("div", element("table", head, element("tbody", *rows)), class_="card table")

@@ -1,4 +1,4 @@
-"""The report's wrong predictions of which the model was surest, with their images."""
+"""The report's most confident wrong predictions, with their images."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mobilenet.validation.report.thumbnails import labelled_thumbnail
 _NUM_SHOWN = 12
 
 
-def surest_mistakes(report: Report) -> Iterator[Markup]:
+def confident_mistakes(report: Report) -> Iterator[Markup]:
     """The 12 wrong predictions of highest confidence; nothing if none is wrong."""
     wrong = np.flatnonzero(~report.correct)
     if not len(wrong):
         return
     chosen = sorted(wrong.tolist(), key=lambda place: -report.confidence[place])[:_NUM_SHOWN]
-    yield element("h2", "Surest mistakes")
+    yield element("h2", "Most confident mistakes")
     yield element("p", "Often an image with several objects, or one whose label is in doubt.")
     yield element("section", *(_mistake(report, place) for place in chosen), class_="gallery")
 

@@ -32,6 +32,7 @@ _FREE = (
     "log.",
     "data.directory",  # the records are compared by their digests
     "data.num_workers",
+    "distillation.teacher",  # compared by its digest
     "data.max_bad_records",
     "validation.batch_size",
     "training.patience",
@@ -209,6 +210,21 @@ def _is_the_file(path: Path, before: Mapping[str, str], now: Mapping[str, str]) 
     if changed != {"records"}:
         return not changed
     return before.get("content") == files.sha256_of(path)  # takes minutes, but here alone
+
+
+def check_teacher(began: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Compares the teacher that a run began with to the present one, by SHA-256 and input.
+
+    Raises:
+        ConfigError: It is another one, is no longer given, or is new.
+    """
+    if began == given:
+        return
+    if began and given:
+        problem = "this is not the teacher that the run began with; give back the old one"
+    else:
+        problem = f"the run began {'with a' if began else 'without a'} teacher; keep to that"
+    raise ConfigError(f"distillation.teacher: {problem}, or start another run")
 
 
 def check_classes(run: Path, data: Path) -> None:

@@ -7,6 +7,7 @@ Checks across fields, and settings that would have no effect, are refused here t
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Optional
 
+from mobilenet.settings.distillation import DistillationConfig
 from mobilenet.settings.field_types import (
     AUTO,
     Count,
@@ -248,6 +249,8 @@ class Config:
     """The learning rate."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """The run."""
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    """Training on the answers of a teacher."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     """Which states of the run are kept."""
     distributed: DistributedConfig = field(default_factory=DistributedConfig)

@@ -78,6 +78,7 @@ class Objective:
         """The loss of each image, `(N,)`."""
         if self.distillation is None:
             return loss.cross_entropy(logits, examples.targets)
+        assert examples.taught is not None, "with a teacher, its answers come with every batch"
         return self.distillation.loss(logits, examples.targets, examples.taught)
 
     def seed_dropout(self, step: int) -> None:

@@ -13,7 +13,7 @@ class DistillationConfig:
     teacher: Optional[str] = None
     """The teacher: a published name (`mobilenet weights`), a run (its best checkpoint), a
     checkpoint, a .params file with its YAML file, or any .onnx classifier; none by default."""
-    weight: Optional[Annotated[float, Range(above=0, at_most=1)]] = None
+    teacher_weight: Optional[Annotated[float, Range(above=0, at_most=1)]] = None
     """Part of the teacher in the loss; the rest is that of the labels. 0.9 by default."""
     temperature: Optional[Annotated[float, Range(above=0, at_most=100)]] = None
     """What the logits of both are divided by before the softmax; 1 by default."""

@@ -175,7 +175,7 @@ def _distillation(config: Config) -> Distillation | None:
     given = config.distillation
     if given.teacher is None:
         return None
-    return Distillation(given.weight or 0.9, given.temperature or 1.0)
+    return Distillation(given.teacher_weight or 0.9, given.temperature or 1.0)
 
 
 def _num_parts(config: Config) -> int:

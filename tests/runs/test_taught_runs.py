@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from other_classifier import write_onnx
 from tiny_run import config, digests, last_step, start, train, write_records
 from told import assert_told
 
@@ -27,30 +28,6 @@ from mobilenet.training.opened_teacher import opened_teacher
 from mobilenet.training.step import Objective
 
 TEACHER = ("distillation.teacher=teacher", "distillation.temperature=2")
-
-
-def write_onnx(path: Path, num_classes: int = 10, size: int | None = 40, seed: int = 0) -> None:
-    """A classifier of another family, which says nothing of its preprocessing or classes."""
-    random = np.random.default_rng(seed)
-    kernel = random.standard_normal((8, 3, 3, 3)).astype(np.float32)
-    matrix = random.standard_normal((8, num_classes)).astype(np.float32)
-    nodes = [
-        helper.make_node("Conv", ["image", "kernel"], ["features"], strides=[2, 2]),
-        helper.make_node("Relu", ["features"], ["positive"]),
-        helper.make_node("GlobalAveragePool", ["positive"], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "matrix"], ["scores"]),
-    ]
-    side = "side" if size is None else size
-    graph = helper.make_graph(
-        nodes,
-        "another",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, side, side])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", num_classes])],
-        [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(matrix, "matrix")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=7)
-    path.write_bytes(model.SerializeToString())
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +153,8 @@ def test_a_teacher_of_other_classes(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("weight", "0.5"), ("teacher_resolution", "96"), ("temperature", "2")]
+    ("setting", "value"),
+    [("teacher_weight", "0.5"), ("teacher_resolution", "96"), ("temperature", "2")],
 )
 def test_settings_without_a_teacher(setting: str, value: str) -> None:
     with pytest.raises(ConfigError, match=f"distillation.{setting}: has no effect without"):

@@ -41,8 +41,8 @@ _FREE = (
 # These alter how a batch is divided, and so BatchNorm's statistics. The run continues, but its
 # results are no longer the same bit for bit.
 _FREE_WITH_EFFECT = ("training.devices", "training.accumulation", "distributed.")
-# More epochs do not alter the finished steps, except with these schedules: their learning rates
-# depend on the length of the run from the beginning.
+# More epochs do not alter the finished steps, except with these schedules, whose learning rates
+# depend on the length of the run from the beginning, and with a resolution that grows.
 _ENDS_WITH_RUN = ("cosine", "polynomial")
 
 
@@ -146,7 +146,8 @@ def check_changes(began: Config, given: Config, run: Path) -> list[str]:
     """
     before, after = flat(began), flat(given)
     changed = [name for name in before if before[name] != after[name]]
-    epochs, is_bound = ("training.epochs",), given.schedule.name in _ENDS_WITH_RUN
+    epochs, growing = ("training.epochs",), bool(given.training.resolutions)
+    is_bound = growing or given.schedule.name in _ENDS_WITH_RUN
     free = _FREE if is_bound else _FREE + epochs
     with_effect = _FREE_WITH_EFFECT + epochs if is_bound else _FREE_WITH_EFFECT
     for name in changed:

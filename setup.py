@@ -104,7 +104,7 @@ setup(
     # mobilenet/configs is a link to configs/, so that the configurations are installed as well.
     package_data={
         "mobilenet": ["py.typed", "configs/*.yaml", "configs/*/*.yaml"],
-        "mobilenet.export": ["web/*"],
+        "mobilenet.export": ["examples/*", "web/*"],
         "mobilenet.serving": ["page/*"],
     },
     install_requires=[

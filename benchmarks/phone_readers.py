@@ -2,11 +2,11 @@
 
     python benchmarks/phone_readers.py [MODEL.onnx] [--threads 1] [--repeats 30]
 
-Without MODEL it exports a network of random weights, width 1.0 at 224 px. Each program computes one
-image at a time; they take turns, so that a busy machine slows all of them. Medians are printed, with
-quartiles in parentheses, and the largest difference from ONNX Runtime's outputs of the .onnx file, as
-a fraction of the largest output. Programs that are not installed are left out: openvino, ncnn (with
-pnnx, by `pip install --no-deps pnnx`).
+Without MODEL it exports a network of random weights, width 1.0 at 224 px. Each program computes
+one image at a time; they take turns, so that a busy machine slows all of them. It prints medians
+with quartiles in parentheses, and the largest difference from ONNX Runtime's outputs of the .onnx
+file, as a fraction of the largest output. Programs that are not installed are left out: openvino,
+and ncnn with pnnx (`pip install --no-deps pnnx`).
 """
 
 from __future__ import annotations

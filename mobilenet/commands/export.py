@@ -21,7 +21,7 @@ from mobilenet.commands.arguments import (
     resolutions,
     widths,
 )
-from mobilenet.commands.companion import Made
+from mobilenet.commands.companion import Made, Network
 from mobilenet.commands.export_companions import (
     COMPANIONS,
     NAMES,
@@ -174,29 +174,50 @@ def _made(arguments: Namespace, path: Path, overrides: list[str]) -> Made:
         refuse(arguments, "on an .onnx file without --package", "data")
     if _chosen(arguments) or overrides:
         raise ConfigError(f"{path} is packed as it is: settings and graph options have no effect")
-    return Made(path, arguments.data)
+    from mobilenet.inference.open_model import open_model
+
+    def network() -> Network:
+        model = open_model(path, as_network=True)
+        return Network(model.network, model.config)
+
+    return Made(path, network, arguments.data, is_new=False)
 
 
 def _make(arguments: Namespace, path: Path, overrides: list[str]) -> Made:
     """Exports the new file."""
-    from mobilenet.export.to_onnx import export_untrained, options_for, own_images
+    if arguments.untrained:
+        return _make_untrained(arguments, path, overrides)
+    from mobilenet.export.to_onnx import options_for, own_images
     from mobilenet.inference.open_model import open_model
 
-    images = None
-    if arguments.untrained:
-        config = load_config(path, overrides)
-        output = arguments.output or path.with_suffix(".onnx")
-        result: Any = export_untrained(config, output, options_for(config, **_chosen(arguments)))
-    else:
-        model = open_model(path, arguments.config, overrides, as_network=True)
-        options = options_for(model.config, **_chosen(arguments))
-        for companion in wanted(arguments):
-            companion.check_model(arguments, model, options)
-        images = arguments.data or own_images(model)
-        result = _export_model(arguments, model)
+    model = open_model(path, arguments.config, overrides, as_network=True)
+    options = options_for(model.config, **_chosen(arguments))
+    for companion in wanted(arguments):
+        companion.check_config(model.config)
+        companion.check_model(arguments, model, options)
+    file = _told(arguments, _export_model(arguments, model))
+    images = arguments.data or own_images(model)
+    return Made(file, lambda: Network(model.network, model.config), images)
+
+
+def _make_untrained(arguments: Namespace, path: Path, overrides: list[str]) -> Made:
+    from mobilenet.export.to_onnx import export_untrained, options_for, untrained_network
+
+    config = load_config(path, overrides)
+    for companion in wanted(arguments):
+        companion.check_config(config)
+    output = arguments.output or path.with_suffix(".onnx")
+    result = export_untrained(config, output, options_for(config, **_chosen(arguments)))
+    # The seed gives the same weights again.
+    return Made(_told(arguments, result), lambda: Network(untrained_network(config), config))
+
+
+def _told(arguments: Namespace, result: Any) -> Path:
+    """Says what was exported; returns the file."""
     print(result.summary())
     write_result(arguments.json, result.as_json())
-    return Made(result.path, images)
+    path: Path = result.path
+    return path
 
 
 def _export_model(arguments: Namespace, model: Any) -> Any:

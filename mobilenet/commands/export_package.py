@@ -44,8 +44,27 @@ def _write(made: Made, arguments: Namespace) -> list[str]:
     from mobilenet.export.zoo_package import package
 
     number = arguments.examples or _NUM_EXAMPLES
-    result = package(made.file, arguments.package, made.images, number)
-    return [f"Package: {path}" for path in (result.archive, result.manifest, result.card)]
+    accuracy, said = _measured(made, arguments)
+    result = package(made.file, arguments.package, made.images, number, accuracy)
+    return [said, *(f"Package: {path}" for path in (result.archive, result.manifest, result.card))]
+
+
+def _measured(made: Made, arguments: Namespace) -> tuple[Any, str]:
+    """The accuracies for the model card: the file's own, or else those on `--data`."""
+    from mobilenet.errors import DataError
+    from mobilenet.export.model_card import accuracy_of, accuracy_text
+    from mobilenet.inference.open_model import open_model
+    from mobilenet.onnx.runtime import OnnxModel
+    from mobilenet.validation.validate import open_data, validate
+
+    facts = OnnxModel(made.file).metadata
+    if arguments.data is not None and facts.top1_accuracy is None:
+        model = open_model(made.file)
+        try:
+            facts = accuracy_of(validate(model, open_data(model, arguments.data)))
+        except DataError as error:
+            return facts, f"Accuracy: not measured, because {error}"
+    return facts, f"Accuracy: {accuracy_text(facts)}"
 
 
 PACKAGE = Companion("package", _add, _write, _check, _check_model)

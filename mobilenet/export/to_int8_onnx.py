@@ -13,6 +13,7 @@ import onnx
 
 import mobilenet
 from mobilenet.errors import DataError, UserError, VerificationError
+from mobilenet.export.model_card import accuracy_of
 from mobilenet.export.to_onnx import default_output, export, transform_for
 from mobilenet.files import replaced
 from mobilenet.inference.int8_model import Calibration, calibration_images, needed_network
@@ -22,9 +23,10 @@ from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.int8_quantizer import OPSET, quantized
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.onnx.writer import PRODUCER
 from mobilenet.validation.labelled_images import ValidationSet
 from mobilenet.validation.model_comparison import Comparison
-from mobilenet.validation.validate import Validation, open_data, validate
+from mobilenet.validation.validate import open_data, validate
 
 IMAGES_PER_LOSS = 75
 """Quantization may cost one correct image out of this many: 4 of 300."""
@@ -98,7 +100,7 @@ def export_int8(
         models = (_called(before, model.path), _called(open_model(temporary), output))
         comparison = Comparison(*(validate(one, judged) for one in models))
         _judge(comparison)
-        _annotate(temporary, _accuracy(comparison.second))
+        _annotate(temporary, accuracy_of(comparison.second))
         check(temporary)
         num_bytes = temporary.stat().st_size
     return Int8Result(output, num_bytes, options.opset, images.description, comparison)
@@ -153,20 +155,10 @@ def _judge(comparison: Comparison) -> None:
         )
 
 
-def _accuracy(validation: Validation) -> Metadata:
-    counts = validation.counts
-    return Metadata(
-        top1_accuracy=counts.top1,
-        top5_accuracy=counts.top5,
-        num_validated=counts.num_images,
-        validated_on=validation.data.path.name,
-    )
-
-
 def _annotate(path: Path, facts: Metadata) -> None:
     """Adds `facts` to the metadata of the file at `path`."""
     model = onnx.load(str(path))
-    model.producer_name, model.producer_version = "mobilenet-mxnet", mobilenet.__version__
+    model.producer_name, model.producer_version = PRODUCER, mobilenet.__version__
     properties = {prop.key: prop.value for prop in model.metadata_props}
     del model.metadata_props[:]
     for key, value in sorted({**properties, **facts.properties()}.items()):

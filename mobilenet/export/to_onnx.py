@@ -22,6 +22,7 @@ from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.metadata import UNTRAINED, Metadata
 from mobilenet.runs.checkpoint import best
 from mobilenet.runs.checkpoint_folder import read_checkpoint
+from mobilenet.runs.epoch_record import EpochRecord
 from mobilenet.runs.run_folder import CONFIG
 from mobilenet.settings.schema import Config
 
@@ -121,12 +122,21 @@ def _provenance(model: LoadedModel, transform: EvalTransform) -> Metadata:
     path = model.file.resolve()
     if not path.is_dir():
         # Not the file's name, so that copies of the same weights give the same bytes.
-        return Metadata(source=f"sha256:{files.sha256_of(path)}")
+        facts = Metadata(source=f"sha256:{files.sha256_of(path)}")
+        published = model.published
+        if published is None:
+            return facts
+        trained = f"published as {published.name} ({published.source})"
+        return dataclasses.replace(facts, trained=trained, license=published.license)
     is_run = (path / CONFIG).is_file()
     run = path if is_run else path.parent.parent
     record = best(run)[1] if is_run else read_checkpoint(path).state.record
-    facts = Metadata(source=path.relative_to(run.parent).as_posix())
-    is_as_trained = settings.load(Config, run / CONFIG) == model.config
+    config = settings.load(Config, run / CONFIG)
+    facts = Metadata(
+        source=path.relative_to(run.parent).as_posix(),
+        trained=None if record is None else _training(config, record),
+    )
+    is_as_trained = config == model.config
     if record is None or not is_as_trained or transform != model.transform:
         return facts
     return dataclasses.replace(
@@ -135,6 +145,14 @@ def _provenance(model: LoadedModel, transform: EvalTransform) -> Metadata:
         top5_accuracy=record.top5,
         num_validated=record.num_images,
         validated_on=record.split,
+    )
+
+
+def _training(config: Config, record: EpochRecord) -> str:
+    training = config.training
+    return (
+        f"{record.epoch} of {training.epochs} epochs at {config.data.resolution} px in batches of"
+        f" {training.batch_size}, from {training.initial_weights or 'random weights'}"
     )
 
 

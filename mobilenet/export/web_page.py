@@ -16,11 +16,11 @@ from mobilenet import files
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.errors import UserError, WeightsError
 from mobilenet.export import web_runtime
+from mobilenet.export.model_card import card, title
 from mobilenet.export.web_runtime import MODULE, SHA256, WASM, Runtime, integrity
 from mobilenet.inference.open_model import LoadedModel, open_model
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.runtime import OnnxModel
-from mobilenet.onnx.zoo_archive import opset_of
 from mobilenet.validation.validate import transform_as_json
 
 _SOURCES = Path(__file__).with_name("web")
@@ -79,7 +79,7 @@ def _facts(model: LoadedModel, file: OnnxModel, runtime: Runtime) -> dict[str, A
     names = names_of_classes(model.class_names, model.config.model.classes)
     is_probabilities = file.metadata.output == "probabilities"
     return {
-        "title": _title(model),
+        "title": title(model),
         "file": _MODEL,
         "file_name": model.path.name,
         "preprocessing": transform_as_json(model.transform),
@@ -95,42 +95,13 @@ def _facts(model: LoadedModel, file: OnnxModel, runtime: Runtime) -> dict[str, A
     }
 
 
-def _title(model: LoadedModel) -> str:
-    if not model.is_described:
-        return "Image classifier"
-    return f"MobileNet v2 of width {model.config.model.width_multiplier}"
-
-
 def _card(model: LoadedModel, metadata: Metadata) -> list[tuple[str, str]]:
-    """The rows of the model card: a label and its text."""
-    transform, num_bytes = model.transform, model.path.stat().st_size
-    turned = "turned" if transform.exif_orientation == "apply" else "not turned"
-    rows = {
-        "Classes": f"{model.config.model.classes:,}",
-        "Input": f"the central {transform.size_text} pixels of a photo that is resized to a short"
-        f" side of {transform.short_side} ({transform.name}); photos are {turned} as their EXIF"
-        " orientation says",
-        "Accuracy": _accuracy(metadata),
-        "Integers": metadata.quantization,
-        "Calibrated on": metadata.calibrated_on,
-        "Weights": metadata.source,
-        "File": f"ONNX opset {opset_of(model.path)}, {num_bytes:,} bytes",
-        "SHA-256": files.sha256_of(model.path),
-        "Computed by": f"ONNX Runtime Web {web_runtime.VERSION}, in WebAssembly by one thread",
-        "Made by": f"{_GENERATOR} {mobilenet.__version__}",
-        "Limits": "It names one of its classes whatever a photo shows, and a high probability is no"
-        " proof. Parts of an image that are transparent count as black.",
-    }
-    return [(label, text) for label, text in rows.items() if text is not None]
-
-
-def _accuracy(metadata: Metadata) -> str:
-    if metadata.top1_accuracy is None or metadata.top5_accuracy is None:
-        return "not stated in the file"
-    images = "" if metadata.num_validated is None else f" on {metadata.num_validated:,} images"
-    where = "" if metadata.validated_on is None else f" ({metadata.validated_on})"
-    top1, top5 = (100 * value for value in (metadata.top1_accuracy, metadata.top5_accuracy))
-    return f"top-1 {top1:.2f} %, top-5 {top5:.2f} %{images}{where}"
+    """The rows of the model card, and what is particular to the page."""
+    runtime = f"ONNX Runtime Web {web_runtime.VERSION}, in WebAssembly by one thread"
+    made = f"{_GENERATOR} {mobilenet.__version__}"
+    own = [("Transparency", "parts of an image that are transparent count as black")]
+    own += [("Computed by", runtime), ("Page made by", made)]
+    return [*card(model, metadata), *own]
 
 
 def _places(runtime: Runtime) -> dict[str, str]:

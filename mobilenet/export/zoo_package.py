@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,10 @@ from mobilenet import files
 from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.data.record_folder import SYNSET
 from mobilenet.errors import DataError, WeightsError
+from mobilenet.export.example_code import write_examples
+from mobilenet.export.example_in_python import in_python
+from mobilenet.export.example_subject import subject_of
+from mobilenet.export.model_card import card, title
 from mobilenet.inference.open_model import LoadedModel, open_model
 from mobilenet.onnx.example_images import example_images, random_images
 from mobilenet.onnx.metadata import Metadata
@@ -21,6 +24,7 @@ from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.zoo_archive import Tensor, manifest_entry, opset_of, write_archive
 
 _SEED = 0
+_NOTHING = Metadata()
 # The columns of the tables in the zoo's README files.
 _COLUMNS = (
     "Model",
@@ -31,6 +35,8 @@ _COLUMNS = (
     "Top-1 accuracy (%)",
     "Top-5 accuracy (%)",
 )
+
+Rows = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,17 @@ class Package:
     manifest: Path
     """`NAME.json`: the model's entry in the zoo's ONNX_HUB_MANIFEST.json."""
     card: Path
-    """`README.md`: the model's row in the zoo's table, and how to use it."""
+    """`README.md`: the model's row in the zoo's table, the model card, and how to use it."""
+    example: Path
+    """`NAME_example.py`: names what is in photos."""
 
 
 def package(
-    source: Path, folder: Path, images: Optional[Path] = None, num_examples: int = 3
+    source: Path,
+    folder: Path,
+    images: Optional[Path] = None,
+    num_examples: int = 3,
+    accuracy: Metadata = _NOTHING,
 ) -> Package:
     """Packages the ONNX file `source` in `folder`; the same arguments give the same bytes.
 
@@ -57,6 +69,7 @@ def package(
             zoo's are; and `synset.txt` if the file has class names.
         images: Record file or folder that the examples come from; by default they are random.
         num_examples: Number of pairs of an input and its output.
+        accuracy: Accuracies of the file, if they were measured and it does not state them.
 
     Raises:
         WeightsError: `source` is not an ONNX image classifier.
@@ -72,18 +85,23 @@ def package(
     with files.replaced(result.model) as temporary:
         shutil.copyfile(source, temporary)
     write_archive(result.archive, result.model, examples)
-    entry = manifest_entry(_title(model.metadata), result.model, result.archive)
+    entry = manifest_entry(title(opened), result.model, result.archive)
     files.write_json(result.manifest, entry)
+    write_examples(result.model)
+    metadata = model.metadata.updated(accuracy)
     of = "random images" if images is None else f"images of {images.name}"
-    card = _card(name, entry, model.metadata, f"{num_examples * (model.batch_size or 1)} {of}")
-    files.write_text(result.card, card)
+    data = f"{num_examples * (model.batch_size or 1)} {of}"
+    rows = [*card(opened, metadata), ("Sample test data", data)]
+    accuracies = [_percent(a) for a in (metadata.top1_accuracy, metadata.top5_accuracy)]
+    code = in_python(subject_of(result.model))
+    files.write_text(result.card, _card(entry, rows, accuracies, (result.example.name, code)))
     if model.class_names:
         files.write_text(folder / SYNSET, "".join(f"{n}\n" for n in model.class_names))
     return result
 
 
 def _files(folder: Path, name: str) -> Package:
-    names = (f"{name}.onnx", f"{name}.tar.gz", f"{name}.json", "README.md")
+    names = (f"{name}.onnx", f"{name}.tar.gz", f"{name}.json", "README.md", f"{name}_example.py")
     return Package(*(folder / file_name for file_name in names))
 
 
@@ -114,27 +132,28 @@ def enough_images(images: Path, transform: EvalTransform, count: int) -> Tensor:
     return pixels
 
 
-def _title(metadata: Metadata) -> str:
-    width = metadata.width_multiplier
-    return "MobileNet v2" if width is None else f"MobileNet v2 {width:g}"
-
-
-def _card(name: str, entry: dict[str, Any], metadata: Metadata, examples: str) -> str:
-    facts = entry["metadata"]
-    accuracies = [metadata.top1_accuracy, metadata.top5_accuracy]
+def _card(
+    entry: dict[str, Any], rows: Rows, accuracies: Sequence[str], example: tuple[str, str]
+) -> str:
+    facts, (name, code) = entry["metadata"], example
     row = (
         entry["model"],
-        f"[{facts['model_bytes'] / 1e6:.1f} MB]({name}.onnx)",
-        f"[{facts['model_with_data_bytes'] / 1e6:.1f} MB]({name}.tar.gz)",
+        f"[{facts['model_bytes'] / 1e6:.1f} MB]({entry['model_path']})",
+        f"[{facts['model_with_data_bytes'] / 1e6:.1f} MB]({facts['model_with_data_path']})",
         entry["onnx_version"],
         str(entry["opset_version"]),
-        *("" if a is None else f"{100 * a:.2f}" for a in accuracies),
+        *accuracies,
     )
     lines = [f"# {entry['model']}", "", *(_line(r) for r in (_COLUMNS, ["---"] * len(row), row))]
+    lines += ["", "## Model", "", *(f"* {label}: {text}" for label, text in rows)]
     lines += ["", "## Input and output", "", *map(_port, ("Input", "Output"), _ports(facts))]
-    lines += [f"* Sample test data: {examples}"]
-    lines += ["", "## Facts", "", *_facts(metadata), ""]
+    lines += ["", "## Use", "", f"This is `{name}`:", "", "```python"]
+    lines += [code.rstrip(), "```", ""]
     return "\n".join(lines)
+
+
+def _percent(accuracy: Optional[float]) -> str:
+    return "not stated" if accuracy is None else f"{100 * accuracy:.2f}"
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -148,9 +167,3 @@ def _ports(facts: dict[str, Any]) -> list[dict[str, Any]]:
 def _port(kind: str, port: dict[str, Any]) -> str:
     shape = ", ".join(str(size) for size in port["shape"])
     return f"* {kind} `{port['name']}`: {port['type']} of ({shape})"
-
-
-def _facts(metadata: Metadata) -> list[str]:
-    """The file's metadata, without the class names, which are in a file of their own."""
-    properties = dataclasses.replace(metadata, class_names=()).properties()
-    return [f"* {key.replace('_', ' ')}: {value}" for key, value in properties.items()]

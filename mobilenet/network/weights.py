@@ -115,6 +115,15 @@ def rename_gluon(arrays: Mapping[str, mx.nd.NDArray], path: Path) -> dict[str, m
     return {names[theirs[name]]: array for name, array in arrays.items()}
 
 
+def gluon_positions(arrays: Mapping[str, mx.nd.NDArray]) -> dict[str, mx.nd.NDArray]:
+    """Arrays by the package's names, by those that Gluon's `save_parameters` gives its own network.
+
+    They are of the dialects `gluoncv` or `origin`, in which the classifier has no bias.
+    """
+    pairs = _gluon_names("stage1_block0_expand_conv_weight" in arrays)
+    return {theirs: arrays[ours] for theirs, ours in pairs if _POSITION.match(theirs)}
+
+
 def _gluon_names(expands_first: bool) -> Iterator[tuple[str, str]]:
     """Pairs of a name in Gluon's files and the package's name.
 

@@ -63,6 +63,10 @@ class Metadata:
     source: Optional[str] = None
     """The run that trained the weights, or `sha256:` and the digest of their file; `UNTRAINED` if
     they are random."""
+    trained: Optional[str] = None
+    """How they were trained, in words."""
+    license: Optional[str] = None
+    """SPDX identifier of their licence."""
     top1_accuracy: Optional[float] = None
     """Top-1 accuracy as a fraction, on `num_validated` images."""
     top5_accuracy: Optional[float] = None

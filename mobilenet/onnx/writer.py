@@ -28,6 +28,8 @@ from mobilenet.onnx.normalization_and_softmax import with_normalization, with_so
 from mobilenet.onnx.operators import convert
 from mobilenet.onnx.zoo_names import in_origin_form
 
+PRODUCER = "mobilenet-mxnet"
+"""The name of this package in the files that it writes."""
 # Of the first onnx releases; MXNet's importer and onnx before 1.4 read no later one. Up to version
 # 3 every initializer is also an input of the graph, and runtimes treat it as a constant.
 _IR_VERSION = 3
@@ -129,7 +131,7 @@ def _model(graph: Graph, options: GraphOptions, metadata: Metadata, classes: int
     model = ModelProto(ir_version=_IR_VERSION, graph=body)
     model.opset_import.add(version=OPSET)
     if options.form == "portable":
-        model.producer_name, model.producer_version = "mobilenet-mxnet", mobilenet.__version__
+        model.producer_name, model.producer_version = PRODUCER, mobilenet.__version__
     for key, value in sorted(properties.items()):
         model.metadata_props.add(key=key, value=value)
     return model

@@ -63,7 +63,7 @@ def manifest_entry(name: str, model_path: Path, archive_path: Path) -> dict[str,
     return {
         "model": name,
         "model_path": model_path.name,
-        "onnx_version": onnx.__version__,
+        "onnx_version": _first_release(model),
         "opset_version": _opset(model),
         "metadata": {
             "model_sha": files.sha256_of(model_path),
@@ -85,6 +85,16 @@ def opset_of(model_path: Path) -> int:
 def _opset(model: onnx.ModelProto) -> int:
     versions = (e.version for e in model.opset_import if e.domain in ("", "ai.onnx"))
     return int(next(versions))
+
+
+def _first_release(model: onnx.ModelProto) -> str:
+    """The first version of ONNX that defines the file's opset and IR version."""
+    releases = (
+        release
+        for release, ir_version, opset, *_ in onnx.helper.VERSION_TABLE
+        if ir_version >= model.ir_version and opset >= _opset(model)
+    )
+    return str(next(releases))
 
 
 def _ports(model: onnx.ModelProto) -> tuple[ValueInfoProto, ValueInfoProto]:

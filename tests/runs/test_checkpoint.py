@@ -18,6 +18,7 @@ from told import assert_told
 from mobilenet import files
 from mobilenet.errors import WeightsError
 from mobilenet.runs import checkpoint
+from mobilenet.runs.checkpoint_averaging import average_checkpoints
 from mobilenet.runs.checkpoint_folder import Arrays, State, read_checkpoint
 from mobilenet.runs.described_weights import best_weights, weights_file
 from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
@@ -59,6 +60,19 @@ def test_a_damaged_best_one_names_another(tmp_path: Path) -> None:
         f" the run's best is lost; another checkpoint is {last}"
     )
     assert weights_file(last) == last / "parameters.params"
+
+
+def test_the_mean_of_one_network_is_itself_and_of_others_is_refused(tmp_path: Path) -> None:
+    first, second = save_epochs(tmp_path, (0.1, 0.5))
+    average_checkpoints([second], tmp_path / "mean.params")
+    mean = mx.nd.load(str(tmp_path / "mean.params"))["w"]
+    np.testing.assert_array_equal(mean.asnumpy(), groups(2)["parameters"]["w"].asnumpy())
+    wider: dict[str, Arrays] = {"parameters": {"w": mx.nd.ones((2, 4))}}
+    third = checkpoint.save(tmp_path, state(25), wider)
+    with pytest.raises(WeightsError) as caught:
+        average_checkpoints([first, second, third], tmp_path / "none.params")
+    assert str(caught.value) == f"{third}: holds another network than {first}"
+    assert not (tmp_path / "none.params").exists()
 
 
 def names(run: Path) -> list[str]:

@@ -402,7 +402,7 @@ def test_mistakes_leave_nothing_behind(
         "run is a folder; name a file": [*weights, "--output", run_folder],
         "net.yaml would replace what it is made from": [*weights, "--output", folder / "net.yaml"],
         "net.params would replace what it": [*weights, "--output", folder / "net.params"],
-        "net has to end in .onnx for --package, --mar and --web": [
+        "net has to end in .onnx for --code, --package, --mar, ": [
             *(*weights, "--output", tmp_path / "net", "--package", tmp_path / "pk")
         ],
         "config.yaml is not a folder": [

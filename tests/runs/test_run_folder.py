@@ -41,6 +41,15 @@ def test_a_new_run_wants_a_new_folder(tmp_path: Path) -> None:
         run_folder.check(tmp_path / "log.jsonl", resume=False)
 
 
+def test_the_run_of_a_checkpoint_is_two_folders_above(tmp_path: Path) -> None:
+    run_folder.describe(tmp_path, Config())
+    checkpoint = tmp_path / "checkpoints" / "step-00000001"
+    (checkpoint / "inner").mkdir(parents=True)
+    assert run_folder.run_of(tmp_path) == tmp_path
+    assert run_folder.run_of(checkpoint) == tmp_path
+    assert run_folder.run_of(checkpoint / "inner") is None
+
+
 def test_what_was_never_begun_cannot_be_resumed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no run to resume"):
         run_folder.check(tmp_path / "new", resume=True)

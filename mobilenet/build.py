@@ -250,7 +250,7 @@ def train_reader(config: Config, group: Group = ALONE) -> TrainReader:
         world=group.size,
         max_bad_records=config.data.max_bad_records,
     )
-    stages = first_epochs(training.resolutions, training.epochs)
+    stages = first_epochs(training.resolution_steps, training.epochs)
     return GrowingReader.of(reader, stages) if stages else reader
 
 

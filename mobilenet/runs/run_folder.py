@@ -146,7 +146,7 @@ def check_changes(began: Config, given: Config, run: Path) -> list[str]:
     """
     before, after = flat(began), flat(given)
     changed = [name for name in before if before[name] != after[name]]
-    epochs, growing = ("training.epochs",), bool(given.training.resolutions)
+    epochs, growing = ("training.epochs",), bool(given.training.resolution_steps)
     is_bound = growing or given.schedule.name in _ENDS_WITH_RUN
     free = _FREE if is_bound else _FREE + epochs
     with_effect = _FREE_WITH_EFFECT + epochs if is_bound else _FREE_WITH_EFFECT

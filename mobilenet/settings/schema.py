@@ -147,7 +147,7 @@ class TrainingConfig:
     """Images per optimizer step, over all devices and workers together."""
     accumulation: Count = 1
     """Parts in which a device computes its share of the batch, to need less memory."""
-    resolutions: tuple[tuple[float, float], ...] = ()
+    resolution_steps: tuple[tuple[float, float], ...] = ()
     """From which part of the run on the crops have how many pixels, such as `[[0, 128], [0.4, 176],
     [0.75, 224]]`, from whole epochs on; both rise, to data.resolution. That alone by default."""
     label_smoothing: Annotated[float, Range(at_least=0, below=1)] = 0.0
@@ -185,9 +185,9 @@ class TrainingConfig:
                 f"{self.batch_size} cannot be shared evenly by {len(self.devices)} devices in"
                 f" {self.accumulation} parts",
             )
-        wrong = growing_resolution.problem_of(self.resolutions)
+        wrong = growing_resolution.problem_of(self.resolution_steps)
         if wrong:
-            raise SettingError("resolutions", wrong)
+            raise SettingError("resolution_steps", wrong)
         if self.frozen_stages and self.initial_weights is None:
             raise SettingError("frozen_stages", "has no effect without initial_weights")
         if self.precision == "float16" and any(not d.startswith("gpu") for d in self.devices):
@@ -276,10 +276,10 @@ class Config:
                 f"{milestones[-1]:g} has no effect: training.epochs is {self.training.epochs}",
             )
         wrong = growing_resolution.problem_in_run(
-            self.training.resolutions, self.data.resolution, self.training.epochs
+            self.training.resolution_steps, self.data.resolution, self.training.epochs
         )
         if wrong:
-            raise SettingError("training.resolutions", wrong)
+            raise SettingError("training.resolution_steps", wrong)
         short_side = self.validation.short_side
         if short_side is not None and short_side < self.data.resolution:
             limit = f"must be at least data.resolution (={self.data.resolution})"

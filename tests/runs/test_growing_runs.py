@@ -17,7 +17,7 @@ from mobilenet.settings.schema import Config
 from mobilenet.training.build import schedule
 
 GROWING = (
-    "training.resolutions=[[0, 32], [0.5, 48]]",
+    "training.resolution_steps=[[0, 32], [0.5, 48]]",
     "data.resolution=48",
     "validation.short_side=48",
 )
@@ -82,10 +82,10 @@ WRONG = {
 
 @pytest.mark.parametrize("value", WRONG)
 def test_wrong_steps_are_refused(value: str) -> None:
-    text = f"training: {{epochs: 10, resolutions: {value}}}"
+    text = f"training: {{epochs: 10, resolution_steps: {value}}}"
     with pytest.raises(ConfigError) as caught:
         settings.loads(Config, text, "my.yaml")
-    assert str(caught.value) == f"my.yaml:1: training.resolutions: {WRONG[value]}"
+    assert str(caught.value) == f"my.yaml:1: training.resolution_steps: {WRONG[value]}"
     assert_told(str(caught.value), "a resolution that cannot grow so")
 
 

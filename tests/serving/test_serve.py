@@ -218,6 +218,8 @@ connection.LINGER_SECONDS = 2.0
 model = open_model(sys.argv[1])
 def slowly(images):
     time.sleep(0.8)
+    if images.any() and images.std(axis=(2, 3)).max() < 1e-3:
+        raise ValueError("no picture")
     return model.predict(images)
 limits = Limits(max_batch=1, max_requests=4, wait_seconds=2.0, body_seconds=0.5)
 with listen("127.0.0.1", 0) as listening:
@@ -302,6 +304,17 @@ def test_slow_clients_are_sent_away(tight: Serving, photos: list[Path]) -> None:
 
 def received(one: socket.socket) -> bytes:
     return one.recv(10_000)
+
+
+def test_a_network_that_fails_is_told_without_a_traceback(
+    tight: Serving, folder: Path, photos: list[Path]
+) -> None:
+    plain = cv2.imencode(".png", np.full((80, 80, 3), 77, np.uint8))[1].tobytes()
+    reply = tight.predict(plain)
+    assert (reply.status, reply.json) == (500, {"error": "the server failed; its log says why"})
+    assert counted(tight)['requests_total{status="500"}'] == 1
+    assert tight.predict(photos[0].read_bytes()).status == 200
+    assert "ValueError: no picture" in (folder / "log").read_text()  # written after the answer
 
 
 def test_a_client_that_leaves_harms_nobody(tight: Serving, photos: list[Path]) -> None:

@@ -65,7 +65,7 @@ def main() -> None:
 
 def found(path: Path, folder: Path, threads: int) -> dict[str, Reader]:
     """The programs that are installed."""
-    readers = {"ONNX Runtime, .onnx": onnx_runtime(path, threads)}
+    readers: dict[str, Reader | None] = {"ONNX Runtime, .onnx": onnx_runtime(path, threads)}
     write_ort(path, folder / "net.ort")
     readers["ONNX Runtime, .ort"] = onnx_runtime(folder / "net.ort", threads)
     readers["OpenCV"] = opencv(path, threads)
@@ -73,7 +73,7 @@ def found(path: Path, folder: Path, threads: int) -> dict[str, Reader]:
         readers["OpenVINO"] = openvino(path, threads)
     if importlib.util.find_spec("ncnn") and importlib.util.find_spec("pnnx"):
         readers["ncnn"] = ncnn(path, folder, threads)
-    return readers
+    return {name: reader for name, reader in readers.items() if reader is not None}
 
 
 def onnx_runtime(path: Path, threads: int) -> Reader:
@@ -102,8 +102,8 @@ def openvino(path: Path, threads: int) -> Reader:
     return Reader(path.stat().st_size, lambda image: model(image)[0])
 
 
-def ncnn(path: Path, folder: Path, threads: int) -> Reader:
-    """Ncnn, with the conversion of pnnx, in single precision."""
+def ncnn(path: Path, folder: Path, threads: int) -> Reader | None:
+    """Ncnn, with the conversion of pnnx, in single precision; None if it refuses that."""
     import ncnn  # noqa: PLC0415
 
     spec = importlib.util.find_spec("pnnx")
@@ -121,7 +121,8 @@ def ncnn(path: Path, folder: Path, threads: int) -> Reader:
         setattr(network.opt, name, False)
     parts = [folder / "ncnn.ncnn.param", folder / "ncnn.ncnn.bin"]
     if network.load_param(str(parts[0])) or network.load_model(str(parts[1])):
-        raise SystemExit("ncnn does not read this file")
+        print("ncnn does not read this file")
+        return None
 
     def run(image: Any) -> Any:
         extractor = network.create_extractor()

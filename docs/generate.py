@@ -27,7 +27,7 @@ the default below. `key.sub=value` on the command line replaces a setting of the
 repeated, mistyped and out-of-range settings are refused with file and line, and so are settings
 that would have no effect. A run folder holds its complete configuration in `config.yaml`.
 
-This page is made from `mobilenet/settings/schema.py` and `optimization.py` by `make docs`.
+This page is made from the files in `mobilenet/settings/` by `make docs`.
 """
 
 RECIPES = """# Recipes and published figures

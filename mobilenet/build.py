@@ -13,6 +13,7 @@ from mxnet import gluon
 
 from mobilenet.data.batch_reader import EvalReader, TrainReader
 from mobilenet.data.eval_transforms import EvalTransform, Normalization
+from mobilenet.data.growing_reader import GrowingReader
 from mobilenet.data.record import RecordSource
 from mobilenet.data.record_file import RecordFile
 from mobilenet.data.record_folder import orientation_warning
@@ -29,6 +30,7 @@ from mobilenet.network.architecture import DIALECTS, Dialect, MobileNetV2
 from mobilenet.network.graph_forms import inference_block, inference_block_of
 from mobilenet.progress_bar import say
 from mobilenet.settings.field_types import AUTO
+from mobilenet.settings.growing_resolution import first_epochs
 from mobilenet.settings.schema import Config
 
 
@@ -238,7 +240,7 @@ def train_reader(config: Config, group: Group = ALONE) -> TrainReader:
             f"training.batch_size: {training.batch_size} cannot be shared evenly by {group.size}"
             f" workers, {len(training.devices)} devices each, in {training.accumulation} parts"
         )
-    return TrainReader(
+    reader = TrainReader(
         train_records(config),
         train_transform(config),
         training.batch_size // group.size,
@@ -248,6 +250,8 @@ def train_reader(config: Config, group: Group = ALONE) -> TrainReader:
         world=group.size,
         max_bad_records=config.data.max_bad_records,
     )
+    stages = first_epochs(training.resolution_steps, training.epochs)
+    return GrowingReader.of(reader, stages) if stages else reader
 
 
 def eval_split(config: Config) -> str:

@@ -20,7 +20,8 @@ FLOORS = (
     "onnx runs build machine network_table",
     "foreign",
     "pretrained",
-    "training inference",
+    "inference",
+    "training",
     "validation bench",
     "export",
     "notebook_figures quickstart serving",
@@ -38,7 +39,7 @@ FORBIDDEN = {
     "mobilenet.data": "network",
 }
 # The modules of training/ that know the configuration; all others take what these make of it.
-CONFIGURED = ("training.build", "training.training_run")
+CONFIGURED = ("training.build", "training.opened_teacher", "training.training_run")
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.split()}
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

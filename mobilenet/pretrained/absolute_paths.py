@@ -12,7 +12,13 @@ from mobilenet.settings.schema import Config
 def with_absolute_paths(config: Config) -> Config:
     """The configuration with absolute paths; names of published weights are unchanged."""
     data = dataclasses.replace(config.data, directory=str(Path(config.data.directory).absolute()))
-    training, weights = config.training, config.training.initial_weights
-    if weights is not None and published_at(weights) is None:
-        training = dataclasses.replace(training, initial_weights=str(Path(weights).absolute()))
-    return dataclasses.replace(config, data=data, training=training)
+    weights, teacher = config.training.initial_weights, config.distillation.teacher
+    training = dataclasses.replace(config.training, initial_weights=_absolute(weights))
+    distillation = dataclasses.replace(config.distillation, teacher=_absolute(teacher))
+    return dataclasses.replace(config, data=data, training=training, distillation=distillation)
+
+
+def _absolute(model: str | None) -> str | None:
+    if model is None or published_at(model) is not None:
+        return model
+    return str(Path(model).absolute())

@@ -41,6 +41,7 @@ class State:
         weights: The group of arrays that is validated and exported.
         package_version: The version of this package that wrote the checkpoint.
         arithmetic: Other circumstances on which the last bits of the arrays depend, by name.
+        teacher: SHA-256 and input of the teacher; empty without a teacher.
     """
 
     progress: Progress
@@ -49,6 +50,7 @@ class State:
     weights: str
     package_version: str = __version__
     arithmetic: dict[str, str] = field(default_factory=dict)
+    teacher: dict[str, str] = field(default_factory=dict)
 
     @property
     def record(self) -> EpochRecord | None:

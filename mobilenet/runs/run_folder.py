@@ -32,6 +32,7 @@ _FREE = (
     "log.",
     "data.directory",  # the records are compared by their digests
     "data.num_workers",
+    "distillation.teacher",  # compared by its digest
     "data.max_bad_records",
     "validation.batch_size",
     "training.patience",
@@ -40,8 +41,8 @@ _FREE = (
 # These alter how a batch is divided, and so BatchNorm's statistics. The run continues, but its
 # results are no longer the same bit for bit.
 _FREE_WITH_EFFECT = ("training.devices", "training.accumulation", "distributed.")
-# More epochs do not alter the finished steps, except with these schedules: their learning rates
-# depend on the length of the run from the beginning.
+# More epochs do not alter the finished steps, except with these schedules, whose learning rates
+# depend on the length of the run from the beginning, and with a resolution that grows.
 _ENDS_WITH_RUN = ("cosine", "polynomial")
 
 
@@ -145,7 +146,8 @@ def check_changes(began: Config, given: Config, run: Path) -> list[str]:
     """
     before, after = flat(began), flat(given)
     changed = [name for name in before if before[name] != after[name]]
-    epochs, is_bound = ("training.epochs",), given.schedule.name in _ENDS_WITH_RUN
+    epochs, growing = ("training.epochs",), bool(given.training.resolution_steps)
+    is_bound = growing or given.schedule.name in _ENDS_WITH_RUN
     free = _FREE if is_bound else _FREE + epochs
     with_effect = _FREE_WITH_EFFECT + epochs if is_bound else _FREE_WITH_EFFECT
     for name in changed:
@@ -209,6 +211,21 @@ def _is_the_file(path: Path, before: Mapping[str, str], now: Mapping[str, str]) 
     if changed != {"records"}:
         return not changed
     return before.get("content") == files.sha256_of(path)  # takes minutes, but here alone
+
+
+def check_teacher(began: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Compares the teacher that a run began with to the present one, by SHA-256 and input.
+
+    Raises:
+        ConfigError: It is another one, is no longer given, or is new.
+    """
+    if began == given:
+        return
+    if began and given:
+        problem = "this is not the teacher that the run began with; give back the old one"
+    else:
+        problem = f"the run began {'with a' if began else 'without a'} teacher; keep to that"
+    raise ConfigError(f"distillation.teacher: {problem}, or start another run")
 
 
 def check_classes(run: Path, data: Path) -> None:

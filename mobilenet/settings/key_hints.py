@@ -36,6 +36,7 @@ _ELSEWHERE = {
     "model.width_multiplier": "width alpha width_mult multiplier",
     "augmentation.flip": "hflip hflip_prob",
     "augmentation.random_erasing": "reprob random_erase erasing",
+    "distillation.teacher": "teacher_model distill kd",
     "distributed.engine": "kvstore horovod",
 }
 _MEANT = {word: key for key, words in _ELSEWHERE.items() for word in words.split()}

@@ -7,6 +7,8 @@ Checks across fields, and settings that would have no effect, are refused here t
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Optional
 
+from mobilenet.settings import growing_resolution
+from mobilenet.settings.distillation import DistillationConfig
 from mobilenet.settings.field_types import (
     AUTO,
     Count,
@@ -145,6 +147,9 @@ class TrainingConfig:
     """Images per optimizer step, over all devices and workers together."""
     accumulation: Count = 1
     """Parts in which a device computes its share of the batch, to need less memory."""
+    resolution_steps: tuple[tuple[float, float], ...] = ()
+    """From which part of the run on the crops have how many pixels, such as `[[0, 128], [0.4, 176],
+    [0.75, 224]]`, from whole epochs on; both rise, to data.resolution. That alone by default."""
     label_smoothing: Annotated[float, Range(at_least=0, below=1)] = 0.0
     """Part of the target that is spread evenly over all classes."""
     ema_decay: Optional[Annotated[float, Range(above=0, below=1)]] = None
@@ -180,6 +185,9 @@ class TrainingConfig:
                 f"{self.batch_size} cannot be shared evenly by {len(self.devices)} devices in"
                 f" {self.accumulation} parts",
             )
+        wrong = growing_resolution.problem_of(self.resolution_steps)
+        if wrong:
+            raise SettingError("resolution_steps", wrong)
         if self.frozen_stages and self.initial_weights is None:
             raise SettingError("frozen_stages", "has no effect without initial_weights")
         if self.precision == "float16" and any(not d.startswith("gpu") for d in self.devices):
@@ -248,6 +256,8 @@ class Config:
     """The learning rate."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """The run."""
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    """Training on the answers of a teacher."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     """Which states of the run are kept."""
     distributed: DistributedConfig = field(default_factory=DistributedConfig)
@@ -265,6 +275,11 @@ class Config:
                 "schedule.milestones",
                 f"{milestones[-1]:g} has no effect: training.epochs is {self.training.epochs}",
             )
+        wrong = growing_resolution.problem_in_run(
+            self.training.resolution_steps, self.data.resolution, self.training.epochs
+        )
+        if wrong:
+            raise SettingError("training.resolution_steps", wrong)
         short_side = self.validation.short_side
         if short_side is not None and short_side < self.data.resolution:
             limit = f"must be at least data.resolution (={self.data.resolution})"

@@ -22,6 +22,7 @@ from mobilenet.runs import run_folder
 from mobilenet.runs.checkpoint import Retention
 from mobilenet.settings.schema import Config
 from mobilenet.training.batchnorm_recalibration import Recalibration
+from mobilenet.training.distillation import Distillation
 from mobilenet.training.initial_weights import InitialWeights
 from mobilenet.training.learner import Learner
 from mobilenet.training.learning_rate_schedule import (
@@ -36,6 +37,7 @@ from mobilenet.training.learning_rate_schedule import (
     steps,
 )
 from mobilenet.training.memory import check_memory
+from mobilenet.training.opened_teacher import arithmetic_of, opened_teacher
 from mobilenet.training.optimizer import Momentum, Optimizer, RMSProp, Rule, WeightDecay
 from mobilenet.training.run_parts import Course, Parts
 from mobilenet.training.step import Objective, TrainingStep
@@ -45,7 +47,8 @@ def parts(config: Config, group: Group = ALONE) -> Parts:
     """All parts of a run.
 
     Raises:
-        ConfigError: There is no such device, or the ranks cannot share a batch evenly.
+        ConfigError: There is no such device, the ranks cannot share a batch evenly, or the teacher
+            cannot be used.
         DataError: The records cannot be used.
     """
     contexts = devices(config, group)
@@ -54,6 +57,7 @@ def parts(config: Config, group: Group = ALONE) -> Parts:
     eval_reader = build.eval_reader(config, split, group)
     form = training_form(contexts)
     symbol = symbol_of(build.network(config))
+    teacher, teacher_digest = opened_teacher(config, _objective(config, group).mix)
     return Parts(
         group=group,
         reader=reader,
@@ -73,7 +77,10 @@ def parts(config: Config, group: Group = ALONE) -> Parts:
             "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"],
             "training graph": form.name,
             "channels in blocks of": f"{form.block_size}",
+            **arithmetic_of(teacher),
         },
+        teacher=teacher,
+        teacher_digest=teacher_digest,
     )
 
 
@@ -160,7 +167,15 @@ def _objective(config: Config, group: Group) -> Objective:
         training.seed,
         training.precision,
         group.rank,
+        _distillation(config),
     )
+
+
+def _distillation(config: Config) -> Distillation | None:
+    given = config.distillation
+    if given.teacher is None:
+        return None
+    return Distillation(given.teacher_weight or 0.9, given.temperature or 1.0)
 
 
 def _num_parts(config: Config) -> int:

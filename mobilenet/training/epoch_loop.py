@@ -15,13 +15,12 @@ import signal
 from dataclasses import asdict
 from pathlib import Path
 
-from mobilenet.data.batch_reader import Batch
 from mobilenet.errors import DataError, RunStopped, VerificationError
 from mobilenet.evaluation import evaluate
 from mobilenet.metrics import Counts, NotFiniteError
 from mobilenet.runs import checkpoint, run_folder
 from mobilenet.runs.checkpoint import is_stale
-from mobilenet.runs.checkpoint_folder import Arrays, Checkpoint, State
+from mobilenet.runs.checkpoint_folder import Arrays, Checkpoint
 from mobilenet.runs.curves import draw_curves
 from mobilenet.runs.epoch_record import EpochRecord, Metrics, Progress
 from mobilenet.runs.log import RunLog
@@ -36,6 +35,7 @@ from mobilenet.training.stop_requests import (
     UnreadableError,
     until_stopped,
 )
+from mobilenet.training.teacher import Lesson
 
 _DEPLOYED = "deployed"
 _WHAT_TO_TRY = f"{REMEDY}; schedule.warmup_epochs, optimizer.clip_norm and training.rollbacks help"
@@ -140,17 +140,18 @@ class Trainer:
         epoch = len(self._progress.history)
         num_done = self._progress.step - epoch * self._steps_per_epoch
         self._reporter.start_epoch(epoch + 1, num_done)
-        batches = self._reporter.timed(self._parts.reader.batches(epoch, num_done))
+        lessons = self._reporter.timed(self._parts.lessons(epoch, num_done))
         try:
-            for batch in until_stopped(batches, stop, self._group):
-                self._train_step(batch)
+            for lesson in until_stopped(lessons, stop, self._group):
+                self._train_step(lesson)
             self._settle()
         finally:
             self._reporter.stop_steps()
 
-    def _train_step(self, batch: Batch) -> None:
+    def _train_step(self, lesson: Lesson) -> None:
         step, self._deployed = self._progress.step, None
-        queued = self._learner.step(batch, step, self._learning_rate(step))
+        rate = self._learning_rate(step)
+        queued = self._learner.step(lesson.batch, step, rate, lesson.answers)
         self._settle()  # reads the previous step while the devices compute this one
         self._in_flight = queued
         self._progress.step += 1
@@ -243,13 +244,7 @@ class Trainer:
             groups[_DEPLOYED], weights = self._deployed, _DEPLOYED
         if not all(map(is_finite, groups.values())):
             raise self._not_finite("a parameter is")
-        state = State(
-            self._progress,
-            self._course.config,
-            self._parts.data_digests,
-            weights,
-            arithmetic=self._parts.arithmetic,
-        )
+        state = self._parts.state(self._progress, self._course.config, weights)
         path = checkpoint.path_of(self._run, state)
         if self._keeps_files:
             checkpoint.save(self._run, state, groups)

@@ -16,7 +16,7 @@ from mobilenet.network.architecture import MobileNetV2, parameter_arrays
 from mobilenet.runs.checkpoint_folder import Arrays, Checkpoint
 from mobilenet.training.ema import MovingAverage
 from mobilenet.training.optimizer import Optimizer, norm
-from mobilenet.training.step import PendingOutcome, TrainingStep
+from mobilenet.training.step import Answers, PendingOutcome, TrainingStep
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,15 @@ class Learner:
         self._group.broadcast([array for arrays in groups.values() for array in arrays.values()])
         self._take_over(groups.__getitem__, Path("rank 0"))
 
-    def step(self, batch: Batch, step: int, learning_rate: float) -> PendingOutcome:
-        """Queues training step number `step`, from 0, on this rank's share of the batch."""
-        outcome = self._step(batch.data, batch.labels, step, learning_rate).over(self._group)
+    def step(
+        self, batch: Batch, step: int, learning_rate: float, answers: Answers = None
+    ) -> PendingOutcome:
+        """Queues training step number `step`, from 0, on this rank's share of the batch.
+
+        `answers` are the teacher's logits, `(N, classes)`.
+        """
+        queued = self._step(batch.data, batch.labels, step, learning_rate, answers)
+        outcome = queued.over(self._group)
         if self._average is not None:
             self._average.update(step, outcome.gradient_norm)
         return outcome

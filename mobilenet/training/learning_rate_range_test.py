@@ -12,9 +12,8 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass
-from typing import Callable, Iterable, Sequence
+from typing import Callable, Iterable, Sequence, TypeVar
 
-from mobilenet.data.batch_reader import Batch
 from mobilenet.errors import VerificationError
 
 LOWEST, HIGHEST = 1e-6, 10.0
@@ -22,7 +21,8 @@ _SMOOTHING = 0.9
 _DIVERGED = 3.0  # times the lowest smoothed loss
 _FIRST = 10  # steps whose losses are noise: neither the lowest one nor divergence is among them
 
-TakeStep = Callable[[Batch, int, float], float]
+T = TypeVar("T")
+TakeStep = Callable[[T, int, float], float]
 """Trains on a batch at the step of that number and with that rate; gives the mean loss."""
 
 
@@ -49,7 +49,7 @@ class RangeTest:
         return float(f"{self.best / 10:.1e}")
 
 
-def range_test(batches: Iterable[Batch], num_steps: int, take_step: TakeStep) -> RangeTest:
+def range_test(batches: Iterable[T], num_steps: int, take_step: TakeStep[T]) -> RangeTest:
     """Trains `num_steps` steps from the lowest rate to the highest, or until the loss diverges.
 
     The first steps, at rates that change nothing, show how much batches differ in their loss.

@@ -8,11 +8,13 @@ ICCV 2019.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, TypeVar
 
 import mxnet as mx
 import numpy as np
 import numpy.typing as npt
+
+Images = TypeVar("Images", mx.nd.NDArray, npt.NDArray[np.float32])
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ def _box(random: np.random.Generator, height: int, width: int, own: float) -> Bo
     return Box(max(top, 0), min(top + rows, height), max(left, 0), min(left + columns, width))
 
 
-def apply(mix: Mix, images: mx.nd.NDArray) -> mx.nd.NDArray:
-    """The blended images, of the shape of `images` `(N, C, H, W)`."""
-    partners = images.take(mx.nd.array(mix.partner, ctx=images.context))
+def apply(mix: Mix, images: Images) -> Images:
+    """The blended images, of the shape of `images` `(N, C, H, W)`; MXNet's or NumPy's."""
+    partners = images[mix.partner]
     if mix.box is None:
         return mix.own * images + (1 - mix.own) * partners
     blended = images.copy()

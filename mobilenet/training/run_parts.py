@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, Iterator
 
 from mobilenet.data.batch_reader import EvalReader, TrainReader
 from mobilenet.distributed.group import Group
 from mobilenet.metrics import Predict
 from mobilenet.network.graph_forms import TrainingForm
 from mobilenet.runs.checkpoint import Retention
-from mobilenet.runs.checkpoint_folder import Arrays
+from mobilenet.runs.checkpoint_folder import Arrays, State
+from mobilenet.runs.epoch_record import Progress
 from mobilenet.training.batchnorm_recalibration import Recalibration
 from mobilenet.training.initial_weights import InitialWeights
 from mobilenet.training.learner import Learner
 from mobilenet.training.learning_rate_schedule import Schedule
+from mobilenet.training.teacher import Lesson, Teacher
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Parts:
         form: The form of the training graph.
         data_digests: Digests of the record files, by split and kind.
         arithmetic: Circumstances besides settings on which the last bits depend, by name.
+        teacher: Whose answers are trained on; None without one.
+        teacher_digest: SHA-256 and input of the teacher; empty without one.
     """
 
     group: Group
@@ -48,6 +52,26 @@ class Parts:
     form: TrainingForm
     data_digests: dict[str, dict[str, str]]
     arithmetic: dict[str, str]
+    teacher: Teacher | None
+    teacher_digest: dict[str, str]
+
+    def lessons(self, epoch: int, first_step: int = 0) -> Iterator[Lesson]:
+        """The batches of an epoch from a step of it on, both from 0, with the teacher's answers."""
+        batches = self.reader.batches(epoch, first_step)
+        if self.teacher is None:
+            return map(Lesson, batches)
+        return self.teacher.lessons(batches, epoch * self.reader.steps_per_epoch + first_step)
+
+    def state(self, progress: Progress, config: str, weights: str) -> State:
+        """What a checkpoint says besides its arrays, of which the group `weights` is validated."""
+        return State(
+            progress,
+            config,
+            self.data_digests,
+            weights,
+            arithmetic=self.arithmetic,
+            teacher=self.teacher_digest,
+        )
 
     def load_initial_weights(self, learner: Learner) -> None:
         """Loads the initial weights, if there are any, into a new learner.

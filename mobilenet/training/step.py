@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
-from typing import Iterator, NamedTuple
+from typing import Callable, Iterator, NamedTuple, Optional
 
 import mxnet as mx
 import numpy as np
@@ -15,10 +16,13 @@ from mobilenet.distributed.group import Group
 from mobilenet.runs.epoch_record import Metrics
 from mobilenet.training import label_smoothing_cross_entropy as loss
 from mobilenet.training import mixup_cutmix
+from mobilenet.training.distillation import Distillation
 from mobilenet.training.optimizer import Optimizer
 
 # Purposes of random streams, which make the streams independent.
 _MIXING, _DROPOUT = 2, 3
+
+Answers = Optional[npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Objective:
         seed: Seed of blends and dropout.
         precision: Type of the network's input.
         rank: Number of this process; each has its own dropout.
+        distillation: The part of a teacher; None without one.
     """
 
     classes: int
@@ -42,18 +47,39 @@ class Objective:
     seed: int = 0
     precision: str = "float32"
     rank: int = 0
+    distillation: Distillation | None = None
 
-    def blend(self, images: mx.nd.NDArray, labels: loss.Labels, step: int) -> Examples:
-        """The images and targets of a step, after mixup or CutMix if configured."""
+    def mix(self, shape: tuple[int, ...], step: int) -> mixup_cutmix.Mix | None:
+        """The blend of a step's batch of `shape` `(N, C, H, W)`; None without mixup and CutMix."""
+        key = (self.seed, _MIXING, step)
+        return mixup_cutmix.draw(key, shape, self.mixup, self.cutmix)
+
+    def blend(
+        self, images: mx.nd.NDArray, labels: loss.Labels, step: int, answers: Answers = None
+    ) -> Examples:
+        """The images and targets of a step, after mixup or CutMix if configured.
+
+        `answers` are a teacher's logits `(N, classes)` for the images after that.
+        """
         targets = loss.one_hot(labels, self.classes, self.label_smoothing)
-        mix = mixup_cutmix.draw((self.seed, _MIXING, step), images.shape, self.mixup, self.cutmix)
+        mix = self.mix(images.shape, step)
         if mix is not None:
             images, targets = (
                 mixup_cutmix.apply(mix, images),
                 loss.mixed(targets, mix.partner, mix.own),
             )
         images = images.astype(self.precision, copy=False)
-        return Examples(images, mx.nd.array(targets), mx.nd.array(labels))
+        taught = None
+        if self.distillation is not None and answers is not None:
+            taught = mx.nd.array(self.distillation.targets(answers))
+        return Examples(images, mx.nd.array(targets), mx.nd.array(labels), taught)
+
+    def losses(self, logits: mx.nd.NDArray, examples: Examples) -> mx.nd.NDArray:
+        """The loss of each image, `(N,)`."""
+        if self.distillation is None:
+            return loss.cross_entropy(logits, examples.targets)
+        assert examples.taught is not None, "with a teacher, its answers come with every batch"
+        return self.distillation.loss(logits, examples.targets, examples.taught)
 
     def seed_dropout(self, step: int) -> None:
         """Seeds the random numbers of layers by seed, step and rank."""
@@ -62,21 +88,25 @@ class Objective:
 
 
 class Examples(NamedTuple):
-    """Images `(N, C, H, W)`, targets `(N, classes)` and labels `(N,)`."""
+    """Images `(N, C, H, W)`, targets `(N, classes)` and labels `(N,)`; `taught` by a teacher."""
 
     images: mx.nd.NDArray
     targets: mx.nd.NDArray
     labels: mx.nd.NDArray
+    taught: mx.nd.NDArray | None = None
 
     def parts(self, num_parts: int) -> Iterator[Examples]:
         """Equal parts in order."""
         size = self.images.shape[0] // num_parts
         for start in range(0, size * num_parts, size):
-            yield Examples(*(array[start : start + size] for array in self))
+            yield self._each(operator.itemgetter(slice(start, start + size)))
 
     def on(self, context: mx.Context) -> Examples:
         """The same on the device `context`."""
-        return Examples(*(array.as_in_context(context) for array in self))
+        return self._each(lambda array: array.as_in_context(context))
+
+    def _each(self, change: Callable[[mx.nd.NDArray], mx.nd.NDArray]) -> Examples:
+        return Examples(*(None if array is None else change(array) for array in self))
 
 
 class Outcome(NamedTuple):
@@ -147,11 +177,16 @@ class TrainingStep:
         return [gradient for parameter in trained for gradient in parameter.list_grad()]
 
     def __call__(
-        self, images: npt.NDArray[np.float32], labels: loss.Labels, step: int, rate: float
+        self,
+        images: npt.NDArray[np.float32],
+        labels: loss.Labels,
+        step: int,
+        rate: float,
+        answers: Answers = None,
     ) -> PendingOutcome:
         """Queues the step numbered `step` with the learning rate `rate`."""
         self._objective.seed_dropout(step)
-        examples = self._objective.blend(mx.nd.array(images), labels, step)
+        examples = self._objective.blend(mx.nd.array(images), labels, step, answers)
         for gradient in self._sums:
             gradient[:] = 0
         losses, correct = [], []
@@ -167,6 +202,6 @@ class TrainingStep:
         """Computes gradients; returns the sum of the losses and the number of right predictions."""
         with autograd.record():
             logits = self._block(examples.images)
-            loss_sum = loss.cross_entropy(logits, examples.targets).sum()
+            loss_sum = self._objective.losses(logits, examples).sum()
         loss_sum.backward()
         return loss_sum, loss.num_correct(logits, examples.labels)

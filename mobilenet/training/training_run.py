@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Callable
 
 from mobilenet import build, files, settings
-from mobilenet.data.batch_reader import Batch
 from mobilenet.distributed.group import Group
 from mobilenet.distributed.rank_consistency import check_consistency
 from mobilenet.errors import Mistakes
@@ -25,9 +24,10 @@ from mobilenet.training.epoch_loop import Trainer
 from mobilenet.training.learning_rate_range_test import RangeTest, range_test
 from mobilenet.training.run_parts import Parts
 from mobilenet.training.stop_requests import stop_requests
+from mobilenet.training.teacher import Lesson
 
 # Settings that may differ between the processes of a run.
-_OF_EACH_HOST = ("data.directory", "data.num_workers")
+_OF_EACH_HOST = ("data.directory", "data.num_workers", "distillation.teacher")
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ def find_rate(config: Config, num_steps: int) -> RangeTest:
     learner = parts.make_learner()
     parts.load_initial_weights(learner)
 
-    def take_step(batch: Batch, step: int, rate: float) -> float:
-        return learner.step(batch, step, rate).read().metrics.loss
+    def take_step(lesson: Lesson, step: int, rate: float) -> float:
+        return learner.step(lesson.batch, step, rate, lesson.answers).read().metrics.loss
 
-    batches = itertools.chain.from_iterable(map(parts.reader.batches, itertools.count()))
-    return range_test(batches, num_steps, take_step)
+    lessons = itertools.chain.from_iterable(map(parts.lessons, itertools.count()))
+    return range_test(lessons, num_steps, take_step)
 
 
 def _lead(config: Config, run: Path, resume: bool, group: Group) -> None:
@@ -150,6 +150,7 @@ def _resume(config: Config, run: Path, trainer: Trainer, parts: Parts, log: RunL
         folder = Path(config.data.directory)
         run_folder.check_data(saved.state.data, parts.data_digests, folder)
         run_folder.check_classes(run, folder)
+        run_folder.check_teacher(saved.state.teacher, parts.teacher_digest)
         changes += run_folder.differences(saved.state.arithmetic, parts.arithmetic)
     for change in changes:
         log.warn(f"no longer bit for bit equal to an unchanged run: {change}")
@@ -164,6 +165,8 @@ def _circumstances(config: Config, parts: Parts, progress: Progress) -> dict[str
         "training records": f"{len(records):,} in {records.path}",
         "steps": f"{progress.step:,}, {steps_per_epoch:,} to an epoch",
         "returns to a checkpoint, at half the rate": str(progress.num_rollbacks),
+        **({"teacher": str(config.distillation.teacher)} if parts.teacher else {}),
+        **{f"teacher's {name}": text for name, text in parts.teacher_digest.items()},
         "devices": ", ".join(config.training.devices),
         "machine": run_folder.machine(),
         "versions": ", ".join(f"{name} {text}" for name, text in run_folder.versions().items()),
@@ -192,5 +195,5 @@ def _parts(config: Config, group: Group) -> Parts:
         of_file = dict(digests)
         records[f"manifest.json of {split}.rec"] = of_file.pop("content", None)
         records[f"{split}.rec"] = of_file
-    check_consistency(group, {**own, **versions, **records})
+    check_consistency(group, {**own, **versions, **records, "teacher": parts.teacher_digest})
     return parts

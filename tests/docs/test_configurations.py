@@ -36,6 +36,7 @@ GOLDEN = {
     "imagenet/mobilenetv2_1.3.yaml": (5_386_792, 509_374_560),
     "imagenet/mobilenetv2_1.4.yaml": (6_108_776, 582_195_824),
     "quickstart.yaml": (700_490, 7_837_440),
+    "tiny-imagenet-20-distilled.yaml": (713_300, 7_850_240),
     "tiny-imagenet-20.yaml": (2_249_492, 24_474_112),
 }
 

@@ -14,7 +14,7 @@ from mobilenet.settings.schema import Config
 
 ENTRIES = [entry for entry in settings.documentation(Config) if "." in entry.key]
 KEYS = [entry.key for entry in ENTRIES]
-FREE_TEXTS = {"data.directory", "training.initial_weights"}
+FREE_TEXTS = {"data.directory", "training.initial_weights", "distillation.teacher"}
 OTHERS = [entry for entry in ENTRIES if entry.key not in FREE_TEXTS]
 BOUNDED = [entry for entry in OTHERS if re.search("at least|above", entry.type)]
 

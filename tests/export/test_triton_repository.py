@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from small_network import small_network
+from told import assert_told
 
 from mobilenet import cli
 from mobilenet.data.eval_transforms import EvalTransform
@@ -94,7 +95,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert f"Model for NVIDIA Triton: {models / 'net'}" in capsys.readouterr().out
     (models / "net" / "2").mkdir()
     assert cli.main(["export", str(source), "--triton", str(models)]) == 2
-    assert "is there already, and is not what this option makes" in capsys.readouterr().err
+    assert_told(capsys.readouterr().err, "a place for Triton that holds something else")
     assert (models / "net" / "2").is_dir()
     with pytest.raises(SystemExit, match="2"):
         cli.main(["export", str(source), "--triton", str(source)])

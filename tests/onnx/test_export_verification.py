@@ -12,10 +12,11 @@ import pytest
 from onnx import AttributeProto, ModelProto, TensorProto, numpy_helper
 from random_networks import random_network
 
+from mobilenet.data.eval_transforms import IMAGENET
 from mobilenet.errors import VerificationError
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.network.float64_logits import float64_logits
-from mobilenet.onnx.export_verification import TOLERANCE, verify_export
+from mobilenet.onnx.export_verification import TOLERANCE, _normalised, verify_export
 from mobilenet.onnx.exporter import export_network
 from mobilenet.onnx.graph import GraphOptions
 
@@ -38,6 +39,11 @@ def exported(
     options = OPTIONS[request.param]
     export_network(network, path, options)
     return network, options, path
+
+
+def test_the_proof_normalises_as_validation_does() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5), np.uint8)
+    np.testing.assert_allclose(_normalised(images, IMAGENET), IMAGENET(images), atol=1e-6)
 
 
 def changed(attribute: AttributeProto) -> Iterator[AttributeProto]:

@@ -10,7 +10,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from mobilenet import settings
-from mobilenet.errors import UserError
+from mobilenet.errors import UserError, WeightsError
+from mobilenet.inference.open_model import open_model
+from mobilenet.onnx.mxnet_importer import ImportedModel
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.settings.schema import Config
 
@@ -78,6 +80,55 @@ def test_other_images_are_refused(data: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"takes images of 3x5x6 in float32") as caught:
         model.predict(data)
     assert "\n" not in str(caught.value)
+
+
+def test_a_size_that_mxnet_cannot_run_is_one_sentence(tmp_path: Path) -> None:
+    """Its matrix is for images of 4 x 4, though its input says that others may come."""
+    model = classifier()
+    del model.graph.node[:]
+    model.graph.node.append(helper.make_node("Flatten", ["pixels"], ["flat"]))
+    gemm = helper.make_node("Gemm", ["flat", "weights", "bias"], ["scores"], transB=1)
+    model.graph.node.append(gemm)
+    for name, shape in (("weights", (3, 48)), ("bias", (3,))):
+        tensor = helper.make_tensor(name, FLOAT, shape, np.ones(shape).ravel())
+        model.graph.initializer.append(tensor)
+        model.graph.input.append(helper.make_tensor_value_info(name, FLOAT, shape))
+    imported = ImportedModel(saved(model, tmp_path))
+    assert (imported.predict(np.ones((2, 3, 4, 4), np.float32)) == 49).all()
+    with pytest.raises(UserError, match=r"cannot be run by MXNet: .*\(75 vs\. 48\)") as caught:
+        imported.predict(np.ones((2, 3, 5, 5), np.float32))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("group", [1, 3])
+def test_convolutions_of_groups_run(group: int, tmp_path: Path) -> None:
+    model = open_model(saved(convolution(group), tmp_path))
+    data = np.random.default_rng(0).normal(size=(2, 3, 6, 7)).astype(np.float32)
+    means = data.mean(axis=(2, 3))
+    expected = means if group == 3 else means.sum(axis=1, keepdims=True).repeat(3, axis=1)
+    np.testing.assert_allclose(model.predict(data), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("group", [0, -1])
+def test_a_convolution_without_groups_is_refused(group: int, tmp_path: Path) -> None:
+    """ONNX Runtime would divide by it."""
+    with pytest.raises(WeightsError, match=r"a node Conv has fewer than 1 group$"):
+        open_model(saved(convolution(group), tmp_path))
+
+
+def convolution(group: int) -> onnx.ModelProto:
+    """The classifier after a convolution of 1 x 1 whose weights are all 1."""
+    model = classifier()
+    cast, *others = model.graph.node
+    cast.output[0] = "before"
+    node = helper.make_node("Conv", ["before", "weights"], ["floats"], group=group)
+    del model.graph.node[:]
+    model.graph.node.extend([cast, node, *others])
+    shape = (3, 3 // group if group > 0 else 3, 1, 1)
+    ones = helper.make_tensor("weights", FLOAT, shape, np.ones(shape).ravel())
+    model.graph.initializer.append(ones)
+    model.graph.input.append(helper.make_tensor_value_info("weights", FLOAT, shape))
+    return model
 
 
 def refused(path: Path) -> str:

@@ -1,8 +1,9 @@
-"""Programs for phones and boards read the files: OpenVINO, and ncnn by its converter pnnx."""
+"""Programs for phones and boards read the files: OpenVINO, ncnn by pnnx, TFLite by onnx2tf."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def exported(options: dict[str, Any], folder: Path) -> tuple[Path, np.ndarray, n
     """A file, images as it takes them, and its outputs in ONNX Runtime."""
     path = small_network(folder / "net.onnx", **options)
     model = OnnxModel(path)
-    images = random_images(model.batch_size or 3, 64, 2)
+    images = random_images(model.batch_size or 3, model.resolution or 64, 2)
     if "pixels" in options:
         data = images.astype(model.dtype)
     else:
@@ -103,3 +104,48 @@ def test_ncnn_refuses_uint8(pnnx: Path, tmp_path: Path) -> None:
     """The day it does not, the table in docs/onnx.md has to say so."""
     path, data, _ = exported(UINT8, tmp_path)
     assert converted(pnnx, path, data) is None
+
+
+ONNX2TF = "MOBILENET_ONNX2TF_PYTHON"
+RUN_TFLITE = """
+import sys, numpy
+from ai_edge_litert.interpreter import Interpreter
+network = Interpreter(sys.argv[1])
+network.allocate_tensors()
+given, found = network.get_input_details()[0], network.get_output_details()[0]
+network.set_tensor(given["index"], numpy.load(sys.argv[2]).transpose(0, 2, 3, 1))
+network.invoke()
+numpy.save(sys.argv[3], network.get_tensor(found["index"]))
+"""
+READ_BY_TFLITE: dict[str, dict[str, Any]] = {
+    "portable": {"batch": 1},
+    "opset 13, softmax": {"batch": 1, "opset": 13, "softmax": True},
+    "float pixels": {"batch": 1, "pixels": "float"},
+    "gluoncv": {"batch": 1, "text": ZOO},
+    "odd size": {"batch": 1, "text": ZOO, "resolution": 65},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READ_BY_TFLITE)
+def test_tensorflow_lite_runs_what_onnx2tf_makes(name: str, tmp_path: Path) -> None:
+    """Of a fixed batch: with `-b 1` onnx2tf 1.29 makes a wrong network of one of any batch."""
+    if ONNX2TF not in os.environ:
+        pytest.skip(f"needs a Python with onnx2tf and ai-edge-litert, named by ${ONNX2TF}")
+    path, data, expected = exported(READ_BY_TFLITE[name], tmp_path)
+    # onnx2tf tries its network on these images, and would download them.
+    images = np.random.default_rng(0).random((20, 128, 128, 3), np.float32)
+    np.save(tmp_path / "calibration_image_sample_data_20x128x128x3_float32.npy", images)
+    np.save(tmp_path / "in.npy", data)
+    python = Path(os.environ[ONNX2TF])
+    environment = {"PATH": f"{python.parent}:{os.environ['PATH']}"}
+    for call in (
+        ["-m", "onnx2tf", "-i", path.name, "-o", "tf", "-n"],
+        ["-c", RUN_TFLITE, "tf/net_float32.tflite", "in.npy", "out.npy"],
+    ):
+        done = subprocess.run(
+            [str(python), *call], cwd=tmp_path, env=environment, check=False,
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert_close(np.load(tmp_path / "out.npy"), expected)

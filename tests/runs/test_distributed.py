@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from other_classifier import write_onnx
 from several import (
     ENGINES,
     HERE,
@@ -71,6 +72,18 @@ def test_as_one_process(folder: Path, alone: Path, engine: str, num_workers: int
     }
     trained = {name: expected[name] for name in start}
     assert largest_difference(trained, start) > 0.1, "nothing was trained"
+
+
+@pytest.mark.slow
+def test_as_one_process_with_a_teacher(folder: Path) -> None:
+    """Each rank asks the teacher about its own share of a batch."""
+    write_onnx(folder / "teacher.onnx")
+    taught = (*SEPARABLE, "distillation.teacher=teacher.onnx", "distillation.temperature=2")
+    alone = watched_train(folder, "taught-alone", [sys.executable], True, *taught)
+    engine = "distributed.engine=kvstore"
+    several = watched_train(folder, "taught-2", launcher("kvstore", 2), True, engine, *taught)
+    for rank in range(2):
+        assert largest_difference(parameters(several, rank), parameters(alone, 0)) < 1e-5
 
 
 @pytest.mark.parametrize("num_workers", [pytest.param(2, marks=pytest.mark.slow), MANY])

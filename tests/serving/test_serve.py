@@ -214,11 +214,12 @@ from mobilenet.serving import connection
 from mobilenet.serving.limits import Limits
 from mobilenet.serving.server import listen, serve
 connection.HEAD_SECONDS = 0.5
+connection.LINGER_SECONDS = 2.0
 model = open_model(sys.argv[1])
 def slowly(images):
-    time.sleep(0.4)
+    time.sleep(0.8)
     return model.predict(images)
-limits = Limits(max_batch=1, max_requests=4, wait_seconds=1.0, body_seconds=0.5)
+limits = Limits(max_batch=1, max_requests=4, wait_seconds=2.0, body_seconds=0.5)
 with listen("127.0.0.1", 0) as listening:
     url = f"net: http://127.0.0.1:{listening.getsockname()[1]}"
     slow = dataclasses.replace(model, predict=slowly)
@@ -269,7 +270,7 @@ def test_too_many_requests_are_refused_and_the_others_answered(
     assert {reply.headers["Retry-After"] for reply in refused} == {"1"}
     said = [reply.json["error"] for reply in refused]
     assert said.count("4 requests are being answered already; try again later") == 3
-    assert said.count("there was no answer within 1 seconds; try again later") == 2
+    assert said.count("there was no answer within 2 seconds; try again later") == 2
     assert tight.predict(image).status == 200
 
 
@@ -287,10 +288,10 @@ def test_slow_clients_are_sent_away(tight: Serving, photos: list[Path]) -> None:
         start = time.monotonic()
         assert tight.predict(image).status == 200
         with contextlib.suppress(OSError):
-            while time.monotonic() < start + 5:
+            while time.monotonic() < start + 15:
                 trickling.sendall(b"x")
                 time.sleep(0.05)
-        assert time.monotonic() < start + 4
+        assert time.monotonic() < start + 14
         assert silent.recv(100) == b""
         assert headless.recv(100) == b""
         answers = [b"".join(iter(lambda one=one: received(one), b"")) for one in (bodiless, idle)]
@@ -309,7 +310,6 @@ def test_a_client_that_leaves_harms_nobody(tight: Serving, photos: list[Path]) -
     for sent in (head, head + image[:10], head + image):
         with socket.create_connection((HOST, tight.port), 20) as one:
             one.sendall(sent)
-    time.sleep(0.6)
     assert tight.predict(image).status == 200
 
 
@@ -348,7 +348,7 @@ def test_packages_that_are_missing_are_named(
 def test_a_stop_loses_no_request(folder: Path, model: Path, photos: list[Path]) -> None:
     """What has arrived is answered; what comes later is told, or finds no server any more."""
     image = photos[0].read_bytes()
-    slow = (sys.executable, "-c", TIGHT.replace("0.4", "0.6").replace("=1.0", "=5"))
+    slow = (sys.executable, "-c", TIGHT.replace("wait_seconds=2", "wait_seconds=9"))
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(serving_model(folder, model, command=slow))
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(3))
@@ -366,7 +366,8 @@ def test_a_stop_loses_no_request(folder: Path, model: Path, photos: list[Path]) 
         assert (later.status, later.headers["Connection"]) == (503, "close")
         assert "the server is stopping" in later.json["error"]
         with pytest.raises(ConnectionRefusedError):
-            server.predict(image)
+            while server.predict(image).status == 503:
+                time.sleep(0.05)
         assert [each.result().status for each in arrived] == [200] * 3
         assert server.process.wait(10) == 143
 

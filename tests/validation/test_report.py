@@ -141,6 +141,28 @@ def test_calibration_chart_draws_accuracy_and_gap_to_scale() -> None:
     assert heights(chart, "gap") == pytest.approx([0.4 * whole, 0.15 * whole], abs=0.02)
     low, high = heights(chart, "count")
     assert low / high == pytest.approx(0.5**0.5, abs=0.01)
+    # Two bins side by side from 0 to 1; below them, on the lower edge, the numbers of images.
+    assert 'viewBox="0 0 360 284"' in chart
+    counts = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" [^>]*"count"', chart)
+    sides = [(float(x), float(width)) for x, _, width in counts]
+    assert sides == [(44.75, 148.5), (194.75, 148.5)]
+    assert [float(y) for _, y, _ in counts] == pytest.approx([284 - low, 284 - high], abs=0.02)
+    assert high == 20
+
+
+def test_the_labels_of_an_axis_stand_at_their_values() -> None:
+    chart = calibration_chart(accuracy_statistics.calibration(np.full(2, 0.7), np.ones(2, bool), 2))
+    labels = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)"[^>]*>([^<]+)', chart)
+    fifths = [n / 5 for n in range(6)]
+    anchors = ["start", *["middle"] * 5]
+    assert [(float(x), float(y), anchor, text) for x, y, anchor, text in labels] == [
+        *((38, pytest.approx(230 - 216 * v), "end", f"{v:.0%}") for v in reversed(fifths)),
+        *((44 + 300 * v, 240, anchor, f"{v:.0%}") for v, anchor in zip(fifths, anchors)),
+        (194, 254, "middle", "confidence"),
+    ]
+    grid = re.findall(r'<line x1="44" y1="([\d.]+)" x2="344" y2="([\d.]+)" class="grid"', chart)
+    assert [float(y) for y, _ in grid] == pytest.approx([226 - 216 * v for v in reversed(fifths)])
+    assert all(one == two for one, two in grid)
 
 
 def test_class_chart_counts_classes_that_have_images() -> None:

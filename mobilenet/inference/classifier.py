@@ -1,0 +1,96 @@
+"""Opens a model of any kind as a classifier that ONNX Runtime computes, in whatever thread.
+
+MXNet's operators must not be called by several threads; ONNX Runtime's may. A network of MXNet is
+therefore written as an ONNX file, which is only opened.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
+
+import mxnet as mx
+
+from mobilenet import files
+from mobilenet.data.eval_transforms import Normalization
+from mobilenet.inference.open_model import open_model
+from mobilenet.metrics import Predict
+from mobilenet.network.architecture import MobileNetV2, parameter_arrays
+from mobilenet.network.graph_forms import symbol_of
+from mobilenet.onnx.graph import GraphOptions
+from mobilenet.onnx.metadata import Metadata
+from mobilenet.onnx.runtime import OnnxModel
+from mobilenet.onnx.writer import write_model
+from mobilenet.runs.described_weights import parameters_at
+
+# A run on GPUs is opened wherever it is needed.
+_ON_CPU = ("training.devices=[cpu]", "training.precision=float32")
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model that any thread may call.
+
+    Attributes:
+        name: The model, as it was named.
+        sha256: Of the file of its weights.
+        size: Height and width of its input in pixels.
+        normalization: Of its input.
+        class_names: One line per class, in label order; empty if unknown.
+        num_classes: Number of classes.
+        logits: From normalised images `(N, 3, H, W)` to logits `(N, classes)`.
+    """
+
+    name: str
+    sha256: str
+    size: tuple[int, int]
+    normalization: Normalization
+    class_names: tuple[str, ...]
+    num_classes: int
+    logits: Predict
+
+
+def open_classifier(
+    name: str, overrides: Sequence[str] = (), threads: int | None = None, on_gpu: bool = False
+) -> Classifier:
+    """Opens a published name, a run, a checkpoint or a file of weights.
+
+    Args:
+        name: The model, as for `open_model`.
+        overrides: Settings, `key.sub=value`, that replace those of the model.
+        threads: Number of threads that compute, by default one per processor core.
+        on_gpu: Compute on a GPU, if the installed ONNX Runtime can.
+
+    Raises:
+        UserError: As for `open_model`.
+    """
+    model = open_model(name, overrides=[*overrides, *_ON_CPU])
+    file = parameters_at(model.file)
+    if model.network is None:
+        runs = OnnxModel(file, threads, on_gpu)
+    else:
+        runs = _as_onnx(model.network, threads, on_gpu)
+    transform = model.transform
+    return Classifier(
+        name,
+        files.sha256_of(file),
+        transform.size,
+        transform.normalization,
+        model.class_names,
+        model.config.model.classes,
+        # The file of a network of MXNet has logits; what another file has, it says itself.
+        runs.logits,
+    )
+
+
+def _as_onnx(network: MobileNetV2, threads: int | None, on_gpu: bool) -> OnnxModel:
+    mx.nd.waitall()
+    arrays = {name: array.asnumpy() for name, array in parameter_arrays(network).items()}
+    options = GraphOptions(resolution=None)
+    model = write_model(symbol_of(network), arrays, options, Metadata())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "teacher.onnx")
+        path.write_bytes(model.SerializeToString())
+        return OnnxModel(path, threads, on_gpu)

@@ -177,6 +177,7 @@ def test_runs_tell_what_they_measured(model: LoadedModel, folder: Path, tmp_path
         assert metadata.source == source
         assert {name: getattr(metadata, name) for name in facts} == facts
         assert metadata.validated_on == "minival"
+        assert re.fullmatch(r"[12] of \d+ epochs at \d+ px .*, from .*", metadata.trained)
     changed = open_model(run, overrides=["validation.short_side=60"])
     metadata = OnnxModel(export(changed, tmp_path / "a.onnx").path).metadata
     assert (metadata.source, metadata.top1_accuracy) == ("run-7", None)

@@ -50,8 +50,12 @@ words = st.lists(
     st.one_of(awkward, st.sampled_from([" ", "\n", "\t", "\r", "\x85", "\u2028", "'", '"', "\\"])),
     max_size=6,
 ).map("".join)
-controls = st.characters(categories=["Cs", "Cc", "Zs"])
-texts = st.one_of(awkward, words, st.text(max_size=6), st.text(controls, max_size=4))
+# What a path may hold: no NUL, and of surrogates those that stand for bytes that are not UTF-8.
+bytes_of_names = st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint=0xDCFF)
+controls = st.one_of(st.characters(categories=["Cc", "Zs"]), bytes_of_names)
+texts = st.one_of(awkward, words, st.text(max_size=6), st.text(controls, max_size=4)).filter(
+    lambda text: "\0" not in text
+)
 floats = st.floats(allow_nan=False, allow_infinity=False)
 
 sections = st.builds(

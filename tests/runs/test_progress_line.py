@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,16 @@ def test_report_names_the_best_epoch() -> None:
     assert "| last | 3 | 2.500 | 31.00 % | 2.000 | 40.00 % | 90.00 % |" in text
     assert "\n* machine: 2 x abacus\n" in text
     assert "```yaml\nmodel:\n  classes: 10\n```\n" in text
+
+
+def test_a_bad_record_is_told_once(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    log = RunLog(tmp_path / "log.jsonl", stream=stream)
+    reporter = Reporter(log, Plan(num_epochs=3, steps_per_epoch=4, every_steps=2))
+    found: dict[int, Exception] = {7: ValueError("record 7")}
+    reporter.bad_records(found)
+    reporter.bad_records(found)
+    reporter.bad_records({**found, 3: ValueError("record 3")})
+    log.close()
+    told = re.findall(r"replaced by another record: (.*)", stream.getvalue())
+    assert told == ["record 7", "record 3"]

@@ -185,6 +185,17 @@ def test_coverage_chart_ends_at_the_accuracy_of_all_images() -> None:
     assert xs == sorted(xs)
 
 
+@pytest.mark.parametrize(("right", "lowest"), [(0.95, 0.8), (0.79, 0.7), (0.75, 0.7), (0.31, 0.3)])
+def test_coverage_chart_begins_at_the_tens_below_the_lowest_accuracy(
+    right: float, lowest: float
+) -> None:
+    is_right = np.arange(1000) % 100 < 100 * right
+    chart = coverage_chart(accuracy_statistics.coverage(np.linspace(1, 0, 1000), is_right))
+    dashed = float(re.search(r'<line [^>]*y1="([\d.]+)"[^>]*class="ideal"', chart)[1])
+    height = (226 - dashed) / 216
+    assert (right - height) / (1 - height) == pytest.approx(lowest, abs=0.001)
+
+
 def test_thumbnail_is_the_central_square() -> None:
     image = np.zeros((40, 80, 3), np.uint8)
     image[:, 20:60] = (30, 60, 220)

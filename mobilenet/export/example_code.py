@@ -20,8 +20,6 @@ _WRITERS = {
     "cpp": (in_cpp, "_example.cpp"),
     "js": (in_javascript, "_example.mjs"),
 }
-LANGUAGES = tuple(_WRITERS)
-"""The languages that there are examples in."""
 
 
 def write_examples(source: Path, languages: Sequence[str] = ("py",)) -> list[str]:

@@ -379,10 +379,10 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     def set_faults(bad_step: int, num_faults: int) -> None:
         left = iter(range(num_faults))
 
-        def step(self: Learner, batch: Batch, number: int, rate: float) -> PendingOutcome:
+        def step(self: Learner, batch: Batch, number: int, *more: Any) -> PendingOutcome:
             if number == bad_step and next(left, None) is not None:
                 batch.data[0] = np.nan
-            return step_of_learner(self, batch, number, rate)
+            return step_of_learner(self, batch, number, *more)
 
         monkeypatch.setattr(Learner, "step", step)
 
@@ -445,8 +445,8 @@ def test_the_last_update_of_an_epoch_is_looked_at_like_the_others(
     """No loss of the epoch has seen it; its validation is the first that could go wrong."""
     step_of_learner, faults_left = Learner.step, iter(range(2))
 
-    def step(self: Learner, batch: Batch, number: int, rate: float) -> PendingOutcome:
-        outcome = step_of_learner(self, batch, number, rate)
+    def step(self: Learner, batch: Batch, number: int, *more: Any) -> PendingOutcome:
+        outcome = step_of_learner(self, batch, number, *more)
         if number == STEPS_PER_EPOCH - 1 and next(faults_left, None) is not None:
             for name, array in self.groups()["parameters"].items():
                 if name.endswith("gamma"):

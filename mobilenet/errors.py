@@ -74,7 +74,7 @@ class UserError(ValueError):
 
     @property
     def mistakes(self) -> tuple[UserError, ...]:
-        """Those that `together` has put into this error, or else the error itself."""
+        """The errors that `together` joined into this one; otherwise this error alone."""
         return self._together or (self,)
 
 

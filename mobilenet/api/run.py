@@ -26,7 +26,7 @@ class Run:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._checkpoint, self._record = checkpoint.best(self.folder)
+        _, self._record = checkpoint.best(self.folder)
 
     @property
     def top1(self) -> float:

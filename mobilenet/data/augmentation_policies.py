@@ -20,10 +20,8 @@ Space = dict[str, Sequence[float]]  # the magnitudes of each operation, from wea
 
 NUM_DRAWS = 5
 """Uniform random numbers for each image."""
-NUM_MAGNITUDES = 31
-"""Magnitudes of RandAugment and TrivialAugment."""
-DEFAULT_MAGNITUDE = 9
-"""Of RandAugment, in the paper and in torchvision's recipes."""
+_NUM_MAGNITUDES = 31  # of RandAugment and TrivialAugment
+_DEFAULT_MAGNITUDE = 9  # of RandAugment, in torchvision's recipes
 
 _SIGNED = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate",
            "Brightness", "Color", "Contrast", "Sharpness")  # fmt: skip
@@ -102,14 +100,14 @@ def operations(
         draws: Uniform in [0, 1), (N, 5).
     """
     if policy == "randaugment":
-        space = _space(side, NUM_MAGNITUDES)
-        step = DEFAULT_MAGNITUDE if magnitude is None else magnitude
+        space = _space(side, _NUM_MAGNITUDES)
+        step = _DEFAULT_MAGNITUDE if magnitude is None else magnitude
         for first, first_sign, second, second_sign, _ in draws.tolist():
             drawn = ((first, first_sign), (second, second_sign))
             yield tuple(_random_operation(space, which, step, sign) for which, sign in drawn)
     elif policy == "trivialaugment":
         for which, step, sign, *_ in draws.tolist():
-            yield (_random_operation(_WIDE_SPACE, which, int(step * NUM_MAGNITUDES), sign),)
+            yield (_random_operation(_WIDE_SPACE, which, int(step * _NUM_MAGNITUDES), sign),)
     else:
         space = {**_space(side, 10), "Invert": (0.0,)}
         for which, *drawn in draws.tolist():
@@ -122,7 +120,7 @@ def operations(
 
 
 def apply(chosen: Sequence[Operation], pixels: Pixels) -> None:
-    """Changes `pixels` (H, W, 3), blue, green, red, in place."""
+    """Does the operations on `pixels` (H, W, 3), blue, green, red, in place."""
     image = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
     for operation in chosen:
         image = operation.apply(image)
@@ -139,7 +137,7 @@ def _operation(name: str, magnitude: float, sign: float) -> Operation:
 
 
 def _space(side: int, num_steps: int) -> Space:
-    """The operations of RandAugment; but for Identity, which is never named, also AutoAugment's."""
+    """The operations of RandAugment, with the same magnitudes as in AutoAugment."""
     return _magnitudes(num_steps, Largest(0.3, 150 / 331 * side, turn=30, change=0.9, bits=4))
 
 
@@ -175,7 +173,7 @@ def _affine(image: Image.Image, *coefficients: float) -> Image.Image:
     return image.transform(image.size, method, coefficients, resample)
 
 
-_WIDE_SPACE = _magnitudes(NUM_MAGNITUDES, Largest(0.99, shift=32, turn=135, change=0.99, bits=6))
+_WIDE_SPACE = _magnitudes(_NUM_MAGNITUDES, Largest(0.99, shift=32, turn=135, change=0.99, bits=6))
 _OPERATIONS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
     "Identity": lambda image, _: image,
     "ShearX": lambda image, magnitude: _affine(image, 1, magnitude, 0, 0, 1, 0),

@@ -8,7 +8,7 @@ ImageNet, 2022).
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Iterator
 
 from mobilenet.data.batch_reader import Batch, TrainReader
@@ -16,25 +16,14 @@ from mobilenet.data.batch_reader import Batch, TrainReader
 
 @dataclass
 class GrowingReader(TrainReader):
-    """A reader whose resolution is a function of the epoch, and all else as without that.
+    """A training reader whose resolution depends on the epoch; everything else stays the same.
 
     Attributes:
-        resolutions: The first epoch, from 0, of each resolution, and that in pixels; both rise. The
-            first begins with epoch 0.
+        resolutions: Pairs of the first epoch, from 0, and the resolution in pixels; both rise. The
+            first pair begins with epoch 0.
     """
 
     resolutions: tuple[tuple[int, int], ...] = ()
-    _readers: dict[int, TrainReader] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._readers = {pixels: self._at(pixels) for _, pixels in self.resolutions}
-
-    def _at(self, pixels: int) -> TrainReader:
-        transform = dataclasses.replace(self.transform, resolution=pixels)
-        made = TrainReader(**{**_given(self), "transform": transform})
-        made.bad_records = self.bad_records
-        return made
 
     @classmethod
     def of(cls, reader: TrainReader, resolutions: tuple[tuple[int, int], ...]) -> GrowingReader:
@@ -51,7 +40,10 @@ class GrowingReader(TrainReader):
         Raises:
             DataError: As for `TrainReader.batches`.
         """
-        return self._readers[self.resolution(epoch)].batches(epoch, first_step)
+        transform = dataclasses.replace(self.transform, resolution=self.resolution(epoch))
+        reader = TrainReader(**{**_given(self), "transform": transform})
+        reader.bad_records = self.bad_records
+        return reader.batches(epoch, first_step)
 
 
 def _given(reader: TrainReader) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import onnx
 
 from mobilenet.errors import UserError
-from mobilenet.export.example_subject import Subject, filled, quoted
+from mobilenet.export.example_subject import Subject, filled, in_loop, quoted
 
 _KEPT = """\
 const int shorter = std::min(image.cols, image.rows);
@@ -63,12 +61,12 @@ def in_cpp(subject: Subject) -> str:
             "needs": _NEEDS_NEW if _needs_new_opencv(subject) else "",
             "model": quoted(subject.path.name),
             "classes": quoted(subject.classes_file),
-            "resize": _inside(_resized(subject)),
+            "resize": in_loop(_resized(subject)),
             "height": height,
             "width": width,
-            "normalise": _inside(_normalised(subject)),
+            "normalise": in_loop(_normalised(subject)),
             "batch": subject.batch,
-            "softmax": "" if subject.gives_probabilities else "\n" + _inside(_SOFTMAX),
+            "softmax": "" if subject.gives_probabilities else "\n" + in_loop(_SOFTMAX),
         },
     )
 
@@ -100,8 +98,3 @@ def _normalised(subject: Subject) -> str:
     normalization = subject.transform.normalization
     mean, std = (", ".join(map(repr, v)) for v in (normalization.mean, normalization.std))
     return _NORMALISE.format(mean=mean, std=std)
-
-
-def _inside(text: str) -> str:
-    """The lines inside the loop over photos."""
-    return textwrap.indent(text.rstrip(), " " * 4)

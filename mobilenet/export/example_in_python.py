@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Sequence
 
-from mobilenet.export.example_subject import Subject, filled, quoted
+from mobilenet.export.example_subject import Subject, filled, in_loop, quoted
 
 _OPENCV = """\
 image = cv2.imread(photo)  # upright, as its EXIF orientation says
@@ -65,11 +64,11 @@ def in_python(subject: Subject) -> str:
             "imports": module,
             "model": quoted(subject.path.name),
             "names": names,
-            "image": _inside(resized),
+            "image": in_loop(resized),
             "height": height,
             "width": width,
-            "data": _inside(_data(subject)),
-            "probabilities": _inside(
+            "data": in_loop(_data(subject)),
+            "probabilities": in_loop(
                 "probabilities = outputs" if subject.gives_probabilities else _SOFTMAX
             ),
         },
@@ -110,8 +109,3 @@ def _data(subject: Subject) -> str:
             f"data = np.repeat(data, {subject.batch}, axis=0)  # it takes this many at once"
         )
     return "\n".join(lines)
-
-
-def _inside(text: str) -> str:
-    """The lines inside the loop over photos."""
-    return textwrap.indent(text.rstrip(), " " * 4)

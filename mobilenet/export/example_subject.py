@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping
@@ -73,6 +74,11 @@ def filled(template: str, values: Mapping[str, object]) -> str:
     """The text `template` in `examples/` with `values` in its `{{places}}`."""
     text = (_TEMPLATES / template).read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda place: str(values[place[1]]), text)
+
+
+def in_loop(text: str) -> str:
+    """The lines as they stand inside the loop over photos."""
+    return textwrap.indent(text.rstrip(), " " * 4)
 
 
 def quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The model card: what whoever receives an ONNX file should know of the model in it."""
+"""The model card: what users of an ONNX file should know about the model in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LIMITS = (
 
 
 def title(model: LoadedModel) -> str:
-    """What the card is headed."""
+    """The heading of the card."""
     if not model.is_described:
         return "Image classifier"
     return f"MobileNet v2 of width {model.config.model.width_multiplier}"

@@ -14,8 +14,6 @@ from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.data.record_folder import SYNSET
 from mobilenet.errors import DataError, WeightsError
 from mobilenet.export.example_code import write_examples
-from mobilenet.export.example_in_python import in_python
-from mobilenet.export.example_subject import subject_of
 from mobilenet.export.model_card import card, title
 from mobilenet.inference.open_model import LoadedModel, open_model
 from mobilenet.onnx.example_images import example_images, random_images
@@ -145,7 +143,7 @@ def _card(entry: dict[str, Any], rows: Rows, metadata: Metadata, package: Packag
     lines += ["", "## Model", "", *(f"* {label}: {text}" for label, text in rows)]
     lines += ["", "## Input and output", "", *map(_port, ("Input", "Output"), _ports(facts))]
     lines += ["", "## Use", "", f"This is `{package.example.name}`:", "", "```python"]
-    lines += [in_python(subject_of(package.model)).rstrip(), "```", ""]
+    lines += [package.example.read_text(encoding="utf-8", errors="replace").rstrip(), "```", ""]
     return "\n".join(lines)
 
 

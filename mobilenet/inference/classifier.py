@@ -25,7 +25,7 @@ from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.writer import write_model
 from mobilenet.runs.described_weights import parameters_at
 
-# A run on GPUs is opened wherever it is needed.
+# A run that trained on GPUs can also be opened where there are none.
 _ON_CPU = ("training.devices=[cpu]", "training.precision=float32")
 
 

@@ -82,7 +82,7 @@ class Metadata:
     """The images on which the quantization was calibrated."""
 
     def updated(self, other: Metadata) -> Metadata:
-        """These facts, with those that `other` knows in their place."""
+        """These facts, replaced by those of `other` that are known."""
         known = {f.name: getattr(other, f.name) for f in dataclasses.fields(other)}
         return dataclasses.replace(self, **{k: v for k, v in known.items() if v not in (None, ())})
 

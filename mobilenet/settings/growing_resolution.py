@@ -1,4 +1,4 @@
-"""What a resolution that grows during a run has to be."""
+"""Checks `training.resolution_steps`, by which the resolution grows during a run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Resolutions = tuple[tuple[float, float], ...]
 
 
 def first_epochs(resolutions: Resolutions, num_epochs: int) -> tuple[tuple[int, int], ...]:
-    """The epoch, from 0, from which on each resolution is trained at, and that in pixels."""
+    """The first epoch, from 0, of each resolution, and the resolution in pixels."""
     return tuple((round(part * num_epochs), int(pixels)) for part, pixels in resolutions)
 
 
 def problem_of(resolutions: Resolutions) -> Optional[str]:
-    """What is wrong with the setting by itself, if something is."""
+    """What is wrong with the setting by itself; None if nothing is."""
     parts, pixels = [part for part, _ in resolutions], [size for _, size in resolutions]
     if parts and parts[0] != 0:
         return f"must begin at 0, the start of the run, not at {parts[0]:g}"
@@ -29,7 +29,7 @@ def problem_of(resolutions: Resolutions) -> Optional[str]:
 
 
 def problem_in_run(resolutions: Resolutions, resolution: int, num_epochs: int) -> Optional[str]:
-    """What does not go with `data.resolution` and `training.epochs`, if something does not."""
+    """What contradicts `data.resolution` or `training.epochs`; None if nothing does."""
     if not resolutions:
         return None
     if resolutions[-1][1] != resolution:

@@ -148,8 +148,9 @@ class TrainingConfig:
     accumulation: Count = 1
     """Parts in which a device computes its share of the batch, to need less memory."""
     resolution_steps: tuple[tuple[float, float], ...] = ()
-    """From which part of the run on the crops have how many pixels, such as `[[0, 128], [0.4, 176],
-    [0.75, 224]]`, from whole epochs on; both rise, to data.resolution. That alone by default."""
+    """Smaller crops early in the run: with `[[0, 128], [0.4, 176], [0.75, 224]]` they have 128
+    pixels, from 0.4 of the epochs on 176, and from 0.75 on 224. The last resolution is
+    data.resolution; none by default."""
     label_smoothing: Annotated[float, Range(at_least=0, below=1)] = 0.0
     """Part of the target that is spread evenly over all classes."""
     ema_decay: Optional[Annotated[float, Range(above=0, below=1)]] = None

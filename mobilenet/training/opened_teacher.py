@@ -23,7 +23,7 @@ from mobilenet.training.teacher import Teacher
 def opened_teacher(
     config: Config, mix: Callable[[tuple[int, ...], int], Mix | None]
 ) -> tuple[Teacher | None, dict[str, str]]:
-    """The teacher, and what tells it from another: SHA-256 and input; neither without a teacher.
+    """The teacher, and its identity: SHA-256 and input. None and nothing without a teacher.
 
     Args:
         config: The configuration of the run.

@@ -63,7 +63,7 @@ class Parts:
         return self.teacher.lessons(batches, epoch * self.reader.steps_per_epoch + first_step)
 
     def state(self, progress: Progress, config: str, weights: str) -> State:
-        """What a checkpoint says besides its arrays, of which the group `weights` is validated."""
+        """The state of a checkpoint; `weights` names the group of arrays that is validated."""
         return State(
             progress,
             config,

@@ -1,8 +1,8 @@
-"""The teacher of distillation: what it says of each batch, computed in a thread of its own.
+"""The teacher of distillation: its logits for each batch, computed in a thread of its own.
 
-It sees the very images that the network trains on, after all augmentation, mixup and CutMix (Beyer
-et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022): only their
-size and normalisation are made its own.
+It sees the same images as the network that is trained, after all augmentation, mixup and CutMix
+(Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022); only
+their size and normalisation are changed to the teacher's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mobilenet.errors import DataError, UserError
 from mobilenet.training import mixup_cutmix
 from mobilenet.training.mixup_cutmix import Mix
 
-# Number of batches that the teacher has answered or is to answer ahead of the consumer's.
+# Batches that the teacher may be ahead of the training step.
 _NUM_AHEAD = 2
 
 

@@ -1,4 +1,4 @@
-"""Published names, whatever is behind them, give the outputs of whoever wrote the file."""
+"""Models that are opened by a published name give the outputs recorded for their file."""
 
 from __future__ import annotations
 

@@ -33,8 +33,9 @@ NAMES = (
     *("n02 <b>", "n01443537 goldfish", "n4 7", "n5 {{model}}", "n6 e"),
 )
 Answers = list[tuple[str, list[tuple[str, float]]]]
-# Probabilities are printed with two decimals of a per cent; other decoders and other sums differ.
-EQUAL, CLOSE = 1.1e-4, 5e-4
+# Probabilities are printed with two decimals of a per cent. In the script's averages over areas a
+# pixel may be one level off OpenCV's (test_web_preprocessing.py), which made up to 0.0006 here.
+EQUAL, ONE_LEVEL_OFF = 1.1e-4, 1e-3
 
 
 def by_python(example: Path, photos: Sequence[Path]) -> str:
@@ -171,7 +172,8 @@ def test_photos_are_prepared_in_every_way(
     text = CONFIG.replace("short_side: 73", f"transform: {name}{short}")
     model = small_network(tmp_path / "net.onnx", text)
     example = made(model, language)
-    run, tolerance = {"py": (by_python, EQUAL), "js": (by_node, CLOSE)}[language]
+    run = {"py": by_python, "js": by_node}[language]
+    tolerance = ONE_LEVEL_OFF if (language, name) == ("js", "center-crop-area") else EQUAL
     assert_same(run(example, photos), predicted(model, photos, capsys), tolerance)
 
 
@@ -182,7 +184,7 @@ def test_node_prints_what_predict_prints_of_every_form(
     # Node itself refuses names with a backslash.
     model = small_network(tmp_path / "a \"b\" 'c' %20 ü.onnx", **FORMS[form])
     example = made(model, "js")
-    assert_same(by_node(example, photos), predicted(model, photos, capsys), CLOSE)
+    assert_same(by_node(example, photos), predicted(model, photos, capsys), EQUAL)
 
 
 CPP: dict[str, tuple[str, dict[str, Any]]] = {
@@ -205,7 +207,7 @@ def test_opencv_in_cpp_prints_what_predict_prints(
     text, options = CPP[form]
     model = small_network(tmp_path / "a \"b\" 'c' \\ü.onnx", text, **options)
     example = made(model, "cpp")
-    assert_same(by_cpp(example, photos), predicted(model, photos, capsys), CLOSE)
+    assert_same(by_cpp(example, photos), predicted(model, photos, capsys), EQUAL)
 
 
 @pytest.mark.parametrize(
@@ -347,4 +349,4 @@ def test_real_weights_and_photos_get_the_answers_of_predict(
     expected = predicted(model, [*some, *photos], capsys)
     for ending, run in {"py": by_python, "cpp": by_cpp, "mjs": by_node}.items():
         found = run(tmp_path / f"net_example.{ending}", [*some, *photos])
-        assert_same(found, expected, EQUAL if ending == "py" else CLOSE)
+        assert_same(found, expected, EQUAL)

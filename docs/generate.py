@@ -82,7 +82,8 @@ def _recipe(path: Path) -> tuple[str, ...]:
     training, schedule = config.training, config.schedule
     comment = _comment(path)
     published = re.search(r"Published top-1 / top-5: ([\d.]+ / \d+\.\d+)", comment)
-    source = re.search(r"Source: (.*?)\. Published", comment)
+    aim = re.search(r"Aim: top-1 ((?:of|above) [\d.]+), a guess", comment)
+    source = re.search(r"Source: (.*?)\. (?:Published|Aim)", comment)
     return (
         f"`{path.stem}`",
         str(config.data.resolution),
@@ -90,7 +91,7 @@ def _recipe(path: Path) -> tuple[str, ...]:
         f"{schedule.learning_rate:g}, {schedule.name}",
         f"{cost.num_parameters:,}",
         f"{cost.multiply_adds / 1e6:.1f} M",
-        published[1] if published else "",
+        published[1] if published else f"none; aim {aim[1]}, never run" if aim else "",
         source[1] if source else "",
     )
 

@@ -12,6 +12,7 @@ import pytest
 
 from mobilenet import cli, network_table
 from mobilenet.compat.environment import usable_processors
+from mobilenet.settings import shipped
 
 
 def test_costs_are_the_published_ones() -> None:
@@ -181,6 +182,26 @@ def test_the_engine_of_inference_is_loaded_in_silence() -> None:
     assert (done.stdout, done.stderr) == ("2.0\n", "")
 
 
-def test_sizes_have_no_effect_on_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["info", "--machine", "--widths", "1.0"]) == 2
-    assert "--widths has no effect" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--machine", "--recipes"])
+def test_sizes_have_no_effect_on_other_subjects(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["info", option, "--widths", "1.0"]) == 2
+    assert f"--widths has no effect with {option}" in capsys.readouterr().err
+
+
+def test_info_lists_each_recipe_by_a_name_that_train_takes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["info", "--recipes", "--json"]) == 0
+    aims = json.loads(capsys.readouterr().out)
+    assert all(shipped.shipped(name).is_file() for name in aims)
+    # A description of weights is no recipe.
+    assert set(shipped.recipes()) - set(aims) - {Path(name).name for name in aims} == {
+        "imagenet/mobilenetv2_1.0-tf",
+        "mobilenetv2_1.0-tf",
+    }
+    assert aims["imagenet/mobilenetv2_1.0"] == "Published top-1 / top-5: 72.192 / 90.534."
+    assert cli.main(["info", "--recipes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(maxsplit=1) for line in lines] == [list(pair) for pair in aims.items()]

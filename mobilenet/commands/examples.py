@@ -61,6 +61,7 @@ EXAMPLES = {
     "weights": ("mobilenet weights", "mobilenet weights gluoncv/mobilenetv2_1.0"),
     "info": (
         "mobilenet info --widths 0.5,1.0 --resolutions 128,224",
+        "mobilenet info --recipes",
         "mobilenet info --machine",
     ),
     "bench": ("mobilenet bench train --batch 64 --size 128", "mobilenet bench onnx net.onnx"),

@@ -19,6 +19,7 @@ from mobilenet.commands.arguments import (
 )
 from mobilenet.errors import UserError
 from mobilenet.inference.naive_engine import load_for_inference
+from mobilenet.settings import shipped
 
 _SIZES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "batch_size": ("--batch", count, "images per batch (32)"),
@@ -44,7 +45,9 @@ def add_info(adder: Adder) -> None:
     add("--widths", type=widths, metavar="W,W", help="width multipliers, e.g. 0.5,1.0")
     add("--resolutions", type=resolutions, metavar="PX,PX", help="e.g. 128,224")
     add("--depth", type=width, metavar="D", help="depth multiplier (1.0)")
-    add("--machine", action="store_true", help="describe this machine instead")
+    instead = parser.add_mutually_exclusive_group().add_argument
+    instead("--recipes", action="store_true", help="list the recipes and their aims instead")
+    instead("--machine", action="store_true", help="describe this machine instead")
     _add_json(parser)
 
 
@@ -66,22 +69,35 @@ def _add_json(parser: ArgumentParser) -> None:
 
 
 def info(arguments: Namespace) -> int:
-    """Show the cost and published accuracies of networks, or describe this machine."""
+    """Show networks' cost and published accuracies, the recipes, or what this machine has."""
     sizes = given(arguments, "dialect", "widths", "resolutions", "depth")
-    if arguments.machine:
-        if sizes:
-            raise UserError(f"--{next(iter(sizes))} has no effect with --machine")
-        from mobilenet.machine import machine
+    other = "machine" if arguments.machine else "recipes" if arguments.recipes else None
+    if sizes and other:
+        raise UserError(f"--{next(iter(sizes))} has no effect with --{other}")
+    subject = {"machine": _machine, "recipes": _recipes}.get(other or "")
+    as_json, summary = subject() if subject else _networks(sizes)
+    print(json.dumps(as_json, indent=2) if arguments.json else summary)
+    return 0
 
-        found = machine()
-        print(json.dumps(found.as_json(), indent=2) if arguments.json else found.summary())
-        return 0
+
+def _machine() -> tuple[Any, str]:
+    from mobilenet.machine import machine
+
+    found = machine()
+    return found.as_json(), found.summary()
+
+
+def _recipes() -> tuple[Any, str]:
+    aims = shipped.aims()
+    width = max(map(len, aims))
+    return aims, "\n".join(f"{name:{width}}  {aim}" for name, aim in aims.items())
+
+
+def _networks(sizes: dict[str, Any]) -> tuple[Any, str]:
     from mobilenet import network_table
 
     rows = network_table.sizes(**sizes)
-    as_json = json.dumps([row.as_json() for row in rows], indent=2)
-    print(as_json if arguments.json else network_table.table(rows))
-    return 0
+    return [row.as_json() for row in rows], network_table.table(rows)
 
 
 def bench(arguments: Namespace) -> int:

@@ -53,7 +53,7 @@ class Classifier:
 
 
 def open_classifier(
-    name: str, overrides: Sequence[str] = (), threads: int | None = None, on_gpu: bool = False
+    name: str, overrides: Sequence[str] = (), threads: int | None = None, gpu: int | None = None
 ) -> Classifier:
     """Opens a published name, a run, a checkpoint or a file of weights.
 
@@ -61,7 +61,7 @@ def open_classifier(
         name: The model, as for `open_model`.
         overrides: Settings, `key.sub=value`, that replace those of the model.
         threads: Number of threads that compute, by default one per processor core.
-        on_gpu: Compute on a GPU, if the installed ONNX Runtime can.
+        gpu: Number of the GPU that computes, if the installed ONNX Runtime can; None for the CPU.
 
     Raises:
         UserError: As for `open_model`.
@@ -69,9 +69,9 @@ def open_classifier(
     model = open_model(name, overrides=[*overrides, *_ON_CPU])
     file = parameters_at(model.file)
     if model.network is None:
-        runs = OnnxModel(file, threads, on_gpu)
+        runs = OnnxModel(file, threads, gpu)
     else:
-        runs = _as_onnx(model.network, threads, on_gpu)
+        runs = _as_onnx(model.network, threads, gpu)
     transform = model.transform
     return Classifier(
         name,
@@ -85,7 +85,7 @@ def open_classifier(
     )
 
 
-def _as_onnx(network: MobileNetV2, threads: int | None, on_gpu: bool) -> OnnxModel:
+def _as_onnx(network: MobileNetV2, threads: int | None, gpu: int | None) -> OnnxModel:
     mx.nd.waitall()
     arrays = {name: array.asnumpy() for name, array in parameter_arrays(network).items()}
     options = GraphOptions(resolution=None)
@@ -93,4 +93,4 @@ def _as_onnx(network: MobileNetV2, threads: int | None, on_gpu: bool) -> OnnxMod
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "teacher.onnx")
         path.write_bytes(model.SerializeToString())
-        return OnnxModel(path, threads, on_gpu)
+        return OnnxModel(path, threads, gpu)

@@ -31,16 +31,16 @@ class OnnxModel:
     Args:
         path: The file.
         threads: Number of threads that compute, by default one per processor core.
-        on_gpu: Compute on a GPU, if the installed ONNX Runtime can.
+        gpu: Number of the GPU that computes, if the installed ONNX Runtime can; None for the CPU.
 
     Raises:
         WeightsError: `path` cannot be read, is not ONNX, or is not an image classifier with one
             input `(N, 3, H, W)` and one output `(N, classes)`.
     """
 
-    def __init__(self, path: Path, threads: Optional[int] = None, on_gpu: bool = False) -> None:
+    def __init__(self, path: Path, threads: Optional[int] = None, gpu: int | None = None) -> None:
         self.path = path
-        self._session = _session(path, threads, on_gpu)
+        self._session = _session(path, threads, gpu)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise WeightsError(
@@ -166,15 +166,16 @@ def _fixed(dimension: object) -> Optional[int]:
     return dimension if isinstance(dimension, int) else None
 
 
-def _session(path: Path, threads: Optional[int], on_gpu: bool) -> Any:
+def _session(path: Path, threads: Optional[int], gpu: int | None) -> Any:
     if not path.is_file():
         raise WeightsError(f"{path} is not a file")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     if threads is not None:
         options.intra_op_num_threads = threads
-    wanted = ["CUDAExecutionProvider"] * on_gpu + ["CPUExecutionProvider"]
-    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if gpu is not None and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": str(gpu)}))
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions have no common base

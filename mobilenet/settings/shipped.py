@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Union
 
 _PACKAGE = Path(__file__).parent.parent
 _RECIPES = _PACKAGE / "configs"
+# In the comment at the head of a recipe, up to the next line that is not indented.
+_AIM = re.compile(r"^# ((?:Aim|Published top-1 / top-5): .*(?:\n#   .*)*)", re.MULTILINE)
 
 
 def shipped(text: Union[str, Path]) -> Path:
@@ -25,6 +28,17 @@ def shipped(text: Union[str, Path]) -> Path:
 def recipes() -> list[str]:
     """The names of all recipes in the package."""
     return sorted({name for name, _ in _by_name()})
+
+
+def aims() -> dict[str, str]:
+    """What each recipe is to reach, in the words of its comment, by its name with its folder."""
+    aims = {}
+    for path in sorted(_RECIPES.rglob("*.yaml")):
+        found = _AIM.search(path.read_text(encoding="utf-8"))
+        if found:
+            name = str(path.relative_to(_RECIPES).with_suffix(""))
+            aims[name] = found[1].replace("\n#  ", "")
+    return aims
 
 
 def _by_name() -> list[tuple[str, Path]]:

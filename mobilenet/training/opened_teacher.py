@@ -35,9 +35,11 @@ def opened_teacher(
     name = config.distillation.teacher
     if name is None:
         return None, {}
-    threads, on_gpu = int(os.environ["OMP_NUM_THREADS"]), bool(build.gpus(config))
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    gpus = [device.device_id for device in build.contexts(config) if device.device_type == "gpu"]
+    gpu = gpus[0] if gpus else None
     try:
-        classifier = open_classifier(name, tuple(_overrides(config)), threads, on_gpu)
+        classifier = open_classifier(name, tuple(_overrides(config)), threads, gpu)
     except UserError as error:
         raise ConfigError(f"distillation.teacher: {error}") from error
     _check_classes(classifier, config)

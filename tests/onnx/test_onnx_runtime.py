@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
@@ -46,6 +47,28 @@ def test_channel_means(tmp_path: Path) -> None:
     np.testing.assert_allclose(model.predict(data), data.mean(axis=(2, 3)), atol=1e-6)
     assert (model.batch_size, model.resolution, model.num_classes) == (None, None, 3)
     assert model.predict(data[:0]).shape == (0, 3)
+
+
+def test_the_gpu_is_the_one_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is passed to ONNX Runtime; its build for processors has no CUDA provider to run by."""
+    asked: list[object] = []
+    session = onnxruntime.InferenceSession
+
+    def noted(path: str, options: object, providers: list[object]) -> object:
+        asked.append(providers)
+        return session(path, options, providers=["CPUExecutionProvider"])
+
+    file = saved(classifier(), tmp_path)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", noted)
+    OnnxModel(file, gpu=1)
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    OnnxModel(file, gpu=1)
+    OnnxModel(file)
+    cpu = "CPUExecutionProvider"
+    assert asked == [[cpu], [("CUDAExecutionProvider", {"device_id": "1"}), cpu], [cpu]]
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 8, 9])

@@ -27,6 +27,7 @@ from mobilenet.commands import (
 from mobilenet.commands.examples import OVERVIEW, epilog
 from mobilenet.commands.json_output import alone_on_standard_output
 from mobilenet.commands.mistyped import command_meant, options_meant
+from mobilenet.compat.shared_processors import shared_processors
 from mobilenet.errors import (
     RunStopped,
     UserError,
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parse(_parser(), words)
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:
-        with alone_on_standard_output(getattr(parsed, "json", None)):
+        with shared_processors(), alone_on_standard_output(getattr(parsed, "json", None)):
             code = run(parsed)
         sys.stdout.flush()
     except (UserError, VerificationError, RunStopped) as error:

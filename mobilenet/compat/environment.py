@@ -36,6 +36,11 @@ def usable_processors(control_group: Path = _CONTROL_GROUP) -> int:
     return number
 
 
+def is_launched() -> bool:
+    """Whether this process is one of several of a run that share this machine."""
+    return any(map(launcher_number, _LOCAL_SIZES))
+
+
 def num_processors() -> int:
     """Number of processors for this process, at least 1.
 

@@ -75,10 +75,18 @@ def test_as_one_process(folder: Path, alone: Path, engine: str, num_workers: int
 
 
 @pytest.mark.slow
-def test_as_one_process_with_a_teacher(folder: Path) -> None:
+def test_as_one_process_with_a_teacher_a_policy_and_a_growing_resolution(folder: Path) -> None:
     """Each rank asks the teacher about its own share of a batch."""
     write_onnx(folder / "teacher.onnx")
-    taught = (*SEPARABLE, "distillation.teacher=teacher.onnx", "distillation.temperature=2")
+    taught = (
+        *SEPARABLE,
+        "distillation.teacher=teacher.onnx",
+        "distillation.temperature=2",
+        "augmentation.policy=randaugment",
+        "training.resolution_steps=[[0, 32], [0.5, 48]]",
+        "data.resolution=48",
+        "validation.short_side=48",
+    )
     alone = watched_train(folder, "taught-alone", [sys.executable], True, *taught)
     engine = "distributed.engine=kvstore"
     several = watched_train(folder, "taught-2", launcher("kvstore", 2), True, engine, *taught)

@@ -1,4 +1,7 @@
-"""Runs with a teacher: exactly resumable, and only with a teacher that fits and stays the same."""
+"""Runs with a teacher: exactly resumable, and only with a teacher that fits and stays the same.
+
+They also have a policy of augmentation and a resolution that grows.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from other_classifier import write_onnx
-from tiny_run import config, digests, last_step, start, train, write_records
+from tiny_run import STEPS_PER_EPOCH, config, digests, last_step, start, train, write_records
 from told import assert_told
 
 from mobilenet import settings
@@ -27,7 +30,14 @@ from mobilenet.training import training_run
 from mobilenet.training.opened_teacher import opened_teacher
 from mobilenet.training.step import Objective
 
-TEACHER = ("distillation.teacher=teacher", "distillation.temperature=2")
+LEARNING = (
+    "distillation.temperature=2",
+    "augmentation.policy=randaugment",
+    "training.resolution_steps=[[0, 32], [0.5, 48]]",
+    "data.resolution=48",
+    "validation.short_side=48",
+)
+TEACHER = ("distillation.teacher=teacher", *LEARNING)
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +65,16 @@ def test_the_run_tells_its_teacher(folder: Path) -> None:
 
 
 def test_killed_and_resumed(folder: Path) -> None:
-    child = start(folder, "killed", *TEACHER)
-    while child.poll() is None and last_step(folder / "killed") <= 4:
-        time.sleep(0.001)
-    child.kill()
-    child.communicate()
-    assert child.returncode == -signal.SIGKILL
+    """Once at each resolution."""
+    resume: tuple[str, ...] = ()
+    for after in (4, STEPS_PER_EPOCH + 4):
+        child = start(folder, "killed", *TEACHER, *resume)
+        while child.poll() is None and last_step(folder / "killed") <= after:
+            time.sleep(0.001)
+        child.kill()
+        child.communicate()
+        assert child.returncode == -signal.SIGKILL
+        resume = ("--resume",)
     done = train(folder, "killed", *TEACHER, "--resume")
     assert done.returncode == 0, done.stderr
     assert digests(folder / "killed") == digests(folder / "whole")
@@ -81,7 +95,7 @@ def test_another_teacher_is_refused_and_the_same_elsewhere_is_not(folder: Path) 
 
     def taught(teacher: str, *overrides: str) -> Config:
         named = f"distillation.teacher={folder / teacher}"
-        return config(folder / "records", named, "distillation.temperature=2", *overrides)
+        return config(folder / "records", named, *LEARNING, *overrides)
 
     told = resume(folder, "whole", taught("another.onnx"))
     assert_told(told, "another teacher than before")

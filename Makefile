@@ -86,11 +86,14 @@ $(VENV)/.gpu: $(READY) requirements-gpu.lock
 quickstart: $(READY)
 	$(BIN)/python -m mobilenet quickstart
 
+# Two files of tests at a time, since most tests wait for other processes or use one processor.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -m "not gpu"
+	$(PYTEST) -m "not gpu"
 
 check: $(READY)
 	$(BIN)/ruff format --check .

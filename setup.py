@@ -67,6 +67,7 @@ EXTRAS = {
         "mypy>=1.10",
         "pytest>=8",
         "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
         "hypothesis>=6.100",
         "ipykernel>=6.29",
         "mkdocs>=1.6",

@@ -27,6 +27,7 @@ from typing import Iterator
 
 import speed
 from header import header, spread
+from torch_python import HELP, torch_python
 
 PYTORCH = "PyTorch float32"
 
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9, help="steps of a process (9)")
     parser.add_argument("--busy", type=int, nargs="+", default=[0, 1, 2], metavar="N")
     parser.add_argument("--waiting", nargs="+", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--torch", metavar="PYTHON", help="interpreter that has PyTorch")
+    parser.add_argument("--torch", type=torch_python, metavar="PYTHON", help=HELP)
     given = parser.parse_args()
     job = speed.Job(given.batch, given.size, given.repeats)
     lines = ["as it is", *given.waiting, *([PYTORCH] if given.torch else [])]

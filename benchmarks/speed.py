@@ -34,6 +34,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 from header import header, spread
+from torch_python import HELP, torch_python
 
 NUM_PROCESSORS = len(os.sched_getaffinity(0))
 SETTINGS = ("OMP_NUM_THREADS", "DNNL_MAX_CPU_ISA")
@@ -267,7 +268,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=5, help="steps of a process (5)")
-    parser.add_argument("--torch", metavar="PYTHON", help="interpreter that has PyTorch")
+    parser.add_argument("--torch", type=torch_python, metavar="PYTHON", help=HELP)
     arguments = parser.parse_args()
     job = Job(arguments.batch, arguments.size, arguments.repeats)
     compare(arguments.mode, job, arguments.rounds, arguments.torch)

@@ -113,14 +113,13 @@ def turned_upright(image: bytes, orientations: tuple[Orientation, ...]) -> bytes
 
 
 def _jpeg(image: bytes) -> Header:
-    components, bits, is_ycck, size = 3, 8, False, None
-    num_scans = num_kept = 0
+    components, bits, is_ycck, size, frame = 3, 8, False, None, b""
+    num_scans = 0
     orientations: list[Orientation] = []
     for marker, start, end in _segments(image):
         if marker in _FRAMES and end - start >= 6:
-            bits, components = image[start], image[start + 5]
-            size = (_number(image, start + 3, 2), _number(image, start + 1, 2))
-            num_kept = _num_coefficients(image[start:end])
+            bits, components, frame = image[start], image[start + 5], image[start:end]
+            size = (_number(frame, 3, 2), _number(frame, 1, 2))
             num_scans += marker in _PROGRESSIVE_FRAMES
         elif marker == _SCAN and start < end:
             num_scans += image[start] < components
@@ -139,7 +138,8 @@ def _jpeg(image: bytes) -> Header:
     known = Header("JPEG", size, oddities, tuple(orientations))
     if not num_scans:
         return known
-    return replace(known, num_scans=image.count(bytes((0xFF, _SCAN))), num_kept=num_kept)
+    num_scans, num_kept = image.count(bytes((0xFF, _SCAN))), _num_coefficients(frame)
+    return replace(known, num_scans=num_scans, num_kept=num_kept)
 
 
 def _num_coefficients(frame: bytes) -> int:
@@ -164,7 +164,7 @@ def _segments(image: bytes) -> Iterator[tuple[int, int, int]]:
         elif marker in _WITHOUT_LENGTH:
             position += 2
         else:
-            end = position + 2 + _number(image, position + 2, 2)
+            end = position + 2 + (image[position + 2] << 8 | image[position + 3])
             yield marker, position + 4, min(end, len(image))
             if marker == _SCAN:
                 return

@@ -15,7 +15,8 @@ from mobilenet.api.setting_overrides import overrides_of
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.export.to_onnx import export, options_for
 from mobilenet.export.zoo_package import package as pack
-from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.inference.loaded_model import LoadedModel
+from mobilenet.inference.open_model import open_model
 from mobilenet.inference.predict import predict_encoded
 from mobilenet.network.complexity import Complexity, complexity
 from mobilenet.network.graph_forms import symbol_of

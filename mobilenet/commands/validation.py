@@ -58,7 +58,11 @@ def add_validate(adder: Adder) -> None:
         "--labels", type=Path, metavar="FILE", help="JSON file with all right classes of each image"
     )
     add("--against", type=Path, metavar="MODEL", help="compare with this model on the same images")
-    add("--engine", choices=("onnxruntime", "mxnet"), help="what runs an .onnx file (onnxruntime)")
+    add(
+        "--engine",
+        choices=("onnxruntime", "mxnet"),
+        help="what runs the model (.onnx files: onnxruntime; others: mxnet)",
+    )
     _add_expectation(parser)
 
 
@@ -108,6 +112,8 @@ def add_history(adder: Adder) -> None:
 def validate(arguments: Namespace) -> int:
     """Measure top-1 and top-5 accuracy over every image; exit code 1 if less than expected."""
     _check_expectation(arguments)
+    if arguments.int8:
+        refuse(arguments, "with --int8, which MXNet computes", "engine")
     prepare_mxnet(arguments)
     from mobilenet.data.synset import read_lines
     from mobilenet.inference.open_model import open_model

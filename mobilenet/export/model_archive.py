@@ -15,7 +15,8 @@ from mobilenet import files
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.errors import UserError, WeightsError
 from mobilenet.export.request_handler import FACTS_FILE, MODEL_FILE
-from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.inference.loaded_model import LoadedModel
+from mobilenet.inference.open_model import open_model
 from mobilenet.validation.validate import transform_as_json
 
 SUFFIX = ".mar"

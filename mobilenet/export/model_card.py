@@ -6,7 +6,7 @@ import onnx
 
 from mobilenet import files
 from mobilenet.errors import one_line
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.network.architecture import DIALECTS
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.writer import PRODUCER

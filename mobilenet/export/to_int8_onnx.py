@@ -17,7 +17,8 @@ from mobilenet.export.model_card import accuracy_of
 from mobilenet.export.to_onnx import default_output, export, transform_for
 from mobilenet.files import replaced
 from mobilenet.inference.int8_model import Calibration, calibration_images, needed_network
-from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.inference.loaded_model import LoadedModel
+from mobilenet.inference.open_model import open_model
 from mobilenet.onnx.export_verification import check
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.int8_quantizer import OPSET, quantized

@@ -11,7 +11,7 @@ import mxnet as mx
 from mobilenet import build, files, settings
 from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.errors import UserError, WeightsError
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.network.initialization import initialize
 from mobilenet.network.untrained_statistics import calibrate

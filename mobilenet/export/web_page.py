@@ -18,7 +18,8 @@ from mobilenet.errors import UserError, WeightsError
 from mobilenet.export import web_runtime
 from mobilenet.export.model_card import card, title
 from mobilenet.export.web_runtime import MODULE, SHA256, WASM, Runtime, integrity
-from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.inference.loaded_model import LoadedModel
+from mobilenet.inference.open_model import open_model
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.validation.validate import transform_as_json

@@ -13,7 +13,7 @@ import numpy as np
 
 from mobilenet.errors import UserError
 from mobilenet.export.to_onnx import describe_untrained, export, options_for, untrained_network
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.onnx.exporter import ExportResult, export_network
 from mobilenet.onnx.graph import GraphOptions
 from mobilenet.onnx.runtime import OnnxModel

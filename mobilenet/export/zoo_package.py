@@ -15,7 +15,8 @@ from mobilenet.data.record_folder import SYNSET
 from mobilenet.errors import DataError, WeightsError
 from mobilenet.export.example_code import write_examples
 from mobilenet.export.model_card import card, title
-from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.inference.loaded_model import LoadedModel
+from mobilenet.inference.open_model import open_model
 from mobilenet.onnx.example_images import example_images, random_images
 from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.runtime import OnnxModel

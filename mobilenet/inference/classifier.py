@@ -6,23 +6,15 @@ therefore written as an ONNX file, which is only opened.
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Sequence
-
-import mxnet as mx
 
 from mobilenet import files
 from mobilenet.data.eval_transforms import Normalization
+from mobilenet.inference.network_by_onnx_runtime import by_onnx_runtime
 from mobilenet.inference.open_model import open_model
 from mobilenet.metrics import Predict
-from mobilenet.network.architecture import MobileNetV2, parameter_arrays
-from mobilenet.network.graph_forms import symbol_of
-from mobilenet.onnx.graph import GraphOptions
-from mobilenet.onnx.metadata import Metadata
 from mobilenet.onnx.runtime import OnnxModel
-from mobilenet.onnx.writer import write_model
 from mobilenet.runs.described_weights import parameters_at
 
 # A run that trained on GPUs can also be opened where there are none.
@@ -71,7 +63,7 @@ def open_classifier(
     if model.network is None:
         runs = OnnxModel(file, threads, gpu)
     else:
-        runs = _as_onnx(model.network, threads, gpu)
+        runs = by_onnx_runtime(model.network, threads, gpu)
     transform = model.transform
     return Classifier(
         name,
@@ -83,14 +75,3 @@ def open_classifier(
         # The file of a network of MXNet has logits; what another file has, it says itself.
         runs.logits,
     )
-
-
-def _as_onnx(network: MobileNetV2, threads: int | None, gpu: int | None) -> OnnxModel:
-    mx.nd.waitall()
-    arrays = {name: array.asnumpy() for name, array in parameter_arrays(network).items()}
-    options = GraphOptions(resolution=None)
-    model = write_model(symbol_of(network), arrays, options, Metadata())
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "teacher.onnx")
-        path.write_bytes(model.SerializeToString())
-        return OnnxModel(path, threads, gpu)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.errors import ConfigError, DataError, WeightsError
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.metrics import Images, Logits
 from mobilenet.network.architecture import parameter_arrays
 from mobilenet.network.graph_forms import symbol_of

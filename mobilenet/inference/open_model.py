@@ -3,80 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
 import mxnet as mx
 
 from mobilenet import build, settings
-from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.data.record_folder import SYNSET
 from mobilenet.data.synset import names_of_classes, nearest_synset, read_lines
 from mobilenet.errors import ConfigError, DataError, WeightsError
 from mobilenet.foreign.foreign_network import read_network
-from mobilenet.metrics import Predict
+from mobilenet.inference.loaded_model import Engine, LoadedModel, config_of_published
+from mobilenet.inference.network_by_onnx_runtime import by_onnx_runtime
 from mobilenet.network import weights
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.onnx.mxnet_importer import ImportedModel
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.untrusted_file import check_untrusted
 from mobilenet.pretrained.published_weights import PublishedWeights, published_at
-from mobilenet.pretrained.store import fetch, stored
+from mobilenet.pretrained.store import fetch
 from mobilenet.pretrained.weights_of_any_kind import read_weights
 from mobilenet.progress_bar import say
 from mobilenet.runs.described_weights import best_weights, weights_file
 from mobilenet.runs.run_folder import CONFIG, run_of
 from mobilenet.settings.schema import Config
-
-Engine = Literal["onnxruntime", "mxnet"]
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model ready to predict, with its preprocessing and class names."""
-
-    path: Path
-    config: Config
-    """Of an ONNX file: what its metadata say, and defaults for the rest."""
-    class_names: tuple[str, ...]
-    """The lines of synset.txt, one per class in label order; empty if unknown."""
-    predict: Predict
-    """From normalised images `(N, 3, H, W)` to logits `(N, classes)`."""
-    network: MobileNetV2 | None
-    """The Gluon network; None for an ONNX file, unless it was opened `as_network`."""
-    calibrated_on: str | None = None
-    """The images that an int8 model was calibrated on; None in floating point."""
-    is_described: bool = True
-    """Whether dialect and width are known; if not, `config` has defaults for them."""
-    engine: Engine | None = None
-    """What runs an ONNX file; None for other models."""
-    crop: tuple[int, int] | None = None
-    """Height and width of the input in pixels, if they are fixed and not equal."""
-    published: PublishedWeights | None = None
-    """The entry of published weights; `path` is then their name."""
-
-    @property
-    def file(self) -> Path:
-        """The run, checkpoint or file on the disk."""
-        return (self.published and stored(self.published)) or self.path
-
-    @property
-    def is_as_published(self) -> bool:
-        """Whether no setting differs from those of the published weights."""
-        return self.published is not None and self.config == _config_of(self.published, ())
-
-    @property
-    def title(self) -> str:
-        """The name of the model in summaries and reports."""
-        int8 = "" if self.calibrated_on is None else " (int8)"
-        return f"{self.path}{int8}{' (by MXNet)' if self.engine == 'mxnet' else ''}"
-
-    @property
-    def transform(self) -> EvalTransform:
-        """The validation preprocessing."""
-        return dataclasses.replace(build.eval_transform(self.config), crop=self.crop)
 
 
 def open_model(
@@ -95,13 +45,13 @@ def open_model(
         path: The model; `mobilenet weights` lists the published names.
         config_path: Configuration of a file that has none of its own.
         overrides: Settings, `key.sub=value`, that replace those of the configuration.
-        engine: What runs an ONNX file; by default ONNX Runtime.
+        engine: What runs it; by default ONNX Runtime runs ONNX files, and MXNet all others.
         as_network: Also make a Gluon network of an ONNX file.
 
     Raises:
         WeightsError: There is no such model, or it is damaged, does not fit its network or cannot
             be downloaded.
-        ConfigError: A setting is wrong, or `config_path` or `engine` has no effect on the model.
+        ConfigError: A setting is wrong, or `config_path` has no effect on the model.
         DataError: The number of class names differs from the number of classes.
     """
     path, published = Path(path), published_at(path)
@@ -109,13 +59,16 @@ def open_model(
     if file.suffix == ".onnx" and not file.is_dir() and not as_network:
         opened = _OnnxSource(file, published, config_path, overrides)
         return _open_onnx(path, opened, engine or "onnxruntime")
-    if engine is not None:
-        raise ConfigError(f"{path}: is no .onnx file, so --engine would have no effect")
     if published is not None:
-        return _open_published(published, file, config_path, overrides)
-    if path.is_dir():
-        return _open_run(path, config_path, overrides)
-    return _open_file(path, config_path or _config_beside(path), overrides)
+        model = _open_published(published, file, config_path, overrides)
+    elif path.is_dir():
+        model = _open_run(path, config_path, overrides)
+    else:
+        model = _open_file(path, config_path or _config_beside(path), overrides)
+    if engine != "onnxruntime" or model.network is None:
+        return model
+    predict = by_onnx_runtime(model.network).logits
+    return dataclasses.replace(model, predict=predict, engine=engine)
 
 
 def _existing(path: Path) -> Path:
@@ -163,14 +116,10 @@ def _open_published(
     published: PublishedWeights, file: Path, config_path: Path | None, overrides: Sequence[str]
 ) -> LoadedModel:
     _refuse_config(published, config_path)
-    config = _config_of(published, overrides)
+    config = config_of_published(published, overrides)
     model = _with_network(Path(published.name), file, config)
     names = names_of_classes((), config.model.classes)
     return dataclasses.replace(model, published=published, class_names=names)
-
-
-def _config_of(published: PublishedWeights, overrides: Sequence[str]) -> Config:
-    return settings.loads(Config, json.dumps(published.settings), published.name, overrides)
 
 
 def _refuse_config(published: PublishedWeights, config_path: Path | None) -> None:
@@ -284,7 +233,7 @@ def _config_of_onnx(path: Path, source: _OnnxSource, model: OnnxModel | Imported
     config_path, overrides = source.config_path, source.overrides
     if source.published is not None:
         _refuse_config(source.published, config_path)
-        return _config_of(source.published, overrides)
+        return config_of_published(source.published, overrides)
     if config_path is not None:
         if model.metadata.knows_preprocessing:
             raise ConfigError(

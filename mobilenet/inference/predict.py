@@ -18,7 +18,7 @@ from mobilenet.data.eval_transforms import EvalTransform, Floats
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.errors import DataError, reason
 from mobilenet.inference.grad_cam import HeatMaps
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.metrics import Guess, guesses, score
 from mobilenet.packing.dataset_layouts import is_image
 from mobilenet.packing.folder_trees import DiskFolder, walk

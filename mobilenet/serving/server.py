@@ -13,7 +13,7 @@ import uvicorn
 
 from mobilenet.distributed.noted_signals import noted_signals
 from mobilenet.errors import RunStopped, UserError, reason
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.serving.application import application
 from mobilenet.serving.connection import HEAD_SECONDS, Connection
 from mobilenet.serving.limits import Limits

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from mobilenet.compat.environment import num_processors
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.errors import DataError, one_line
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.metrics import Guess, guesses, score
 from mobilenet.serving.batches import Batches, Input
 from mobilenet.serving.limits import Limits

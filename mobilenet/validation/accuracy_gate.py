@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mobilenet import published_accuracies
 from mobilenet.errors import ConfigError, DataError, VerificationError
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.metrics import Counts
 from mobilenet.packing import ilsvrc2012
 from mobilenet.validation.labelled_images import ValidationSet

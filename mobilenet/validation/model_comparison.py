@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mobilenet.errors import DataError
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.metrics import Integers
 from mobilenet.validation.mcnemar_test import McNemar, mcnemar
 from mobilenet.validation.validate import Validation, validate

@@ -26,7 +26,7 @@ from mobilenet.data.mxnet_record_iter import obstacle, record_iter_batches
 from mobilenet.data.record_file import RecordFile
 from mobilenet.errors import ConfigError
 from mobilenet.evaluation import collect
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.metrics import Predictions
 from mobilenet.progress_bar import watched
 from mobilenet.validation.labelled_images import ValidationSet

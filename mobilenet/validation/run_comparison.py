@@ -13,7 +13,8 @@ import numpy as np
 from mobilenet import build
 from mobilenet.compat.environment import num_processors
 from mobilenet.errors import UserError
-from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.inference.loaded_model import LoadedModel
+from mobilenet.inference.open_model import open_model
 from mobilenet.network.complexity import Complexity, complexity
 from mobilenet.network.graph_forms import symbol_of
 from mobilenet.runs.run_table import Run, settings_table, table

@@ -19,7 +19,7 @@ from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.data.record_folder import orientation_warning
 from mobilenet.errors import ConfigError
 from mobilenet.evaluation import collect
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.metrics import Counts, Images, Integers, Logits, Predict, Predictions
 from mobilenet.progress_bar import say, watched
 from mobilenet.validation import multi_crop

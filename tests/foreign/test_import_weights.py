@@ -18,7 +18,8 @@ from mobilenet.data.eval_transforms import IMAGENET, TENSORFLOW
 from mobilenet.errors import WeightsError
 from mobilenet.foreign.architecture_detection import detect
 from mobilenet.foreign.import_weights import ImportResult, import_weights
-from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.inference.loaded_model import LoadedModel
+from mobilenet.inference.open_model import open_model
 from mobilenet.network.architecture import DIALECTS, MobileNetV2, parameter_arrays
 from mobilenet.network.params_file import write_arrays
 from mobilenet.network.untrained_statistics import calibrate

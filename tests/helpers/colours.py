@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from mobilenet.data.record_file import RecordWriter
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.settings.schema import Config, DataConfig, ModelConfig, ValidationConfig
 
 NAMES = ("red", "green", "blue", "yellow", "purple", "cyan", "black", "white")

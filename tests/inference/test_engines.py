@@ -14,7 +14,8 @@ import pytest
 
 from mobilenet import build
 from mobilenet.export.to_onnx import export
-from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.inference.loaded_model import LoadedModel
+from mobilenet.inference.open_model import open_model
 from mobilenet.metrics import Predict, Predictions, joined, score
 from mobilenet.packing.prepare import PrepareOptions, prepare
 from mobilenet.validation.labelled_images import ValidationSet, open_validation_set

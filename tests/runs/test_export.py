@@ -27,7 +27,8 @@ from mobilenet.errors import DataError, UserError, VerificationError
 from mobilenet.export.to_onnx import export, untrained_network
 from mobilenet.export.width_family import export_family
 from mobilenet.export.zoo_package import package
-from mobilenet.inference.open_model import LoadedModel, open_model
+from mobilenet.inference.loaded_model import LoadedModel
+from mobilenet.inference.open_model import open_model
 from mobilenet.network.architecture import DIALECTS, MobileNetV2
 from mobilenet.network.weights import fit, read_parameters
 from mobilenet.onnx.example_images import example_images

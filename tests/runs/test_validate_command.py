@@ -317,8 +317,29 @@ def test_mxnets_importer_computes_an_onnx_file(
         captured = capsys.readouterr()
         assert message in captured.err
         assert captured.out == "" and captured.err.count("\n") == 1
-    assert cli.main(command(folder, "validate", "--engine", "mxnet")) == 2
-    assert "model.params: is no .onnx file" in capsys.readouterr().err
+
+
+def test_a_network_by_onnx_runtime(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = []
+    for engine in ("mxnet", "onnxruntime"):
+        answer = tmp_path / f"{engine}.json"
+        options = ["--engine", engine, "--json", str(answer)]
+        assert cli.main(command(folder, "validate", *options)) == 0
+        results.append(json.loads(answer.read_text()))
+        assert results[-1]["engine"] == engine
+    first, second = results
+    assert second["num_top1"] == first["num_top1"] > 0
+    assert second["loss"] == pytest.approx(first["loss"], rel=1e-5)
+    itself = ["--against", str(folder / "model.params"), "--engine", "onnxruntime"]
+    capsys.readouterr()
+    assert cli.main(command(folder, "validate", *itself)) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"{folder / 'model.params'} (by ONNX Runtime): top-1 ")
+    assert "the same answer to 23 images" in told
+    assert cli.main(command(folder, "validate", "--int8", "--engine", "onnxruntime")) == 2
+    assert "--engine has no effect with --int8, which MXNet computes" in capsys.readouterr().err
 
 
 def test_history_of_a_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

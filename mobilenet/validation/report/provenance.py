@@ -8,7 +8,7 @@ from typing import NamedTuple, Optional
 
 from mobilenet import __version__, files
 from mobilenet.data.record_folder import manifest_of
-from mobilenet.inference.open_model import LoadedModel
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.runs.described_weights import parameters_at
 
 

@@ -92,7 +92,7 @@ def _openmp() -> Optional[ctypes.CDLL]:
 
 
 def _watch(library: ctypes.CDLL, over: threading.Event, interval: float) -> None:
-    num_usable, num_threads = len(os.sched_getaffinity(0)), num_processors()
+    num_usable, num_threads = len(os.sched_getaffinity(0)), _num_threads()
     team: Optional[_IdleTeam] = None
     before = processor_time()
     while not over.wait(interval):
@@ -107,6 +107,11 @@ def _watch(library: ctypes.CDLL, over: threading.Event, interval: float) -> None
             team = None
     if team is not None:
         team.end()
+
+
+def _num_threads() -> int:
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    return int(text) if text.isdecimal() else num_processors()
 
 
 class _IdleTeam:

@@ -17,7 +17,6 @@ from mobilenet.pretrained.store import stored
 from mobilenet.settings.schema import Config
 
 Engine = Literal["onnxruntime", "mxnet"]
-_NAMES = {"onnxruntime": "ONNX Runtime", "mxnet": "MXNet"}
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class LoadedModel:
     """The images that an int8 model was calibrated on; None in floating point."""
     is_described: bool = True
     """Whether dialect and width are known; if not, `config` has defaults for them."""
-    engine: Engine = "mxnet"
-    """What runs it."""
+    engine: Engine | None = None
+    """What runs an ONNX file, or a network that does not run in MXNet; None for other models."""
     crop: tuple[int, int] | None = None
     """Height and width of the input in pixels, if they are fixed and not equal."""
     published: PublishedWeights | None = None
@@ -58,8 +57,10 @@ class LoadedModel:
     def title(self) -> str:
         """The name of the model in summaries and reports."""
         int8 = "" if self.calibrated_on is None else " (int8)"
-        usual = "onnxruntime" if self.network is None else "mxnet"
-        return f"{self.path}{int8}{'' if self.engine == usual else f' (by {_NAMES[self.engine]})'}"
+        by = " (by MXNet)" if self.engine == "mxnet" else ""
+        if self.engine == "onnxruntime" and self.network is not None:
+            by = " (by ONNX Runtime)"
+        return f"{self.path}{int8}{by}"
 
     @property
     def transform(self) -> EvalTransform:

@@ -164,10 +164,11 @@ class TestMemory:
     def test_of_many_held_batches_is_given_back(self, records: RecordFile) -> None:
         reader, before = EvalReader(records, EvalTransform(resolution=256), 53), resident_bytes()
         held = [batch.data for _ in range(9) for batch in reader.batches()]
-        batch_bytes = held[0].nbytes
-        assert resident_bytes() - before > 8 * batch_bytes
+        batch_bytes, with_all = held[0].nbytes, resident_bytes()
+        assert with_all - before > 8 * batch_bytes
         held.clear()
-        assert resident_bytes() - before < 6 * batch_bytes
+        # The reader keeps four of the nine.
+        assert with_all - resident_bytes() > 4.5 * batch_bytes
 
     def test_is_flat_over_epochs(self, records: RecordFile) -> None:
         """20 epochs of 3 batches of 10 MB, of which nothing may stay."""

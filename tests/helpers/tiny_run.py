@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +113,18 @@ def events(run: Path) -> list[dict[str, Any]]:
 def last_step(run: Path) -> int:
     """The newest step in the log."""
     return max((record.get("step", 0) for record in events(run)), default=0)
+
+
+def train_with_kills(folder: Path, run: str, steps: tuple[int, ...], *arguments: str) -> None:
+    """Trains to the end, killed after each of `steps` and resumed."""
+    resume: tuple[str, ...] = ()
+    for step in steps:
+        child = start(folder, run, *arguments, *resume)
+        while child.poll() is None and last_step(folder / run) <= step:
+            time.sleep(0.001)
+        child.kill()
+        child.communicate()
+        assert child.returncode == -signal.SIGKILL
+        resume = ("--resume",)
+    done = train(folder, run, *arguments, "--resume")
+    assert done.returncode == 0, done.stderr

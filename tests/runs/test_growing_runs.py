@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from pathlib import Path
 
 import pytest
-from tiny_run import STEPS_PER_EPOCH, config, digests, last_step, start, train, write_records
+from tiny_run import STEPS_PER_EPOCH, config, digests, train, train_with_kills, write_records
 from told import assert_told
 
 from mobilenet import build, settings
@@ -34,17 +32,7 @@ def test_killed_before_and_after_it_has_grown(folder: Path) -> None:
     """A process that begins at the second resolution trains like one that was at the first."""
     done = train(folder, "whole", *GROWING)
     assert done.returncode == 0, done.stderr
-    resume: tuple[str, ...] = ()
-    for after in (3, STEPS_PER_EPOCH + 3):
-        child = start(folder, "killed", *GROWING, *resume)
-        while child.poll() is None and last_step(folder / "killed") <= after:
-            time.sleep(0.001)
-        child.kill()
-        child.communicate()
-        assert child.returncode == -signal.SIGKILL
-        resume = ("--resume",)
-    done = train(folder, "killed", *GROWING, "--resume")
-    assert done.returncode == 0, done.stderr
+    train_with_kills(folder, "killed", (3, STEPS_PER_EPOCH + 3), *GROWING)
     assert digests(folder / "killed") == digests(folder / "whole")
 
 

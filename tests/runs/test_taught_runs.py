@@ -6,8 +6,6 @@ They also have a policy of augmentation and a resolution that grows.
 from __future__ import annotations
 
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from other_classifier import write_onnx
-from tiny_run import STEPS_PER_EPOCH, config, digests, last_step, start, train, write_records
+from tiny_run import STEPS_PER_EPOCH, config, digests, train, train_with_kills, write_records
 from told import assert_told
 
 from mobilenet import settings
@@ -66,17 +64,7 @@ def test_the_run_tells_its_teacher(folder: Path) -> None:
 
 def test_killed_and_resumed(folder: Path) -> None:
     """Once at each resolution."""
-    resume: tuple[str, ...] = ()
-    for after in (4, STEPS_PER_EPOCH + 4):
-        child = start(folder, "killed", *TEACHER, *resume)
-        while child.poll() is None and last_step(folder / "killed") <= after:
-            time.sleep(0.001)
-        child.kill()
-        child.communicate()
-        assert child.returncode == -signal.SIGKILL
-        resume = ("--resume",)
-    done = train(folder, "killed", *TEACHER, "--resume")
-    assert done.returncode == 0, done.stderr
+    train_with_kills(folder, "killed", (4, STEPS_PER_EPOCH + 4), *TEACHER)
     assert digests(folder / "killed") == digests(folder / "whole")
 
 

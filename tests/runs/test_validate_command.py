@@ -19,7 +19,9 @@ from told import assert_told
 
 from mobilenet import cli
 from mobilenet.data.record_file import RecordWriter
+from mobilenet.inference.open_model import open_model
 from mobilenet.network.architecture import MobileNetV2
+from mobilenet.onnx.runtime import OnnxModel
 
 CLASSES, IMAGES, RESOLUTION, SHORT_SIDE = 7, 23, 48, 56
 MEAN, STD = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])
@@ -332,6 +334,8 @@ def test_a_network_by_onnx_runtime(
     first, second = results
     assert second["num_top1"] == first["num_top1"] > 0
     assert second["loss"] == pytest.approx(first["loss"], rel=1e-5)
+    model = open_model(folder / "model.params", folder / "config.yaml", engine="onnxruntime")
+    assert isinstance(model.predict.__self__, OnnxModel)
     itself = ["--against", str(folder / "model.params"), "--engine", "onnxruntime"]
     capsys.readouterr()
     assert cli.main(command(folder, "validate", *itself)) == 0

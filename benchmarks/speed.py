@@ -8,7 +8,8 @@ Every system runs in a process of its own that ends before the next begins: Mobi
 so that whatever else the machine does falls on all; speeds and ratios are medians over the rounds,
 with quartiles in parentheses. The memory is the peak of the whole process, libraries included.
 
-* ours: what `mobilenet bench` measures; with `infer` also in 8-bit integers.
+* ours: what `mobilenet bench` measures; with `infer` also in 8-bit integers, with `train` also in
+  bfloat16 where the processor has it.
 * plain Gluon: gluoncv's network, hybridized with static memory, Gluon's NAG; all processors.
 * gluoncv's loop (train): the steps of its train_imagenet.py, metrics included; the number of
   threads is left to MXNet, as there.
@@ -59,14 +60,19 @@ class Result(NamedTuple):
 Step = Callable[[], object]  # waits until it is done
 
 
-def ours_train(job: Job) -> Step:
+def ours_train(job: Job, precision: str = "float32") -> Step:
     """This package's training step."""
     from mobilenet.bench import Work, random_batch, take_step
     from mobilenet.training.build import learner as new_learner
 
-    work = Work(job.batch, job.size)
+    work = Work(job.batch, job.size, precision=precision)
     learner, batch = new_learner(work.config()), random_batch(work)
     return lambda: take_step(learner, batch, 0)
+
+
+def ours_bfloat16(job: Job) -> Step:
+    """The same in bfloat16."""
+    return ours_train(job, "bfloat16")
 
 
 def ours_infer(job: Job) -> Step:
@@ -194,8 +200,14 @@ def random_labels(job: Job) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 1000, job.batch)
 
 
+OURS_BFLOAT16 = "ours, bfloat16"
 SYSTEMS: dict[str, dict[str, Callable[[Job], Step]]] = {
-    "train": {"ours": ours_train, "plain Gluon": plain_train, "gluoncv's loop": gluoncv_train},
+    "train": {
+        "ours": ours_train,
+        OURS_BFLOAT16: ours_bfloat16,
+        "plain Gluon": plain_train,
+        "gluoncv's loop": gluoncv_train,
+    },
     "infer": {
         "ours": ours_infer,
         "ours, int8": ours_int8,
@@ -206,7 +218,7 @@ SYSTEMS: dict[str, dict[str, Callable[[Job], Step]]] = {
 TORCH = ("PyTorch float32", "PyTorch bfloat16")
 # Others see all processors too, but for the loop that leaves their number to MXNet.
 THREADS = {"OMP_NUM_THREADS": str(NUM_PROCESSORS)}
-ENVIRONMENTS = {"ours": {}, "ours, int8": {}, "gluoncv's loop": {}}
+ENVIRONMENTS = {"ours": {}, OURS_BFLOAT16: {}, "ours, int8": {}, "gluoncv's loop": {}}
 
 
 def measure(step: Step, job: Job) -> Result:
@@ -237,6 +249,8 @@ def run(mode: str, system: str, job: Job, torch: str | None) -> Result:
 def compare(mode: str, job: Job, rounds: int, torch: str | None) -> None:
     """Prints the medians of every system, and how many times faster and smaller ours is."""
     systems = [*SYSTEMS[mode], *(TORCH if torch else ())]
+    if OURS_BFLOAT16 in systems and " avx512_bf16 " not in Path("/proc/cpuinfo").read_text():
+        systems.remove(OURS_BFLOAT16)
     results: dict[str, list[Result]] = {system: [] for system in systems}
     for _ in range(rounds):
         for system in systems:

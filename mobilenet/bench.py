@@ -13,7 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple, Union
+from typing import Any, Callable, Iterator, Literal, NamedTuple, Union
 
 import numpy as np
 
@@ -45,17 +45,20 @@ class Work(NamedTuple):
     resolution: int = 224
     width_multiplier: float = 1.0
     repeats: int = 10
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of training."""
 
     def config(self, directory: Path = Path()) -> Config:
         """The configuration of a training of this size on the records in `directory`."""
         return Config(
             model=ModelConfig(width_multiplier=self.width_multiplier),
             data=DataConfig(directory=str(directory), resolution=self.resolution),
-            training=TrainingConfig(batch_size=self.batch_size),
+            training=TrainingConfig(batch_size=self.batch_size, precision=self.precision),
         )
 
     def __str__(self) -> str:
-        return f"width {self.width_multiplier:g}, {self.resolution} px, batch {self.batch_size}"
+        sizes = f"width {self.width_multiplier:g}, {self.resolution} px, batch {self.batch_size}"
+        return sizes if self.precision == "float32" else f"{sizes}, {self.precision}"
 
 
 @dataclass(frozen=True)

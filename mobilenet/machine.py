@@ -22,7 +22,10 @@ _OTHERS = re.compile(
     r"LD_PRELOAD|GLIBC_TUNABLES|MALLOC_.*|OMP_.*|GOMP_.*|KMP_.*|MXNET_.*|DNNL_.*|MKLDNN_.*"
 )
 # By the names of /proc/cpuinfo, of x86-64 and of Arm, the widest last.
-_VECTOR_INSTRUCTIONS = ("sse4_2", "avx", "avx2", "avx512f", "avx512_vnni", "asimd", "sve", "sve2")
+_VECTOR_INSTRUCTIONS = (
+    *("sse4_2", "avx", "avx2", "avx512f", "avx512_vnni", "avx512_bf16"),
+    *("asimd", "sve", "sve2"),
+)
 # oneDNN prints which instructions it uses at its first operation.
 _PROBE = """
 import mobilenet, mxnet as mx

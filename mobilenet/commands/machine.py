@@ -27,12 +27,13 @@ _SIZES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "width_multiplier": ("--width", width, "width multiplier (1.0)"),
     "repeats": ("--repeats", count, "repeats, of which the median is reported (10)"),
 }
+_PRECISION = "--precision"
 # The options that affect each subject, besides the repeats; others would be ignored.
 _SUBJECTS = {
-    "train": ("batch_size", "resolution", "width_multiplier"),
+    "train": ("batch_size", "resolution", "width_multiplier", "precision"),
     "infer": ("batch_size", "resolution", "width_multiplier"),
     "reader": ("path", "batch_size", "resolution"),
-    "end-to-end": ("path", "batch_size", "resolution", "width_multiplier"),
+    "end-to-end": ("path", "batch_size", "resolution", "width_multiplier", "precision"),
     "onnx": ("path", "batch_size", "resolution"),
 }
 
@@ -61,6 +62,9 @@ def add_bench(adder: Adder) -> None:
     )  # fmt: skip
     for name, (option, kind, text) in _SIZES.items():
         parser.add_argument(option, dest=name, type=kind, help=text)
+    parser.add_argument(
+        _PRECISION, choices=("float32", "bfloat16"), help="of training; needs AVX512-BF16 (float32)"
+    )
     _add_json(parser)
 
 
@@ -107,7 +111,7 @@ def bench(arguments: Namespace) -> int:
         load_for_inference()
     from mobilenet import bench
 
-    work = bench.Work(**given(arguments, *_SIZES))
+    work = bench.Work(**given(arguments, *_SIZES, "precision"))
     subject, path = arguments.subject, arguments.path
     subjects: dict[str, Callable[[], bench.Result]] = {
         "train": lambda: bench.train(work),
@@ -124,9 +128,10 @@ def bench(arguments: Namespace) -> int:
 def _check_options(arguments: Namespace) -> None:
     """Refuses options that the subject would ignore."""
     subject = arguments.subject
-    for name in given(arguments, "path", *_SIZES):
+    options = {"path": f"'{arguments.path}'", "precision": _PRECISION}
+    options.update((name, option) for name, (option, *_) in _SIZES.items())
+    for name in given(arguments, *options):
         if name not in (*_SUBJECTS[subject], "repeats"):
-            option = _SIZES[name][0] if name in _SIZES else f"'{arguments.path}'"
-            raise UserError(f"{option} has no effect on `bench {subject}`")
+            raise UserError(f"{options[name]} has no effect on `bench {subject}`")
     if subject == "onnx" and arguments.path is None:
         raise UserError("`bench onnx` needs the ONNX file: mobilenet bench onnx FILE.onnx")

@@ -77,6 +77,7 @@ _WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # either of them sets it
 
 # Limits oneDNN to AVX2.
 _LIMIT = "DNNL_MAX_CPU_ISA"
+_WITH_BFLOAT16 = ("ALL", "AVX512_CORE_BF16", "AVX512_CORE_AMX")  # its values that allow bfloat16
 
 _set_by_us: set[str] = set()
 
@@ -102,6 +103,16 @@ def _is_faster_with_avx2(processor: Path) -> bool:
     except OSError:
         return False
     return " avx2 " in facts and not ("GenuineIntel" in facts and " avx512f " in facts)
+
+
+def has_bfloat16(processor: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies numbers in bfloat16, and oneDNN may let it."""
+    try:
+        facts = processor.read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        return False
+    allowed = os.environ.get(_LIMIT, "ALL")
+    return " avx512_bf16 " in facts and allowed in _WITH_BFLOAT16
 
 
 def _set(name: str, value: str) -> None:

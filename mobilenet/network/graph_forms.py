@@ -14,6 +14,7 @@ from mxnet import gluon
 
 from mobilenet.network.architecture import parameter_arrays
 from mobilenet.network.batchnorm_relu6_fusion import fused_block, sound_block_size
+from mobilenet.network.bfloat16_graph import BFLOAT16
 
 
 def symbol_of(network: gluon.HybridBlock) -> mx.sym.Symbol:
@@ -35,30 +36,36 @@ class TrainingForm(NamedTuple):
     """Channels are padded to multiples of this in the fused form; 0 in the plain form."""
 
 
-def training_form(contexts: Sequence[mx.Context]) -> TrainingForm:
-    """The fastest form that trains correctly on `contexts`."""
+def training_form(contexts: Sequence[mx.Context], precision: str = "float32") -> TrainingForm:
+    """The fastest form that trains correctly on `contexts`, in `precision` if it is bfloat16."""
     if any(context.device_type != "cpu" for context in contexts):
         return TrainingForm("plain", "GPUs need no other")
     if platform.machine() != "x86_64":
         return TrainingForm("plain", "oneDNN has no fast kernels for the fused one here")
-    size = sound_block_size()
+    size = sound_block_size(precision)
     if size is None:
         return TrainingForm(
             "plain", "oneDNN refuses the fused operators here, or computes wrong gradients by them"
         )
     reason = f"BatchNorm and activation as oneDNN's fused operators, channels in blocks of {size}"
+    if precision == BFLOAT16:
+        reason += ", in bfloat16 but for the stem and the classifier"
     return TrainingForm("fused", reason, size)
 
 
-def training_block(network: gluon.HybridBlock, contexts: Sequence[mx.Context]) -> gluon.HybridBlock:
+def training_block(
+    network: gluon.HybridBlock, contexts: Sequence[mx.Context], precision: str = "float32"
+) -> gluon.HybridBlock:
     """A hybridized block that trains the parameters of `network`, in its fastest form.
 
     It takes normalised images `(N, 3, H, W)` and gives logits `(N, classes)`. Its parameters are
     those of `network`. `training_form` chooses between the fused form
-    (`batchnorm_relu6_fusion.fuse_activations`) and the plain one, which is `network` itself.
+    (`batchnorm_relu6_fusion.fuse_activations`) and the plain one, which is `network` itself and
+    always computes in the type of its parameters. The fused form computes in `precision`,
+    `float32` or `bfloat16`; its parameters are in float32 in both.
     """
-    block_size = training_form(contexts).block_size
-    block = fused_block(network, contexts, block_size) if block_size else network
+    size = training_form(contexts, precision).block_size
+    block = fused_block(network, contexts, size, precision) if size else network
     block.hybridize(static_alloc=True, static_shape=True)
     return block
 

@@ -159,8 +159,9 @@ class TrainingConfig:
     """Seed of everything random: initial weights, order, augmentation, mixing, dropout."""
     devices: tuple[str, ...] = ("cpu",)
     """Devices that share each batch: `cpu`, `gpu(0)`, `gpu(1)` ..."""
-    precision: Literal["float32", "float16"] = "float32"
-    """`float16` computes in half precision with float32 master weights; GPUs only."""
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    """`float16`, on GPUs, and `bfloat16`, on processors with AVX512-BF16, compute in half precision
+    with float32 master weights."""
     initializer: Literal["he-fan-out", "msra-prelu"] = "he-fan-out"
     """Random start: normal by fan-out as in torchvision, or MXNet's MSRAPrelu as in gluoncv."""
     initial_weights: Optional[str] = None
@@ -193,6 +194,8 @@ class TrainingConfig:
             raise SettingError("frozen_stages", "has no effect without initial_weights")
         if self.precision == "float16" and any(not d.startswith("gpu") for d in self.devices):
             raise SettingError("precision", "float16 needs devices that are GPUs")
+        if self.precision == "bfloat16" and self.devices != ("cpu",):
+            raise SettingError("precision", "bfloat16 needs the device cpu; GPUs have float16")
 
 
 @dataclass(frozen=True)

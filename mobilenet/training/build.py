@@ -10,11 +10,14 @@ from typing import Callable
 import mxnet as mx
 
 from mobilenet import build, settings
+from mobilenet.compat.environment import has_bfloat16
 from mobilenet.data.record_folder import record_digests
 from mobilenet.data.synset import read_synset
 from mobilenet.distributed.group import ALONE, Group
+from mobilenet.errors import ConfigError
 from mobilenet.network import frozen_stages, initialization
 from mobilenet.network.architecture import MobileNetV2
+from mobilenet.network.bfloat16_graph import BFLOAT16
 from mobilenet.network.complexity import complexity
 from mobilenet.network.graph_forms import symbol_of, training_block, training_form
 from mobilenet.pretrained import weights_of_any_kind
@@ -47,15 +50,15 @@ def parts(config: Config, group: Group = ALONE) -> Parts:
     """All parts of a run.
 
     Raises:
-        ConfigError: There is no such device, the ranks cannot share a batch evenly, or the teacher
-            cannot be used.
+        ConfigError: There is no such device or precision, the ranks cannot share a batch evenly, or
+            the teacher cannot be used.
         DataError: The records cannot be used.
     """
     contexts = devices(config, group)
+    form = training_form(contexts, _fused_precision(config))
     reader = build.train_reader(config, group)
     split = build.eval_split(config)
     eval_reader = build.eval_reader(config, split, group)
-    form = training_form(contexts)
     symbol = symbol_of(build.network(config))
     teacher, teacher_digest = opened_teacher(config, _objective(config, group).mix)
     return Parts(
@@ -129,17 +132,37 @@ def _learner(config: Config, contexts: list[mx.Context], group: Group) -> Learne
     network = build.network(config)
     initialization.initialize(network, contexts, training.seed, training.initializer)
     frozen_stages.freeze(network, training.frozen_stages)
-    if training.precision != "float32":
-        network.cast(training.precision)
+    network.cast(_parameter_type(config))
     updates = optimizer(config, network, group)
     step = TrainingStep(
-        training_block(network, contexts),
+        training_block(network, contexts, _fused_precision(config)),
         contexts,
         _objective(config, group),
         updates,
         training.accumulation,
     )
     return Learner(network, updates, step, training.ema_decay, group)
+
+
+def _parameter_type(config: Config) -> str:
+    """The type of the network's parameters and input."""
+    return "float16" if config.training.precision == "float16" else "float32"
+
+
+def _fused_precision(config: Config) -> str:
+    """The type in which the fused form of the graph computes.
+
+    Raises:
+        ConfigError: It is bfloat16, which this processor has not.
+    """
+    if config.training.precision != BFLOAT16:
+        return "float32"
+    if not has_bfloat16() or training_form([mx.cpu()], BFLOAT16).name == "plain":
+        raise ConfigError(
+            "training.precision: bfloat16 needs a processor with AVX512-BF16 that oneDNN may use"
+            " (`mobilenet info --machine`), which this is not; use float32"
+        )
+    return BFLOAT16
 
 
 def optimizer(config: Config, network: MobileNetV2, group: Group = ALONE) -> Optimizer:
@@ -165,7 +188,7 @@ def _objective(config: Config, group: Group) -> Objective:
         augmentation.mixup,
         augmentation.cutmix,
         training.seed,
-        training.precision,
+        _parameter_type(config),
         group.rank,
         _distillation(config),
     )

@@ -85,7 +85,7 @@ def test_frozen_parts_keep_their_weights_in_half_precision(
     mx.nd.save(str(path), {name: array + 1e-5 for name, array in initial.items()})
     monkeypatch.setattr(build, "contexts", lambda _: [mx.cpu()])
     monkeypatch.setattr(
-        graph_forms, "training_form", lambda _: graph_forms.TrainingForm("plain", "GPUs")
+        graph_forms, "training_form", lambda *_: graph_forms.TrainingForm("plain", "GPUs")
     )
     half = ("training.devices=[gpu(0)]", "training.precision=float16", "training.ema_decay=0.9")
     start = (f"training.initial_weights={path}", "training.frozen_stages=2")

@@ -179,6 +179,15 @@ def test_a_mistake_that_nobody_is_told_is_one(job: Path, unbuffered: str) -> Non
     assert done.returncode == 2
 
 
+def test_instructions_that_onednn_may_not_use(job: Path, tmp_path: Path) -> None:
+    words = ("train", "mein Lauf.yaml", "training.precision=bfloat16", "--run", tmp_path / "run")
+    limited = {**os.environ, "DNNL_MAX_CPU_ISA": "AVX2"}
+    refused = mobilenet(job, *words, env=limited)
+    assert refused.returncode == 2
+    assert_told(refused.stderr, "bfloat16 on a processor without it")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_bare_environment(job: Path) -> None:
     """Neither HOME nor a locale, and a terminal that knows ASCII alone."""
     bare = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}

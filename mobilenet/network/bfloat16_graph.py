@@ -44,7 +44,9 @@ def in_bfloat16(symbol: mx.sym.Symbol) -> mx.sym.Symbol:
             _as_type(built[index][output], converted[index], is_wanted=place < num_cast)
             for place, (index, output, *_) in enumerate(node["inputs"])
         ]
-        built.append(_operator(node["op"])(*inputs, name=node["name"], **node.get("attrs", {})))
+        built.append(
+            graph_operator(node["op"])(*inputs, name=node["name"], **node.get("attrs", {}))
+        )
         converted.append(is_converted)
     return _as_type(built[-1], converted[-1], is_wanted=False)
 
@@ -62,7 +64,7 @@ def _as_type(value: mx.sym.Symbol, is_bfloat16: bool, is_wanted: bool) -> mx.sym
     return mx.sym.amp_cast(value, dtype=BFLOAT16 if is_wanted else "float32")
 
 
-def _operator(name: str) -> Callable[..., mx.sym.Symbol]:
+def graph_operator(name: str) -> Callable[..., mx.sym.Symbol]:
     """The function of `mx.sym` that makes the operator `name` of a graph."""
     module = mx.sym._internal if name.startswith("_") else mx.sym
     if name.startswith("_contrib_"):

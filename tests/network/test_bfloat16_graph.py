@@ -14,7 +14,7 @@ from mxnet.gluon import nn
 from mobilenet.compat.environment import has_bfloat16
 from mobilenet.network.architecture import DIALECTS, InvertedResidual, MobileNetV2
 from mobilenet.network.batchnorm_relu6_fusion import fuse_activations, fused_block
-from mobilenet.network.bfloat16_graph import _operator, in_bfloat16
+from mobilenet.network.bfloat16_graph import graph_operator, in_bfloat16
 from mobilenet.network.channel_padding import pad_channels
 from mobilenet.network.graph_forms import symbol_of
 
@@ -90,7 +90,7 @@ def rounding_block(net: gluon.HybridBlock) -> gluon.SymbolBlock:
         elif node["op"] == "amp_cast":
             built.append(rounded(inputs[0]))
         else:
-            made = _operator(node["op"])(*inputs, name=node["name"], **node.get("attrs", {}))
+            made = graph_operator(node["op"])(*inputs, name=node["name"], **node.get("attrs", {}))
             is_of_image = node["op"] == "Convolution" and sources[0]["op"] == "null"
             built.append(made if is_of_image else rounded(made))
     block = gluon.SymbolBlock(built[-1], [data], net.collect_params())

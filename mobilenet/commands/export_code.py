@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from argparse import ArgumentParser, Namespace
+from typing import Any
 
 from mobilenet.commands.companion import Companion, Made
 from mobilenet.errors import did_you_mean
@@ -33,10 +34,19 @@ def _languages(text: str) -> tuple[str, ...]:
     return languages
 
 
+def _check_model(arguments: Namespace, model: Any, options: Any) -> None:
+    """Refuses the model before the export, if it cannot have one of the programs."""
+    if arguments.code is None or "cpp" not in arguments.code:
+        return
+    from mobilenet.export.example_in_cpp import check_preprocessing
+
+    check_preprocessing(model.transform.name, options.size or model.transform.size)
+
+
 def _write(made: Made, arguments: Namespace) -> list[str]:
     from mobilenet.export.example_code import write_examples
 
     return write_examples(made.file, arguments.code or _DEFAULT)
 
 
-CODE = Companion("code", _add, _write, is_default=True)
+CODE = Companion("code", _add, _write, check_model=_check_model, is_default=True)

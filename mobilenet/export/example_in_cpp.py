@@ -50,11 +50,7 @@ def in_cpp(subject: Subject) -> str:
         UserError: OpenCV cannot prepare photos as the model needs it, or computes it wrongly.
     """
     height, width = subject.transform.size
-    if min(height, width) < _SMALLEST:
-        raise UserError(
-            f"--code cpp: OpenCV computes this model wrongly at {subject.transform.size_text} px;"
-            f" export it for {_SMALLEST} px or more, or take py or js"
-        )
+    check_preprocessing(subject.transform.name, (height, width))
     return filled(
         "cpp.txt",
         {
@@ -71,6 +67,29 @@ def in_cpp(subject: Subject) -> str:
     )
 
 
+def check_preprocessing(name: str, size: tuple[int, int]) -> None:
+    """Refuses a model that has no program in C++.
+
+    Args:
+        name: Of its preprocessing.
+        size: Height and width of its input in pixels.
+
+    Raises:
+        UserError: OpenCV cannot prepare photos in this way, or computes such a model wrongly.
+    """
+    if min(size) < _SMALLEST:
+        pixels = "x".join(map(str, dict.fromkeys(size)))
+        raise UserError(
+            f"--code cpp: OpenCV computes this model wrongly at {pixels} px;"
+            f" export it for {_SMALLEST} px or more, or take py or js"
+        )
+    if name not in _RESIZED:
+        raise UserError(
+            f"--code cpp: OpenCV cannot resize as '{name}' does, which is Pillow's way;"
+            " take py or js"
+        )
+
+
 def _needs_new_opencv(subject: Subject) -> bool:
     model = onnx.load(subject.path, load_external_data=False)
     opset = max(entry.version for entry in model.opset_import)
@@ -83,13 +102,8 @@ def _needs_new_opencv(subject: Subject) -> bool:
 
 
 def _resized(subject: Subject) -> str:
-    name = subject.transform.name
-    if name not in _RESIZED:
-        raise UserError(
-            f"--code cpp: OpenCV cannot resize as '{name}' does, which is Pillow's way; take py or"
-            " js"
-        )
-    return _RESIZED[name].replace("SHORT", str(subject.transform.short_side))
+    transform = subject.transform
+    return _RESIZED[transform.name].replace("SHORT", str(transform.short_side))
 
 
 def _normalised(subject: Subject) -> str:

@@ -414,6 +414,9 @@ def test_mistakes_leave_nothing_behind(
         "net has to end in .onnx for --code, --package, --mar, ": [
             *(*weights, "--output", tmp_path / "net", "--package", tmp_path / "pk")
         ],
+        "--code cpp: OpenCV computes this model wrongly at 32 px": [
+            *(*weights, "--output", tmp_path / "a.onnx", "--code", "py,cpp", "--resolution", "32")
+        ],
         "config.yaml is not a folder": [
             *(*weights, "--resolutions", "32,64", "--output", run_folder / "config.yaml")
         ],

@@ -22,6 +22,8 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 CONFIGURATION = """# Configuration reference
 
+For everyone who writes or changes a YAML file.
+
 A run is described by one YAML file: `python train.py FILE.yaml`. What a file does not say takes
 the default below. `key.sub=value` on the command line replaces a setting of the file. Unknown,
 repeated, mistyped and out-of-range settings are refused with file and line, and so are settings
@@ -31,6 +33,8 @@ This page is made from the files in `mobilenet/settings/` by `make docs`.
 """
 
 RECIPES = """# Recipes and published figures
+
+For readers who choose a recipe for ImageNet, or want to know how good MobileNet v2 can be.
 
 ## Recipes
 

@@ -70,7 +70,7 @@ class AugmentationConfig:
     """What training does to each image."""
 
     squash: Optional[Count] = None
-    """Pixels of the square that every image is first squashed to, as the origin does with 480."""
+    """Pixels of the square that every image is first squashed to, as the ONNX model zoo does with 480."""
     area: tuple[Fraction, Fraction] = (0.08, 1.0)
     """Smallest and largest part of the image that a random crop covers."""
     aspect_ratio: tuple[Positive, Positive] = (0.75, 4 / 3)
@@ -123,7 +123,8 @@ class ValidationConfig:
         "imagenet-preprocess",
     ] = "center-crop"  # fmt: skip
     """How an image gets its size before the crop: keeping the aspect or squashed to a square, by
-    OpenCV or PIL, bilinear unless the name says otherwise; the last three are the origin's."""
+    OpenCV or PIL, bilinear unless the name says otherwise; the last three are the ONNX model
+    zoo's."""
     short_side: Optional[Count] = None
     """Short side in pixels before the crop; by default resolution / 0.875, rounded up."""
     batch_size: Count = 64

@@ -70,7 +70,7 @@ class AugmentationConfig:
     """What training does to each image."""
 
     squash: Optional[Count] = None
-    """Pixels of the square that every image is first squashed to, as the ONNX model zoo does with 480."""
+    """Pixels of the square that every image is first squashed to: 480 for the ONNX model zoo."""
     area: tuple[Fraction, Fraction] = (0.08, 1.0)
     """Smallest and largest part of the image that a random crop covers."""
     aspect_ratio: tuple[Positive, Positive] = (0.75, 4 / 3)

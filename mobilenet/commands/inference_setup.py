@@ -14,6 +14,7 @@ from mobilenet.inference.naive_engine import load_for_inference
 def prepare_mxnet(arguments: Namespace) -> None:
     """Loads MXNet with the instructions and the engine that the call needs."""
     if arguments.int8:
+        refuse(arguments, "with --int8, which MXNet computes", "engine")
         allow_all_instructions()
     else:
         refuse(arguments, "without --int8", "calibration")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mobilenet.commands.arguments import (
     Adder,
     add_command,
     add_data,
+    add_engine,
     add_int8,
     add_json,
     add_model,
@@ -23,6 +25,11 @@ from mobilenet.commands.output_paths import file_to_write, folder_to_write
 from mobilenet.errors import DataError, UserError
 from mobilenet.inference.naive_engine import load_for_inference
 from mobilenet.skipped_items import SkippedItems
+
+if TYPE_CHECKING:
+    from mobilenet.inference.engines import Engine
+    from mobilenet.inference.loaded_model import LoadedModel
+    from mobilenet.validation.validate import Validation
 
 _PUBLISHED = "published"
 
@@ -58,11 +65,7 @@ def add_validate(adder: Adder) -> None:
         "--labels", type=Path, metavar="FILE", help="JSON file with all right classes of each image"
     )
     add("--against", type=Path, metavar="MODEL", help="compare with this model on the same images")
-    add(
-        "--engine",
-        choices=("onnxruntime", "mxnet"),
-        help="what runs the model (.onnx files: onnxruntime; others: mxnet)",
-    )
+    add_engine(parser, ".onnx files: onnxruntime; others: mxnet")
     _add_expectation(parser)
 
 
@@ -112,11 +115,8 @@ def add_history(adder: Adder) -> None:
 def validate(arguments: Namespace) -> int:
     """Measure top-1 and top-5 accuracy over every image; exit code 1 if less than expected."""
     _check_expectation(arguments)
-    if arguments.int8:
-        refuse(arguments, "with --int8, which MXNet computes", "engine")
     prepare_mxnet(arguments)
     from mobilenet.data.synset import read_lines
-    from mobilenet.inference.open_model import open_model
     from mobilenet.validation import accuracy_gate, validate
     from mobilenet.validation.report.report_files import write_report
 
@@ -125,8 +125,7 @@ def validate(arguments: Namespace) -> int:
     wanted = [text for text in arguments.expect if text != _PUBLISHED]
     tolerance = arguments.tolerance
     expected = [accuracy_gate.parse(wanted, tolerance or 0.0)] if wanted else []
-    path, config, overrides = arguments.model, arguments.config, arguments.settings
-    opened = open_model(path, config, overrides, arguments.engine, as_network=arguments.int8)
+    opened = _opened_by(arguments.engine, arguments)
     model = in_int8_if_asked(arguments, opened, arguments.data)
     images = validate.open_data(model, arguments.data)
     if arguments.expect and images.gap:
@@ -140,13 +139,36 @@ def validate(arguments: Namespace) -> int:
     options = validate.Options(arguments.views, restricted, arguments.labels)
     result = validate.validate(model, images, options)
     print(result.summary())
+    beside = _beside_float32(arguments, result)
     if arguments.report is not None:
         write_report(result, arguments.report)
         print(f"report: {arguments.report / 'report.html'}")
-    write_result(arguments.json, result.as_json())
+    write_result(arguments.json, {**result.as_json(), **beside})
     for one in expected:
         print(one.check(result.counts))
     return 0
+
+
+def _opened_by(engine: Engine | None, arguments: Namespace) -> LoadedModel:
+    from mobilenet.inference.open_model import open_model
+
+    path, config, overrides = arguments.model, arguments.config, arguments.settings
+    return open_model(path, config, overrides, engine, as_network=arguments.int8)
+
+
+def _beside_float32(arguments: Namespace, result: Validation) -> dict[str, Any]:
+    """Prints what bfloat16 changes in a result, and gives it as JSON; nothing of other engines."""
+    if arguments.engine != "openvino-bfloat16":
+        return {}
+    from mobilenet.validation.model_comparison import Comparison
+    from mobilenet.validation.validate import validate
+
+    single = validate(_opened_by("openvino", arguments), result.data, result.options)
+    comparison = Comparison(result, single)
+    print(comparison.summary())
+    facts = comparison.as_json()
+    del facts["first"]  # the result itself
+    return {"float32": facts.pop("second"), "beside_float32": facts}
 
 
 def _check_expectation(arguments: Namespace) -> None:

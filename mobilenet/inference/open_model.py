@@ -13,8 +13,9 @@ from mobilenet.data.record_folder import SYNSET
 from mobilenet.data.synset import names_of_classes, nearest_synset, read_lines
 from mobilenet.errors import ConfigError, DataError, WeightsError
 from mobilenet.foreign.foreign_network import read_network
-from mobilenet.inference.loaded_model import Engine, LoadedModel, config_of_published
-from mobilenet.inference.network_by_onnx_runtime import by_onnx_runtime
+from mobilenet.inference.engines import Engine
+from mobilenet.inference.loaded_model import LoadedModel, config_of_published
+from mobilenet.inference.other_engines import network_by, onnx_by
 from mobilenet.network import weights
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.onnx.mxnet_importer import ImportedModel
@@ -53,6 +54,7 @@ def open_model(
             be downloaded.
         ConfigError: A setting is wrong, or `config_path` has no effect on the model.
         DataError: The number of class names differs from the number of classes.
+        UserError: The engine is not installed, or cannot be used here.
     """
     path, published = Path(path), published_at(path)
     file = _existing(path) if published is None else fetch(published)
@@ -65,10 +67,7 @@ def open_model(
         model = _open_run(path, config_path, overrides)
     else:
         model = _open_file(path, config_path or _config_beside(path), overrides)
-    if engine != "onnxruntime" or model.network is None:
-        return model
-    predict = by_onnx_runtime(model.network).logits
-    return dataclasses.replace(model, predict=predict, engine=engine)
+    return network_by(engine or "mxnet", model)
 
 
 def _existing(path: Path) -> Path:
@@ -199,7 +198,10 @@ class _OnnxSource(NamedTuple):
 
 def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
     check_untrusted(source.file)
-    model = ImportedModel(source.file) if engine == "mxnet" else OnnxModel(source.file)
+    if engine == "mxnet":
+        model: OnnxModel = ImportedModel(source.file)
+    else:
+        model = onnx_by(engine, source.file)
     config = _config_of_onnx(path, source, model)
     if config.model.classes != model.num_classes:
         raise WeightsError(
@@ -228,7 +230,7 @@ def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
     )
 
 
-def _config_of_onnx(path: Path, source: _OnnxSource, model: OnnxModel | ImportedModel) -> Config:
+def _config_of_onnx(path: Path, source: _OnnxSource, model: OnnxModel) -> Config:
     """The configuration of the file: given, published, or from its metadata and defaults."""
     config_path, overrides = source.config_path, source.overrides
     if source.published is not None:

@@ -1,0 +1,13 @@
+"""The programs that run models, by their names on the command line."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Engine = Literal["onnxruntime", "mxnet", "openvino", "openvino-bfloat16"]
+NAMES: dict[Engine, str] = {
+    "onnxruntime": "ONNX Runtime",
+    "mxnet": "MXNet",
+    "openvino": "OpenVINO",
+    "openvino-bfloat16": "OpenVINO in bfloat16",
+}

@@ -19,7 +19,11 @@ from mobilenet.commands.arguments import (
     port_or_any,
     refuse,
 )
-from mobilenet.commands.inference_setup import in_int8_if_asked, prepare_mxnet
+from mobilenet.commands.inference_setup import (
+    engine_in_float32,
+    in_int8_if_asked,
+    prepare_mxnet,
+)
 from mobilenet.commands.output_paths import folder_to_write
 from mobilenet.errors import UserError
 from mobilenet.progress_bar import say
@@ -46,7 +50,7 @@ def add_predict(adder: Adder) -> None:
         help="files, folders, patterns such as '*.jpg', or - for a list on standard input",
     )
     _add_preparation(parser)
-    add_engine(parser, "networks: mxnet, or onnxruntime for many images; .onnx files: onnxruntime")
+    add_engine(parser, "onnxruntime; networks on GPUs or with --explain: mxnet")
     parser.add_argument(
         "--explain",
         type=folder_to_write,
@@ -103,7 +107,7 @@ def predict(arguments: Namespace) -> int:
 
     images = find_images(arguments.images, sys.stdin)
     _check_folder(arguments.explain, images)
-    model = _opened_for(arguments, images)
+    model = _opened(arguments, is_explained=arguments.explain is not None)
     if model.unusual_engine:
         say(f"run by {model.unusual_engine}")
     skipped = SkippedItems("images", len(images))
@@ -114,16 +118,15 @@ def predict(arguments: Namespace) -> int:
     return 0
 
 
-def _opened_for(arguments: Namespace, images: Sequence[str]) -> Any:
-    """The model, run by what takes the least time for these images, unless an engine was named."""
+def _opened(arguments: Namespace, is_explained: bool = False) -> Any:
+    """The model, run by the fastest engine unless one was named; MXNet explains its own answers."""
     from mobilenet.inference.open_model import open_model
     from mobilenet.inference.other_engines import by_fastest
 
     path, config, overrides = arguments.model, arguments.config, _settings(arguments)
-    is_explained = arguments.explain is not None
-    opened = open_model(path, config, overrides, arguments.engine, as_network=is_explained)
+    opened = open_model(path, config, overrides, engine_in_float32(arguments), is_explained)
     if arguments.engine is None and not (arguments.int8 or is_explained):
-        return by_fastest(opened, len(images))
+        return by_fastest(opened)
     return in_int8_if_asked(arguments, opened)
 
 
@@ -138,17 +141,11 @@ def serve(arguments: Namespace) -> int:
     """Answer requests for predictions by HTTP, until Ctrl-C or SIGTERM."""
     _check_packages()
     prepare_mxnet(arguments)
-    from mobilenet.inference.open_model import open_model
-    from mobilenet.inference.other_engines import by_fastest
     from mobilenet.serving.limits import Limits
     from mobilenet.serving.server import listen, serve
 
     with listen(arguments.host, arguments.port) as listening:
-        path, config, overrides = arguments.model, arguments.config, _settings(arguments)
-        opened = open_model(path, config, overrides, arguments.engine)
-        if arguments.engine is None and not arguments.int8:
-            opened = by_fastest(opened)
-        model = in_int8_if_asked(arguments, opened)
+        model = _opened(arguments)
         limits = Limits(
             arguments.max_batch,
             arguments.max_requests,

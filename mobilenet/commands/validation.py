@@ -19,10 +19,15 @@ from mobilenet.commands.arguments import (
     refuse,
     resolutions,
 )
-from mobilenet.commands.inference_setup import in_int8_if_asked, prepare_mxnet
+from mobilenet.commands.inference_setup import (
+    engine_in_float32,
+    in_int8_if_asked,
+    prepare_mxnet,
+)
 from mobilenet.commands.json_output import write_result
 from mobilenet.commands.output_paths import file_to_write, folder_to_write
 from mobilenet.errors import DataError, UserError
+from mobilenet.inference.engines import BFLOAT16
 from mobilenet.inference.naive_engine import load_for_inference
 from mobilenet.skipped_items import SkippedItems
 
@@ -125,7 +130,7 @@ def validate(arguments: Namespace) -> int:
     wanted = [text for text in arguments.expect if text != _PUBLISHED]
     tolerance = arguments.tolerance
     expected = [accuracy_gate.parse(wanted, tolerance or 0.0)] if wanted else []
-    opened = _opened_by(arguments.engine, arguments)
+    opened = _opened_by(engine_in_float32(arguments), arguments)
     model = in_int8_if_asked(arguments, opened, arguments.data)
     images = validate.open_data(model, arguments.data)
     if arguments.expect and images.gap:
@@ -158,7 +163,7 @@ def _opened_by(engine: Engine | None, arguments: Namespace) -> LoadedModel:
 
 def _beside_float32(arguments: Namespace, result: Validation) -> dict[str, Any]:
     """Prints what bfloat16 changes in a result, and gives it as JSON; nothing of other engines."""
-    if arguments.engine != "openvino-bfloat16":
+    if arguments.engine != BFLOAT16:
         return {}
     from mobilenet.validation.model_comparison import Comparison
     from mobilenet.validation.validate import validate
@@ -201,7 +206,7 @@ def _compare(arguments: Namespace) -> int:
     lacking = [path for path in paths if takes_config(path)] or paths[:1]
     first, second = (
         open_model(path, arguments.config if path in lacking else None, arguments.settings, engine)
-        for path, engine in zip(paths, (arguments.engine, None))
+        for path, engine in zip(paths, (engine_in_float32(arguments), None))
     )
     result = compare(in_int8_if_asked(arguments, first, arguments.data), second, arguments.data)
     print(result.summary())

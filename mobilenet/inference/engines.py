@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 Engine = Literal["onnxruntime", "mxnet", "openvino", "openvino-bfloat16"]
+BFLOAT16: Engine = "openvino-bfloat16"
 NAMES: dict[Engine, str] = {
     "onnxruntime": "ONNX Runtime",
     "mxnet": "MXNet",
     "openvino": "OpenVINO",
-    "openvino-bfloat16": "OpenVINO in bfloat16",
+    BFLOAT16: "OpenVINO in bfloat16",
 }

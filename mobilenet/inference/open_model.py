@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import NamedTuple, Sequence
 
@@ -16,6 +17,7 @@ from mobilenet.foreign.foreign_network import read_network
 from mobilenet.inference.engines import Engine
 from mobilenet.inference.loaded_model import LoadedModel, config_of_published
 from mobilenet.inference.other_engines import network_by, onnx_by
+from mobilenet.metrics import Images, Logits, Predict
 from mobilenet.network import weights
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.onnx.mxnet_importer import ImportedModel
@@ -167,8 +169,25 @@ def _with_network(
 def _predicting(
     path: Path, network: MobileNetV2, config: Config, class_names: tuple[str, ...] = ()
 ) -> LoadedModel:
-    predict = build.predictor(network, build.contexts(config))
+    predict = _late_predictor(network, build.contexts(config))
     return LoadedModel(path, config, _fitting(class_names, config, path), predict, network)
+
+
+def _late_predictor(network: MobileNetV2, contexts: list[mx.Context]) -> Predict:
+    """What MXNet predicts. Its graph is made at the first call.
+
+    Where another engine runs the network there is none: it would take longer to make than the other
+    engine takes to its first answer.
+    """
+
+    @functools.lru_cache(None)
+    def predictor() -> Predict:
+        return build.predictor(network, contexts)
+
+    def predict(images: Images) -> Logits:
+        return predictor()(images)
+
+    return predict
 
 
 def _named(model: LoadedModel, synset: Path) -> LoadedModel:

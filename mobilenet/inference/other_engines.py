@@ -7,15 +7,11 @@ from pathlib import Path
 
 from mobilenet.compat.environment import num_threads
 from mobilenet.errors import UserError
-from mobilenet.inference.engines import Engine
+from mobilenet.inference.engines import BFLOAT16, Engine
 from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.inference.network_as_onnx import network_as_onnx
 from mobilenet.onnx.openvino_runtime import OpenVinoModel
 from mobilenet.onnx.runtime import OnnxModel
-
-LEAST_IMAGES = 64
-"""From this number on, one after the other, a network is run by ONNX Runtime in less time than by
-MXNet. Writing it as ONNX takes as long as ONNX Runtime gains in some fifty images."""
 
 
 def onnx_by(engine: Engine, path: Path, content: bytes | None = None) -> OnnxModel:
@@ -34,7 +30,7 @@ def onnx_by(engine: Engine, path: Path, content: bytes | None = None) -> OnnxMod
     threads = num_threads()
     if engine == "onnxruntime":
         return OnnxModel(path, threads, content=content)
-    return OpenVinoModel(path, threads, content, engine == "openvino-bfloat16")
+    return OpenVinoModel(path, threads, content, engine == BFLOAT16)
 
 
 def network_by(engine: Engine, model: LoadedModel) -> LoadedModel:
@@ -50,14 +46,15 @@ def network_by(engine: Engine, model: LoadedModel) -> LoadedModel:
     return dataclasses.replace(model, predict=runs.logits, engine=engine)
 
 
-def by_fastest(model: LoadedModel, num_images: int = LEAST_IMAGES) -> LoadedModel:
-    """The model, by ONNX Runtime if that computes `num_images` images sooner than MXNet.
+def by_fastest(model: LoadedModel) -> LoadedModel:
+    """The model, by ONNX Runtime if that is faster than MXNet, already for a single image.
 
-    ONNX files, models in int8 and networks on GPUs stay as they are.
+    `benchmarks/engines.py` compares them from the network to its answers. ONNX files, models in
+    int8 and networks on GPUs stay as they are.
     """
     on_cpu = all(device.startswith("cpu") for device in model.config.training.devices)
     is_other = model.engine is not None or model.calibrated_on is not None
-    if is_other or not on_cpu or num_images < LEAST_IMAGES:
+    if is_other or not on_cpu:
         return model
     try:
         return network_by("onnxruntime", model)

@@ -45,6 +45,8 @@ EXTRAS = {
     # Built from source against the MXNet that is installed: docs/distributed.md has the variables.
     "horovod": ["horovod==0.28.1", "cloudpickle", "psutil"],
     "serve": SERVE,
+    # Another engine for inference on CPUs. The range reaches back to what Python 3.9 has.
+    "openvino": ["openvino>=2023.1"],
     "serving": ["multi-model-server>=1.1.11"],
     # What MXNet's build for GPUs links; docs/gpus.md has how that build takes the place of mxnet.
     "cuda": [

@@ -15,6 +15,7 @@ from mobilenet.api.setting_overrides import overrides_of
 from mobilenet.data.synset import names_of_classes, spoken_names
 from mobilenet.export.to_onnx import export, options_for
 from mobilenet.export.zoo_package import package as pack
+from mobilenet.inference.engines import Engine
 from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.inference.open_model import open_model
 from mobilenet.inference.predict import predict_encoded
@@ -152,21 +153,26 @@ class Model:
         )
 
 
-def load(source: AnyPath, config: AnyPath | None = None, **changes: Any) -> Model:
+def load(
+    source: AnyPath, config: AnyPath | None = None, engine: Engine | None = None, **changes: Any
+) -> Model:
     """Opens a model.
 
     Args:
         source: The name of published weights (`mobilenet.weights()`), a run folder, a checkpoint,
             or a file: .params, .onnx, .safetensors, .npz.
         config: YAML file for a file without a configuration of its own.
+        engine: What runs it: `onnxruntime`, `mxnet`, `openvino` or `openvino-bfloat16`; by default
+            ONNX Runtime for an ONNX file, and for others MXNet, which trained them.
         **changes: Settings by their names or sections, as of `train`: `data={"resolution": 192}`.
 
     Raises:
         WeightsError: There is no such model, or it is damaged or cannot be downloaded.
         ConfigError: A setting is wrong.
+        UserError: The engine is not installed, or cannot be used here.
     """
     overrides = list(overrides_of(changes))
-    return Model(open_model(os.fspath(source), _path(config), overrides))
+    return Model(open_model(os.fspath(source), _path(config), overrides, engine))
 
 
 def _path(path: AnyPath | None) -> Path | None:

@@ -13,6 +13,7 @@ from mobilenet import settings
 from mobilenet.commands.examples import EXAMPLES, epilog
 from mobilenet.commands.json_output import json_to_write
 from mobilenet.errors import ConfigError, did_you_mean
+from mobilenet.inference.engines import NAMES
 from mobilenet.pretrained.offline import OFFLINE
 from mobilenet.settings.field_types import Count, Range
 from mobilenet.settings.schema import Config, DataConfig, ModelConfig
@@ -97,6 +98,11 @@ def add_int8(parser: ArgumentParser) -> None:
     """Adds `--int8` and its `--calibration`."""
     parser.add_argument("--int8", action="store_true", help="compute in 8-bit integers, on the CPU")
     add_calibration(parser)
+
+
+def add_engine(parser: ArgumentParser, default: str) -> None:
+    """Adds `--engine`; `default` says what runs the model without it."""
+    parser.add_argument("--engine", choices=tuple(NAMES), help=f"what runs the model ({default})")
 
 
 def add_calibration(parser: ArgumentParser) -> None:

@@ -13,14 +13,20 @@ from mobilenet.commands.arguments import (
     Adder,
     add_command,
     add_config,
+    add_engine,
     add_int8,
     count,
     port_or_any,
     refuse,
 )
-from mobilenet.commands.inference_setup import in_int8_if_asked, prepare_mxnet
+from mobilenet.commands.inference_setup import (
+    engine_in_float32,
+    in_int8_if_asked,
+    prepare_mxnet,
+)
 from mobilenet.commands.output_paths import folder_to_write
 from mobilenet.errors import UserError
+from mobilenet.progress_bar import say
 from mobilenet.skipped_items import SkippedItems
 
 # The modules that `serve` imports, and the packages of the extra `serve` that have them.
@@ -44,6 +50,7 @@ def add_predict(adder: Adder) -> None:
         help="files, folders, patterns such as '*.jpg', or - for a list on standard input",
     )
     _add_preparation(parser)
+    add_engine(parser, "onnxruntime; networks on GPUs or with --explain: mxnet")
     parser.add_argument(
         "--explain",
         type=folder_to_write,
@@ -78,6 +85,7 @@ def add_serve(adder: Adder) -> None:
     parser = add_command(adder, "serve", serve)
     parser.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     _add_preparation(parser)
+    add_engine(parser, "onnxruntime; networks on GPUs: mxnet")
     add: Any = parser.add_argument
     for name, kind, default, metavar, text in (
         ("host", str, "127.0.0.1", "HOST", "address to listen at; 0.0.0.0 for every network"),
@@ -95,24 +103,31 @@ def predict(arguments: Namespace) -> int:
     if arguments.int8:
         refuse(arguments, "with --int8", "explain")
     prepare_mxnet(arguments)
-    from mobilenet.inference.open_model import open_model
     from mobilenet.inference.predict import FORMATS, find_images, predict
 
     images = find_images(arguments.images, sys.stdin)
     _check_folder(arguments.explain, images)
-    opened = open_model(
-        arguments.model,
-        arguments.config,
-        _settings(arguments),
-        as_network=arguments.explain is not None,
-    )
-    model = in_int8_if_asked(arguments, opened)
+    model = _opened(arguments, is_explained=arguments.explain is not None)
+    if model.unusual_engine:
+        say(f"run by {model.unusual_engine}")
     skipped = SkippedItems("images", len(images))
     answers = predict(model, images, skipped, _heat_maps(model, arguments.explain))
     for line in FORMATS[arguments.format](answers):
         print(line, flush=True)
     skipped.check()
     return 0
+
+
+def _opened(arguments: Namespace, is_explained: bool = False) -> Any:
+    """The model, run by the fastest engine unless one was named; MXNet explains its own answers."""
+    from mobilenet.inference.open_model import open_model
+    from mobilenet.inference.other_engines import by_fastest
+
+    path, config, overrides = arguments.model, arguments.config, _settings(arguments)
+    opened = open_model(path, config, overrides, engine_in_float32(arguments), is_explained)
+    if arguments.engine is None and not (arguments.int8 or is_explained):
+        return by_fastest(opened)
+    return in_int8_if_asked(arguments, opened)
 
 
 def _settings(arguments: Namespace) -> list[str]:
@@ -126,13 +141,11 @@ def serve(arguments: Namespace) -> int:
     """Answer requests for predictions by HTTP, until Ctrl-C or SIGTERM."""
     _check_packages()
     prepare_mxnet(arguments)
-    from mobilenet.inference.open_model import open_model
     from mobilenet.serving.limits import Limits
     from mobilenet.serving.server import listen, serve
 
     with listen(arguments.host, arguments.port) as listening:
-        opened = open_model(arguments.model, arguments.config, _settings(arguments))
-        model = in_int8_if_asked(arguments, opened)
+        model = _opened(arguments)
         limits = Limits(
             arguments.max_batch,
             arguments.max_requests,

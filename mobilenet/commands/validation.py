@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mobilenet.commands.arguments import (
     Adder,
     add_command,
     add_data,
+    add_engine,
     add_int8,
     add_json,
     add_model,
@@ -17,12 +19,22 @@ from mobilenet.commands.arguments import (
     refuse,
     resolutions,
 )
-from mobilenet.commands.inference_setup import in_int8_if_asked, prepare_mxnet
+from mobilenet.commands.inference_setup import (
+    engine_in_float32,
+    in_int8_if_asked,
+    prepare_mxnet,
+)
 from mobilenet.commands.json_output import write_result
 from mobilenet.commands.output_paths import file_to_write, folder_to_write
 from mobilenet.errors import DataError, UserError
+from mobilenet.inference.engines import BFLOAT16
 from mobilenet.inference.naive_engine import load_for_inference
 from mobilenet.skipped_items import SkippedItems
+
+if TYPE_CHECKING:
+    from mobilenet.inference.engines import Engine
+    from mobilenet.inference.loaded_model import LoadedModel
+    from mobilenet.validation.validate import Validation
 
 _PUBLISHED = "published"
 
@@ -58,11 +70,7 @@ def add_validate(adder: Adder) -> None:
         "--labels", type=Path, metavar="FILE", help="JSON file with all right classes of each image"
     )
     add("--against", type=Path, metavar="MODEL", help="compare with this model on the same images")
-    add(
-        "--engine",
-        choices=("onnxruntime", "mxnet"),
-        help="what runs the model (.onnx files: onnxruntime; others: mxnet)",
-    )
+    add_engine(parser, ".onnx files: onnxruntime; others: mxnet")
     _add_expectation(parser)
 
 
@@ -112,11 +120,8 @@ def add_history(adder: Adder) -> None:
 def validate(arguments: Namespace) -> int:
     """Measure top-1 and top-5 accuracy over every image; exit code 1 if less than expected."""
     _check_expectation(arguments)
-    if arguments.int8:
-        refuse(arguments, "with --int8, which MXNet computes", "engine")
     prepare_mxnet(arguments)
     from mobilenet.data.synset import read_lines
-    from mobilenet.inference.open_model import open_model
     from mobilenet.validation import accuracy_gate, validate
     from mobilenet.validation.report.report_files import write_report
 
@@ -125,8 +130,7 @@ def validate(arguments: Namespace) -> int:
     wanted = [text for text in arguments.expect if text != _PUBLISHED]
     tolerance = arguments.tolerance
     expected = [accuracy_gate.parse(wanted, tolerance or 0.0)] if wanted else []
-    path, config, overrides = arguments.model, arguments.config, arguments.settings
-    opened = open_model(path, config, overrides, arguments.engine, as_network=arguments.int8)
+    opened = _opened_by(engine_in_float32(arguments), arguments)
     model = in_int8_if_asked(arguments, opened, arguments.data)
     images = validate.open_data(model, arguments.data)
     if arguments.expect and images.gap:
@@ -140,13 +144,36 @@ def validate(arguments: Namespace) -> int:
     options = validate.Options(arguments.views, restricted, arguments.labels)
     result = validate.validate(model, images, options)
     print(result.summary())
+    beside = _beside_float32(arguments, result)
     if arguments.report is not None:
         write_report(result, arguments.report)
         print(f"report: {arguments.report / 'report.html'}")
-    write_result(arguments.json, result.as_json())
+    write_result(arguments.json, {**result.as_json(), **beside})
     for one in expected:
         print(one.check(result.counts))
     return 0
+
+
+def _opened_by(engine: Engine | None, arguments: Namespace) -> LoadedModel:
+    from mobilenet.inference.open_model import open_model
+
+    path, config, overrides = arguments.model, arguments.config, arguments.settings
+    return open_model(path, config, overrides, engine, as_network=arguments.int8)
+
+
+def _beside_float32(arguments: Namespace, result: Validation) -> dict[str, Any]:
+    """Prints what bfloat16 changes in a result, and gives it as JSON; nothing of other engines."""
+    if arguments.engine != BFLOAT16:
+        return {}
+    from mobilenet.validation.model_comparison import Comparison
+    from mobilenet.validation.validate import validate
+
+    single = validate(_opened_by("openvino", arguments), result.data, result.options)
+    comparison = Comparison(result, single)
+    print(comparison.summary())
+    facts = comparison.as_json()
+    del facts["first"]  # the result itself
+    return {"float32": facts.pop("second"), "beside_float32": facts}
 
 
 def _check_expectation(arguments: Namespace) -> None:
@@ -179,7 +206,7 @@ def _compare(arguments: Namespace) -> int:
     lacking = [path for path in paths if takes_config(path)] or paths[:1]
     first, second = (
         open_model(path, arguments.config if path in lacking else None, arguments.settings, engine)
-        for path, engine in zip(paths, (arguments.engine, None))
+        for path, engine in zip(paths, (engine_in_float32(arguments), None))
     )
     result = compare(in_int8_if_asked(arguments, first, arguments.data), second, arguments.data)
     print(result.summary())

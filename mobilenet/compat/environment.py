@@ -51,6 +51,15 @@ def num_processors() -> int:
     return max(1, usable_processors() // num_sharing)
 
 
+def num_threads() -> int:
+    """Number of threads that compute: OMP_NUM_THREADS, by default one per processor.
+
+    OpenMP also takes a list of numbers; the first one counts.
+    """
+    text = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(text) if text.isdecimal() and int(text) > 0 else num_processors()
+
+
 # Arrays from this size on are copied by several threads.
 _PARALLEL_SIZE = "MXNET_CPU_PARALLEL_SIZE"
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Iterator, NamedTuple, Optional
 
-from mobilenet.compat.environment import is_launched, num_processors, set_by_package
+from mobilenet.compat.environment import is_launched, num_threads, set_by_package
 
 _STATISTICS = Path("/proc/stat")
 # The columns of a processor's line before and after those of its idle time.
@@ -92,26 +92,21 @@ def _openmp() -> Optional[ctypes.CDLL]:
 
 
 def _watch(library: ctypes.CDLL, over: threading.Event, interval: float) -> None:
-    num_usable, num_threads = len(os.sched_getaffinity(0)), _num_threads()
+    num_usable, num_own = len(os.sched_getaffinity(0)), num_threads()
     team: Optional[_IdleTeam] = None
     before = processor_time()
     while not over.wait(interval):
         now = processor_time()
-        missing = num_threads - num_usable + processors_of_others(before, now)
+        missing = num_own - num_usable + processors_of_others(before, now)
         before = now
         # Between the two it stays as it is, so that it does not change all the time.
         if team is None and missing > 0.6:
-            team = _IdleTeam(library, num_usable - num_threads + 2)
+            team = _IdleTeam(library, num_usable - num_own + 2)
         elif team is not None and missing < 0.4:
             team.end()
             team = None
     if team is not None:
         team.end()
-
-
-def _num_threads() -> int:
-    text = os.environ.get("OMP_NUM_THREADS", "")
-    return int(text) if text.isdecimal() else num_processors()
 
 
 class _IdleTeam:

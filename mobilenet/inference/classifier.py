@@ -1,7 +1,7 @@
 """Opens a model of any kind as a classifier that ONNX Runtime computes, in whatever thread.
 
 MXNet's operators must not be called by several threads; ONNX Runtime's may. A network of MXNet is
-therefore written as an ONNX file, which is only opened.
+therefore written as ONNX.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Sequence
 
 from mobilenet import files
 from mobilenet.data.eval_transforms import Normalization
-from mobilenet.inference.network_by_onnx_runtime import by_onnx_runtime
+from mobilenet.inference.network_as_onnx import network_as_onnx
 from mobilenet.inference.open_model import open_model
 from mobilenet.metrics import Predict
 from mobilenet.onnx.runtime import OnnxModel
@@ -60,10 +60,8 @@ def open_classifier(
     """
     model = open_model(name, overrides=[*overrides, *_ON_CPU])
     file = parameters_at(model.file)
-    if model.network is None:
-        runs = OnnxModel(file, threads, gpu)
-    else:
-        runs = by_onnx_runtime(model.network, threads, gpu)
+    written = None if model.network is None else network_as_onnx(model.network)
+    runs = OnnxModel(file, threads, gpu, written)
     transform = model.transform
     return Classifier(
         name,

@@ -1,8 +1,9 @@
-"""Runs models in int8 by oneDNN, and chooses the images for their calibration."""
+"""Runs models in int8, and chooses the images for their calibration."""
 
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -12,12 +13,16 @@ import numpy.typing as npt
 
 from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.errors import ConfigError, DataError, WeightsError
+from mobilenet.inference.engines import Engine
 from mobilenet.inference.loaded_model import LoadedModel
+from mobilenet.inference.network_as_onnx import network_as_onnx
+from mobilenet.inference.other_engines import onnx_by
 from mobilenet.metrics import Images, Logits
-from mobilenet.network.architecture import parameter_arrays
+from mobilenet.network.architecture import MobileNetV2, parameter_arrays
 from mobilenet.network.graph_forms import symbol_of
 from mobilenet.network.mxnet_int8 import int8_block
 from mobilenet.onnx.example_images import example_images
+from mobilenet.onnx.int8_quantizer import OPSET, quantized
 
 # More images barely change the ranges: MobileNet v2 1.0 predicts alike with 32, 100 or other 100.
 _NUM_IMAGES = 100
@@ -60,13 +65,16 @@ def calibration_images(path: Path, transform: EvalTransform) -> Calibration:
     return Calibration(source, pixels)
 
 
-def in_int8(model: LoadedModel, images: Optional[Path] = None) -> LoadedModel:
-    """The model computing in int8, by oneDNN on one CPU.
+def in_int8(
+    model: LoadedModel, images: Optional[Path] = None, engine: Engine = "mxnet"
+) -> LoadedModel:
+    """The model computing in int8 on one CPU.
 
     Args:
         model: From `open_model`, any but an ONNX file.
         images: To calibrate on, at least 10, as for `calibration_images`; by default the model's
             own data.
+        engine: MXNet computes by oneDNN; another engine runs what `export --int8` writes.
 
     Raises:
         WeightsError: The model is an ONNX file.
@@ -79,6 +87,12 @@ def in_int8(model: LoadedModel, images: Optional[Path] = None) -> LoadedModel:
     path = images or Path(model.config.data.directory)
     calibration = calibration_images(path, model.transform)
     data = model.transform.normalization(calibration.pixels)
+    if engine != "mxnet":
+        runs = onnx_by(engine, model.path, _quantized(network, data))
+        calibrated_on = calibration.description
+        return dataclasses.replace(
+            model, predict=runs.logits, calibrated_on=calibrated_on, engine=engine
+        )
     block = int8_block(symbol_of(network), parameter_arrays(network), data)
 
     def predict(batch: Images) -> Logits:
@@ -88,7 +102,16 @@ def in_int8(model: LoadedModel, images: Optional[Path] = None) -> LoadedModel:
     return dataclasses.replace(model, predict=predict, calibrated_on=calibration.description)
 
 
-def needed_network(model: LoadedModel) -> mx.gluon.HybridBlock:
+def _quantized(network: MobileNetV2, images: Images) -> bytes:
+    """The network as an ONNX file in int8, calibrated on normalised images."""
+    with tempfile.TemporaryDirectory() as folder:
+        single = Path(folder, "single.onnx")
+        single.write_bytes(network_as_onnx(network, OPSET))
+        content: bytes = quantized(single, images).SerializeToString()
+    return content
+
+
+def needed_network(model: LoadedModel) -> MobileNetV2:
     """The model's network.
 
     Raises:

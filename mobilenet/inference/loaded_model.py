@@ -6,17 +6,16 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Sequence
+from typing import Sequence
 
 from mobilenet import build, settings
 from mobilenet.data.eval_transforms import EvalTransform
+from mobilenet.inference.engines import NAMES, Engine
 from mobilenet.metrics import Predict
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.pretrained.published_weights import PublishedWeights
 from mobilenet.pretrained.store import stored
 from mobilenet.settings.schema import Config
-
-Engine = Literal["onnxruntime", "mxnet"]
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,14 @@ class LoadedModel:
     def title(self) -> str:
         """The name of the model in summaries and reports."""
         int8 = "" if self.calibrated_on is None else " (int8)"
-        by = " (by MXNet)" if self.engine == "mxnet" else ""
-        if self.engine == "onnxruntime" and self.network is not None:
-            by = " (by ONNX Runtime)"
+        by = f" (by {self.unusual_engine})" if self.unusual_engine else ""
         return f"{self.path}{int8}{by}"
+
+    @property
+    def unusual_engine(self) -> str:
+        """The name of what runs the model, if others of its kind are usually run by another one."""
+        is_usual = self.engine is None or (self.engine == "onnxruntime" and self.network is None)
+        return "" if is_usual or self.engine is None else NAMES[self.engine]
 
     @property
     def transform(self) -> EvalTransform:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import NamedTuple, Sequence
 
@@ -13,8 +14,10 @@ from mobilenet.data.record_folder import SYNSET
 from mobilenet.data.synset import names_of_classes, nearest_synset, read_lines
 from mobilenet.errors import ConfigError, DataError, WeightsError
 from mobilenet.foreign.foreign_network import read_network
-from mobilenet.inference.loaded_model import Engine, LoadedModel, config_of_published
-from mobilenet.inference.network_by_onnx_runtime import by_onnx_runtime
+from mobilenet.inference.engines import Engine
+from mobilenet.inference.loaded_model import LoadedModel, config_of_published
+from mobilenet.inference.other_engines import network_by, onnx_by
+from mobilenet.metrics import Images, Logits, Predict
 from mobilenet.network import weights
 from mobilenet.network.architecture import MobileNetV2
 from mobilenet.onnx.mxnet_importer import ImportedModel
@@ -53,6 +56,7 @@ def open_model(
             be downloaded.
         ConfigError: A setting is wrong, or `config_path` has no effect on the model.
         DataError: The number of class names differs from the number of classes.
+        UserError: The engine is not installed, or cannot be used here.
     """
     path, published = Path(path), published_at(path)
     file = _existing(path) if published is None else fetch(published)
@@ -65,10 +69,7 @@ def open_model(
         model = _open_run(path, config_path, overrides)
     else:
         model = _open_file(path, config_path or _config_beside(path), overrides)
-    if engine != "onnxruntime" or model.network is None:
-        return model
-    predict = by_onnx_runtime(model.network).logits
-    return dataclasses.replace(model, predict=predict, engine=engine)
+    return network_by(engine or "mxnet", model)
 
 
 def _existing(path: Path) -> Path:
@@ -168,8 +169,25 @@ def _with_network(
 def _predicting(
     path: Path, network: MobileNetV2, config: Config, class_names: tuple[str, ...] = ()
 ) -> LoadedModel:
-    predict = build.predictor(network, build.contexts(config))
+    predict = _late_predictor(network, build.contexts(config))
     return LoadedModel(path, config, _fitting(class_names, config, path), predict, network)
+
+
+def _late_predictor(network: MobileNetV2, contexts: list[mx.Context]) -> Predict:
+    """What MXNet predicts. Its graph is made at the first call.
+
+    Where another engine runs the network there is none: it would take longer to make than the other
+    engine takes to its first answer.
+    """
+
+    @functools.lru_cache(None)
+    def predictor() -> Predict:
+        return build.predictor(network, contexts)
+
+    def predict(images: Images) -> Logits:
+        return predictor()(images)
+
+    return predict
 
 
 def _named(model: LoadedModel, synset: Path) -> LoadedModel:
@@ -199,7 +217,10 @@ class _OnnxSource(NamedTuple):
 
 def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
     check_untrusted(source.file)
-    model = ImportedModel(source.file) if engine == "mxnet" else OnnxModel(source.file)
+    if engine == "mxnet":
+        model: OnnxModel = ImportedModel(source.file)
+    else:
+        model = onnx_by(engine, source.file)
     config = _config_of_onnx(path, source, model)
     if config.model.classes != model.num_classes:
         raise WeightsError(
@@ -228,7 +249,7 @@ def _open_onnx(path: Path, source: _OnnxSource, engine: Engine) -> LoadedModel:
     )
 
 
-def _config_of_onnx(path: Path, source: _OnnxSource, model: OnnxModel | ImportedModel) -> Config:
+def _config_of_onnx(path: Path, source: _OnnxSource, model: OnnxModel) -> Config:
     """The configuration of the file: given, published, or from its metadata and defaults."""
     config_path, overrides = source.config_path, source.overrides
     if source.published is not None:

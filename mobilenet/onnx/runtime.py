@@ -32,15 +32,29 @@ class OnnxModel:
         path: The file.
         threads: Number of threads that compute, by default one per processor core.
         gpu: Number of the GPU that computes, if the installed ONNX Runtime can; None for the CPU.
+        content: The bytes of a file that is not on the disk; `path` is then only its name.
 
     Raises:
         WeightsError: `path` cannot be read, is not ONNX, or is not an image classifier with one
             input `(N, 3, H, W)` and one output `(N, classes)`.
     """
 
-    def __init__(self, path: Path, threads: Optional[int] = None, gpu: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        threads: Optional[int] = None,
+        gpu: int | None = None,
+        content: bytes | None = None,
+    ) -> None:
         self.path = path
-        self._session = _session(path, threads, gpu)
+        if content is None and not path.is_file():
+            raise WeightsError(f"{path} is not a file")
+        try:
+            self._session = _session(content or str(path), threads, gpu)
+        except Exception as error:  # ONNX Runtime's exceptions have no common base
+            raise WeightsError(
+                f"{path} is not an ONNX model that can be run: {_reason(error)}"
+            ) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise WeightsError(
@@ -166,9 +180,7 @@ def _fixed(dimension: object) -> Optional[int]:
     return dimension if isinstance(dimension, int) else None
 
 
-def _session(path: Path, threads: Optional[int], gpu: int | None) -> Any:
-    if not path.is_file():
-        raise WeightsError(f"{path} is not a file")
+def _session(source: str | bytes, threads: Optional[int], gpu: int | None) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     if threads is not None:
@@ -176,12 +188,7 @@ def _session(path: Path, threads: Optional[int], gpu: int | None) -> Any:
     providers: list[Any] = ["CPUExecutionProvider"]
     if gpu is not None and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": str(gpu)}))
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # ONNX Runtime's exceptions have no common base
-        raise WeightsError(
-            f"{path} is not an ONNX model that can be run: {_reason(error)}"
-        ) from error
+    return onnxruntime.InferenceSession(source, options, providers=providers)
 
 
 def _reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Info,
     ProcessCollector,
     generate_latest,
 )
@@ -37,6 +38,10 @@ class Metrics:
         self.batch_size = Histogram(
             "mobilenet_batch_size", "Images per batch", buckets=_SIZES, registry=self._registry
         )
+
+    def describe(self, name: str, text: str, **facts: str) -> None:
+        """Adds what does not change, as labels."""
+        Info(f"mobilenet_{name}", text, registry=self._registry).info(facts)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Adds a gauge that asks for its value."""

@@ -36,6 +36,7 @@ class Service:
         self._decoders = ThreadPoolExecutor(min(_MAX_DECODERS, num_processors()), "decode")
         self._num_requests = 0
         self.batches = Batches(model.predict, limits.max_batch, self.metrics.batch_size.observe)
+        self.metrics.describe("model", "The model", engine=model.engine or "mxnet")
         watch = self.metrics.watch
         watch("queue_length", "Images that wait for the network", lambda: self.batches.num_waiting)
         watch("requests_in_progress", "Requests to /predict now", lambda: self._num_requests)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -11,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from mobilenet import build
+from mobilenet.compat.environment import num_threads
 from mobilenet.data.class_folder_labels import class_id
 from mobilenet.data.synset import read_synset
 from mobilenet.errors import ConfigError, UserError
@@ -35,7 +35,7 @@ def opened_teacher(
     name = config.distillation.teacher
     if name is None:
         return None, {}
-    threads = int(os.environ["OMP_NUM_THREADS"])
+    threads = num_threads()
     gpus = [device.device_id for device in build.contexts(config) if device.device_type == "gpu"]
     gpu = gpus[0] if gpus else None
     try:

@@ -1,8 +1,9 @@
-"""8-bit integers: in an ONNX file, and in MXNet for validation and prediction."""
+"""8-bit integers: in an ONNX file, and for validation and prediction."""
 
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from onnx import numpy_helper
 from mobilenet import cli, settings
 from mobilenet.data.eval_transforms import IMAGENET
 from mobilenet.export.to_onnx import untrained_network
+from mobilenet.inference.int8_model import in_int8
 from mobilenet.inference.open_model import open_model
 from mobilenet.network.architecture import parameter_arrays
 from mobilenet.onnx.example_images import random_images
@@ -145,26 +147,51 @@ def test_what_loses_too_much_gets_no_name(
     assert not list(tmp_path.glob(".*"))
 
 
-def test_validation_and_prediction_in_mxnet(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+ENGINES = {(): " (by ONNX Runtime)", ("mxnet",): "", ("openvino",): " (by OpenVINO)"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_validation_and_prediction(
+    engine: tuple[str, ...], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if engine == ("openvino",):
+        pytest.importorskip("openvino", reason="needs the extra: pip install '.[openvino]'")
+    in_int8 = ("--int8", *(word for name in engine for word in ("--engine", name)))
     report, data = tmp_path / "report.json", ("--data", folder / "images")
-    assert run("validate", folder, *data, "--int8", "--json", report) == 0
+    assert run("validate", folder, *data, *in_int8, "--json", report) == 0
     result = json.loads(report.read_text())
     assert result["int8_calibrated_on"] == f"{NUM_IMAGES} images of images"
     assert 0.9 <= result["top1"] <= 1
     assert "int8, calibrated on" in capsys.readouterr().out
     against = ("--against", folder / "net.params")
-    assert run("validate", folder, *data, "--int8", *against) == 0
-    assert "net.params (int8): top-1" in capsys.readouterr().out
+    assert run("validate", folder, *data, *in_int8, *against) == 0
+    assert f"net.params (int8){ENGINES[engine]}: top-1" in capsys.readouterr().out
     image = next((folder / "images").rglob("*.png"))
     answers = []
-    for options in ((), ("--int8", "--calibration", folder / "images")):
+    for options in ((), (*in_int8, "--calibration", folder / "images")):
         assert run("predict", folder, image, "--json", *options) == 0
         answers.append(json.loads(capsys.readouterr().out)["guesses"])
     single, integer = answers
     assert single[0]["label"] == integer[0]["label"]
     assert single[0]["probability"] != integer[0]["probability"]
+
+
+def test_mxnet_keeps_its_plan_for_a_single_image(folder: Path) -> None:
+    """Making it anew, as for each change of the shape, takes much longer than computing."""
+    model = in_int8(open_model(folder / "net.params"), folder / "images")
+    images = IMAGENET(random_images(3, 32, seed=5))
+    together = model.predict(images)
+
+    def milliseconds(sizes: tuple[int, ...]) -> float:
+        times = []
+        for size in sizes:
+            start = time.process_time()
+            found = model.predict(images[:size])
+            times.append(1000 * (time.process_time() - start) / size)
+            np.testing.assert_array_equal(found, together[:size])
+        return float(np.median(times[2:]))
+
+    assert milliseconds((1,) * 12) < milliseconds((1, 2) * 6) / 2
 
 
 MISTAKES = [

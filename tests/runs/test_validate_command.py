@@ -342,8 +342,6 @@ def test_a_network_by_onnx_runtime(
     told = capsys.readouterr().out
     assert told.startswith(f"{folder / 'model.params'} (by ONNX Runtime): top-1 ")
     assert "the same answer to 23 images" in told
-    assert cli.main(command(folder, "validate", "--int8", "--engine", "onnxruntime")) == 2
-    assert "--engine has no effect with --int8, which MXNet computes" in capsys.readouterr().err
 
 
 def test_history_of_a_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -248,6 +248,18 @@ def tight(folder: Path, weights: Path) -> Iterator[Serving]:
         yield running
 
 
+def test_a_network_is_run_by_onnx_runtime_unless_another_engine_is_told(
+    folder: Path, weights: Path, photos: list[Path]
+) -> None:
+    answers = []
+    for options, engine in (((), "onnxruntime"), (("--engine", "mxnet"), "mxnet")):
+        with serving_model(folder, weights, "--port", 0, *options) as running:
+            assert counted(running)[f'model_info{{engine="{engine}"}}'] == 1
+            answers.append(running.predict(photos[0].read_bytes()).json["guesses"])
+    first, second = ([guess["probability"] for guess in answer] for answer in answers)
+    assert first == pytest.approx(second, abs=1e-4)
+
+
 def test_a_network_of_mxnet_answers_as_predict_does(
     tight: Serving, weights: Path, photos: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

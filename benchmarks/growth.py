@@ -10,14 +10,12 @@ resolutions the batch is 16. The memory is the peak of the whole process.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
+from mobilenet_bench import mobilenet_bench
 
 AXES = {
     "batch": (1, 2, 4, 8, 16, 32, 64, 128),
@@ -52,12 +50,8 @@ Results = "dict[Line, list[dict[str, Any]]]"
 
 def measure(line: Line, value: float, repeats: int) -> dict[str, Any]:
     """The speed and the memory at one point."""
-    options = {**USUAL[line.axis], line.axis: value, "repeats": repeats}
-    texts = [text for name, number in options.items() for text in (f"--{name}", str(number))]
-    call = [sys.executable, "-m", "mobilenet", "bench", line.mode, *texts, "--json"]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(line.threads)}
-    done = subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    result: dict[str, Any] = json.loads(done.stdout)
+    sizes = {**USUAL[line.axis], line.axis: value, "repeats": repeats}
+    result = mobilenet_bench(line.mode, sizes, {"OMP_NUM_THREADS": str(line.threads)})
     row = f"{line.mode}, {line.threads} threads, {line.axis} {value:g}"
     speed, peak = result["images_per_second"], result["peak_memory_bytes"]
     print(f"{row:36}{speed:8.1f} images/s{peak / 1e9:7.2f} GB", flush=True)

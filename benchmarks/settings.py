@@ -11,12 +11,10 @@ package's own settings in the same round, with quartiles in parentheses.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 
 from header import header, spread
+from mobilenet_bench import mobilenet_bench
 
 NUM_PROCESSORS = len(os.sched_getaffinity(0))
 KEEP_MEMORY = ":".join(
@@ -51,14 +49,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     print(header(), flush=True)
-    sizes = ["--batch", str(arguments.batch), "--size", str(arguments.size), "--repeats", "5"]
-    call = [sys.executable, "-m", "mobilenet", "bench", arguments.mode, *sizes, "--json"]
+    sizes = {"batch": arguments.batch, "size": arguments.size, "repeats": 5}
     rates: dict[str, list[float]] = {name: [] for name in SETTINGS}
     for _ in range(arguments.rounds):
         for name, setting in SETTINGS.items():
-            environment = {**os.environ, **setting}
-            done = subprocess.run(call, check=True, capture_output=True, env=environment)
-            rates[name].append(json.loads(done.stdout)["images_per_second"])
+            result = mobilenet_bench(arguments.mode, sizes, setting)
+            rates[name].append(result["images_per_second"])
     own = rates["the package's own"]
     for name, values in rates.items():
         ratio = spread([value / base for value, base in zip(values, own)], ".2f")

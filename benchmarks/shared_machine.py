@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
-import os
 import statistics
 import subprocess
 import sys
@@ -27,6 +25,7 @@ from typing import Iterator
 
 import speed
 from header import header, spread
+from mobilenet_bench import mobilenet_bench
 from torch_python import HELP, torch_python
 
 PYTORCH = "PyTorch float32"
@@ -50,10 +49,8 @@ def rate(mode: str, line: str, job: speed.Job, torch: str | None) -> float:
     if line == PYTORCH:
         return job.batch / speed.run(mode, PYTORCH, job, torch).seconds
     variable = dict([line.split("=")]) if "=" in line else {}
-    sizes = ["--batch", str(job.batch), "--size", str(job.size), "--repeats", str(job.repeats)]
-    call = [sys.executable, "-m", "mobilenet", "bench", mode, *sizes, "--json"]
-    done = subprocess.run(call, check=True, capture_output=True, env={**os.environ, **variable})
-    return float(json.loads(done.stdout)["images_per_second"])
+    sizes = {"batch": job.batch, "size": job.size, "repeats": job.repeats}
+    return float(mobilenet_bench(mode, sizes, variable)["images_per_second"])
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from mobilenet import build, files, settings
 from mobilenet.network.complexity import complexity
 from mobilenet.network.graph_forms import symbol_of
 from mobilenet.published_accuracies import PUBLISHED, Published
+from mobilenet.settings.recipe_comment import recipe_comment
 from mobilenet.settings.schema import Config
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -84,10 +85,9 @@ def _recipe(path: Path) -> tuple[str, ...]:
     config = settings.load(Config, path)
     cost = complexity(symbol_of(build.network(config)), config.data.resolution)
     training, schedule = config.training, config.schedule
-    comment = _comment(path)
-    published = re.search(r"Published top-1 / top-5: ([\d.]+ / \d+\.\d+)", comment)
-    aim = re.search(r"Aim: top-1 ((?:of|above) [\d.]+), a guess", comment)
-    source = re.search(r"Source: (.*?)\. (?:Published|Aim)", comment)
+    comment = recipe_comment(path)
+    published = re.match(r"[\d.]+ / \d+\.\d+", comment.published)
+    aim = re.match(r"top-1 ((?:of|above) [\d.]+), a guess", comment.aim)
     return (
         f"`{path.stem}`",
         str(config.data.resolution),
@@ -95,14 +95,9 @@ def _recipe(path: Path) -> tuple[str, ...]:
         f"{schedule.learning_rate:g}, {schedule.name}",
         f"{cost.num_parameters:,}",
         f"{cost.multiply_adds / 1e6:.1f} M",
-        published[1] if published else f"none; aim {aim[1]}, never run" if aim else "",
-        source[1] if source else "",
+        published[0] if published else f"none; aim {aim[1]}, never run" if aim else "",
+        comment.source.removesuffix("."),
     )
-
-
-def _comment(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return _flat(" ".join(line.lstrip("#") for line in lines if line.startswith("#")))
 
 
 def _figures() -> list[tuple[str, ...]]:

@@ -31,6 +31,27 @@ def test_help_loads_nothing_that_computes() -> None:
     assert "prepare" in done.stdout
 
 
+def test_what_needs_no_mxnet_does_not_wait_for_it(tmp_path: Path) -> None:
+    program = (
+        "import sys; from mobilenet import cli\n"
+        "for line in sys.argv[1:]: print(cli.main(line.split()), 'mxnet' in sys.modules)"
+    )
+    calls = {
+        "weights": 0,
+        "info --recipes": 0,
+        "verify nowhere": 2,
+        "train quickstart data.resolution=31": 2,
+        "find-rate quickstart data.resolution=31": 2,
+        "preview quickstart data.resolution=31 --output sheet.png": 2,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program, *calls],
+        check=True, capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    ended = [line for line in done.stdout.splitlines() if line.endswith(("True", "False"))]
+    assert ended == [f"{code} False" for code in calls.values()]
+
+
 def test_help_comes_soon() -> None:
     """Processor time, which a busy machine does not make longer; the fastest of three."""
     seconds = []

@@ -97,9 +97,11 @@ def test_no_circle_in_a_room() -> None:
 @pytest.mark.parametrize("room", sorted(room for room in FLOOR if (PACKAGE / room).is_dir()))
 def test_a_room_says_what_happens_there_and_has_the_doors_it_names(room: str) -> None:
     text = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text("utf-8"))) or ""
-    said = re.fullmatch(r".{20,}\. Door: (.*)\. Must not know .{7,}\.", " ".join(text.split()))
-    assert said, (
-        f"write mobilenet/{room}/__init__.py: What. Door: `file.name`, ... Must not know ..."
+    what, *_, last = (" ".join(part.split()) for part in text.split("\n\n")) if text else ("", "")
+    said = re.fullmatch(r"Door: (.*)\. Must not know .{7,}\.", last)
+    assert said and re.fullmatch(r".{20,}\.", what), (
+        f"write mobilenet/{room}/__init__.py: What. Then, as the last paragraph: Door: `file.name`,"
+        " ... Must not know ..."
     )
     for door in re.findall(r"`([\w.]+)`", said[1]):
         file, _, name = f"{room}.{door}".rpartition(".")

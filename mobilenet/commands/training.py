@@ -91,9 +91,11 @@ def add_quickstart(adder: Adder) -> None:
 def train(arguments: Namespace) -> int:
     """Train a network from a YAML configuration into a run folder."""
     from mobilenet.pretrained.absolute_paths import with_absolute_paths
-    from mobilenet.training.training_run import train
 
     config = with_absolute_paths(load_config(arguments.config, arguments.settings))
+    # After the configuration is read: this takes seconds, and a mistake is told at once.
+    from mobilenet.training.training_run import train
+
     run = arguments.folder or Path("runs") / arguments.config.stem
     result = train(config, run, arguments.resume)
     if result is not None:  # in a distributed run only rank 0 has one
@@ -103,11 +105,12 @@ def train(arguments: Namespace) -> int:
 
 def find_rate(arguments: Namespace) -> int:
     """Suggest a learning rate: train some steps at growing rates, and keep nothing of them."""
+    config = load_config(arguments.config, arguments.settings)
+    # After the configuration is read, as in `train`.
     from mobilenet.runs.curves import draw_range_test
     from mobilenet.training.build import as_setting
     from mobilenet.training.training_run import find_rate
 
-    config = load_config(arguments.config, arguments.settings)
     found = find_rate(config, arguments.steps)
     rate = as_setting(config, found.suggestion)
     if arguments.output is not None:
@@ -120,14 +123,14 @@ def find_rate(arguments: Namespace) -> int:
 
 def preview(arguments: Namespace) -> int:
     """Draw a sheet of the first training images as they are augmented, with their labels."""
-    from mobilenet.notebook_figures import draw_first_images
     from mobilenet.runs.run_folder import CONFIG
 
     path = arguments.config
-    path = path / CONFIG if path.is_dir() else path
-    num_images = draw_first_images(
-        load_config(path, arguments.settings), arguments.images, arguments.output
-    )
+    config = load_config(path / CONFIG if path.is_dir() else path, arguments.settings)
+    # After the configuration is read, as in `train`.
+    from mobilenet.notebook_figures import draw_first_images
+
+    num_images = draw_first_images(config, arguments.images, arguments.output)
     print(f"{arguments.output}: {num_images} images of the first batch")
     return 0
 

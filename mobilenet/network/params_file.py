@@ -60,10 +60,14 @@ def read_arrays(path: Path) -> dict[str, mx.nd.NDArray]:
         WeightsError: The file is missing, damaged, or not a list of named dense arrays.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(8)
+            is_of_mxnet = content == _HEAD[:8]
+            if is_of_mxnet:  # anything else may have gigabytes
+                content += file.read()
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
-    if content[:8] != _HEAD[:8]:
+    if not is_of_mxnet:
         is_other = path.suffix != ".params"
         advice = "; `mobilenet import` makes one of other programs' weights" if is_other else ""
         raise WeightsError(f"{path}: not a file of MXNet parameters (.params){advice}")

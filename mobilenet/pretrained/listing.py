@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Iterable, Optional
 
-from mobilenet.pretrained.published_weights import PublishedWeights
+from mobilenet.pretrained.published_weights import PublishedWeights, config_of
 from mobilenet.pretrained.store import path_of, stored, url_of
-from mobilenet.pretrained.weights_of_any_kind import config_of
 
 _COLUMNS = ("name", "network", "top-1 %", "top-5 %", "licence", "on this machine")
 

@@ -13,11 +13,14 @@ digest
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Mapping, Optional, Union
 
+from mobilenet import settings
 from mobilenet.errors import WeightsError
+from mobilenet.settings.schema import Config
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -203,3 +206,8 @@ def published_at(path: Union[str, Path]) -> Optional[PublishedWeights]:
         WeightsError: As for `find`.
     """
     return None if Path(path).exists() else find(str(path))
+
+
+def config_of(published: PublishedWeights) -> Config:
+    """The configuration of a published network."""
+    return settings.loads(Config, json.dumps(published.settings), published.name)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Mapping
 
 import mxnet as mx
 from mxnet.gluon import nn
 
-from mobilenet import settings
 from mobilenet.data.synset import names_of_classes
 from mobilenet.errors import ConfigError
 from mobilenet.foreign.foreign_network import fitting_arrays, read_network
 from mobilenet.foreign.weight_file import read_source
 from mobilenet.network import weights
-from mobilenet.pretrained.published_weights import PublishedWeights, published_at
+from mobilenet.pretrained.published_weights import PublishedWeights, config_of, published_at
 from mobilenet.pretrained.store import fetch
 from mobilenet.runs.described_weights import DescribedWeights, described_weights
-from mobilenet.settings.schema import Config, ModelConfig
+from mobilenet.settings.schema import ModelConfig
 
 Arrays = Mapping[str, mx.nd.NDArray]
 
@@ -40,11 +38,6 @@ def read_weights(file: Path, network: nn.HybridBlock) -> Arrays:
     if file.suffix in _FOREIGN:
         return fitting_arrays(network, read_source(file).arrays, file)
     return weights.read_parameters(file)
-
-
-def config_of(published: PublishedWeights) -> Config:
-    """The configuration of a published network."""
-    return settings.loads(Config, json.dumps(published.settings), published.name)
 
 
 def read_alone(file: Path) -> Arrays:

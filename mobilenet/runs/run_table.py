@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ class Run:
     """A run according to its newest checkpoint; it may still be training.
 
     Attributes:
-        name: Of its folder, or the path to it where another one has the same name.
+        name: Of its folder, or the path to it where another one has the same name. Of a symbolic
+            link it is the link's own.
         folder: Its folder.
         history: The epochs so far, at least one.
         config: Its configuration.
@@ -82,7 +84,8 @@ def table(title: str, runs: Sequence[Run], rows: Iterable[Sequence[str]]) -> lis
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    names = [folder.resolve().name for folder in folders]
+    # resolve() would follow links to names that the user has not given.
+    names = [Path(os.path.abspath(folder)).name for folder in folders]  # noqa: PTH100
     return names if len(set(names)) == len(names) else list(map(str, folders))
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Union
 
+from mobilenet.settings.recipe_comment import recipe_comment
+
 _PACKAGE = Path(__file__).parent.parent
 _RECIPES = _PACKAGE / "configs"
-# In the comment at the head of a recipe, up to the next line that is not indented.
-_AIM = re.compile(r"^# ((?:Aim|Published top-1 / top-5): .*(?:\n#   .*)*)", re.MULTILINE)
 
 
 def shipped(text: Union[str, Path]) -> Path:
@@ -32,19 +31,18 @@ def recipes() -> list[str]:
 
 def aims() -> dict[str, str]:
     """What each recipe is to reach, in the words of its comment, by its name with its folder."""
-    aims = {}
-    for path in sorted(_RECIPES.rglob("*.yaml")):
-        found = _AIM.search(path.read_text(encoding="utf-8"))
-        if found:
-            name = str(path.relative_to(_RECIPES).with_suffix(""))
-            aims[name] = found[1].replace("\n#  ", "")
-    return aims
+    comments = {path: recipe_comment(path) for path in sorted(_RECIPES.rglob("*.yaml"))}
+    return {_name(path): comment.goal for path, comment in comments.items() if comment.goal}
 
 
 def _by_name() -> list[tuple[str, Path]]:
     """Every recipe by its name, with and without its folder."""
     found = []
     for path in sorted(_RECIPES.rglob("*.yaml")):
-        name = str(path.relative_to(_RECIPES).with_suffix(""))
-        found += [(name, path), (path.stem, path)]
+        found += [(_name(path), path), (path.stem, path)]
     return found
+
+
+def _name(path: Path) -> str:
+    """Of a recipe, with its folder."""
+    return str(path.relative_to(_RECIPES).with_suffix(""))

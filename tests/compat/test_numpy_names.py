@@ -13,7 +13,7 @@ from typing import Any, Iterator
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 _TELL_WHAT_IS_NEW = """
 import numpy
 from mobilenet.compat.numpy_names import repair_numpy

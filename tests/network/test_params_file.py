@@ -8,6 +8,7 @@ import resource
 import struct
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +179,16 @@ def test_what_is_whole_but_of_another_kind_is_told(
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=rf"a\.params: {reason}"):
         read_arrays(path)
+
+
+def test_of_what_is_no_file_of_parameters_little_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "net.params"
+    with path.open("wb") as file:
+        file.truncate(1 << 28)  # takes no room on the disk
+    tracemalloc.start()
+    try:
+        with pytest.raises(WeightsError, match="not a file of MXNet parameters"):
+            read_arrays(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from mobilenet.errors import WeightsError
-from mobilenet.pretrained.published_weights import PUBLISHED_WEIGHTS, find, published_at
-from mobilenet.pretrained.weights_of_any_kind import config_of
+from mobilenet.pretrained.published_weights import (
+    PUBLISHED_WEIGHTS,
+    config_of,
+    find,
+    published_at,
+)
 from mobilenet.published_accuracies import published
 
 

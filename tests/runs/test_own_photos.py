@@ -194,25 +194,25 @@ def test_a_run_ends_early_without_a_better_epoch(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = here / "run"
-    result = train(config(here / "records", *STILL, "training.patience=3"), run, resume=False)
+    result = train(config(here / "records", *STILL, "training.patience=2"), run, resume=False)
     assert result is not None
     history = read_checkpoint(checkpoint_paths(run)[-1]).state.progress.history
     best = best_epoch(history).epoch
-    assert len(history) == best + 3 < 6
+    assert len(history) == best + 2 < 6
     (stop,) = (event for event in events(run) if event["event"] == "early_stop")
     assert stop["best_epoch"] == best == result.record.epoch
     assert capsys.readouterr().err.count("the run ends early (training.patience)") == 1
     # It is over, and stays so; with more patience it goes on.
     names = {path.name for path in checkpoint_paths(run)}
-    train(config(here / "records", *STILL, "training.patience=3"), run, resume=True)
+    train(config(here / "records", *STILL, "training.patience=2"), run, resume=True)
     assert {path.name for path in checkpoint_paths(run)} == names
-    train(config(here / "records", *STILL, "training.patience=4"), run, resume=True)
+    train(config(here / "records", *STILL, "training.patience=3"), run, resume=True)
     assert len(read_checkpoint(checkpoint_paths(run)[-1]).state.progress.history) > len(history)
 
 
 def test_patience_survives_a_stop(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped in between and resumed, a run ends where it would have ended."""
-    patient = config(here / "records", *STILL, "training.patience=3")
+    patient = config(here / "records", *STILL, "training.patience=2")
     train(patient, here / "whole", resume=False)
     finish = epoch_loop.Trainer._finish_epoch
 

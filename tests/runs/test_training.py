@@ -718,3 +718,17 @@ def test_runs_are_compared(finished: Path, records: Path, tmp_path: Path) -> Non
         bad.check()
     with pytest.raises(UserError, match="none of these 2 runs can be compared"):
         read_runs([tmp_path, tmp_path], SkippedItems("runs", 2))
+
+
+def test_compared_runs_have_the_names_that_were_given(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("warm", "cold", "again/cold"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(finished)
+    monkeypatch.chdir(tmp_path)
+    links = [Path("warm"), Path("cold"), Path("again/cold")]
+    assert [run.name for run in read_runs(links[:2])] == ["warm", "cold"]
+    assert [run.name for run in read_runs(links)] == ["warm", "cold", "again/cold"]
+    monkeypatch.chdir(finished)
+    assert [run.name for run in read_runs([Path()])] == ["finished"]

@@ -121,7 +121,7 @@ def test_the_log_says_which_graph_trained(
 ) -> None:
     assert events(finished)[0]["graph"] == graph_forms.training_form([mx.cpu()])._asdict()
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    monkeypatch.setattr(graph_forms, "sound_block_size", lambda: None)
+    monkeypatch.setattr(graph_forms, "sound_block_size", lambda _: None)
     train(config(records, "training.epochs=1"), tmp_path / "run", resume=False)
     graph = events(tmp_path / "run")[0]["graph"]
     assert graph["name"] == "plain"

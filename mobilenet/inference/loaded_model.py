@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
 
-from mobilenet import build, settings
+from mobilenet import build
 from mobilenet.data.eval_transforms import EvalTransform
 from mobilenet.inference.engines import NAMES, Engine
 from mobilenet.metrics import Predict
 from mobilenet.network.architecture import MobileNetV2
-from mobilenet.pretrained.published_weights import PublishedWeights
+from mobilenet.pretrained.published_weights import PublishedWeights, config_of
 from mobilenet.pretrained.store import stored
 from mobilenet.settings.schema import Config
 
@@ -50,7 +48,7 @@ class LoadedModel:
     @property
     def is_as_published(self) -> bool:
         """Whether no setting differs from those of the published weights."""
-        return self.published is not None and self.config == config_of_published(self.published)
+        return self.published is not None and self.config == config_of(self.published)
 
     @property
     def title(self) -> str:
@@ -69,8 +67,3 @@ class LoadedModel:
     def transform(self) -> EvalTransform:
         """The validation preprocessing."""
         return dataclasses.replace(build.eval_transform(self.config), crop=self.crop)
-
-
-def config_of_published(published: PublishedWeights, overrides: Sequence[str] = ()) -> Config:
-    """The configuration of published weights, with the settings in `overrides` replaced."""
-    return settings.loads(Config, json.dumps(published.settings), published.name, overrides)

@@ -15,7 +15,7 @@ from mobilenet.data.synset import names_of_classes, nearest_synset, read_lines
 from mobilenet.errors import ConfigError, DataError, WeightsError
 from mobilenet.foreign.foreign_network import read_network
 from mobilenet.inference.engines import Engine
-from mobilenet.inference.loaded_model import LoadedModel, config_of_published
+from mobilenet.inference.loaded_model import LoadedModel
 from mobilenet.inference.other_engines import network_by, onnx_by
 from mobilenet.metrics import Images, Logits, Predict
 from mobilenet.network import weights
@@ -23,7 +23,7 @@ from mobilenet.network.architecture import MobileNetV2
 from mobilenet.onnx.mxnet_importer import ImportedModel
 from mobilenet.onnx.runtime import OnnxModel
 from mobilenet.onnx.untrusted_file import check_untrusted
-from mobilenet.pretrained.published_weights import PublishedWeights, published_at
+from mobilenet.pretrained.published_weights import PublishedWeights, config_of, published_at
 from mobilenet.pretrained.store import fetch
 from mobilenet.pretrained.weights_of_any_kind import read_weights
 from mobilenet.progress_bar import say
@@ -117,7 +117,7 @@ def _open_published(
     published: PublishedWeights, file: Path, config_path: Path | None, overrides: Sequence[str]
 ) -> LoadedModel:
     _refuse_config(published, config_path)
-    config = config_of_published(published, overrides)
+    config = config_of(published, overrides)
     model = _with_network(Path(published.name), file, config)
     names = names_of_classes((), config.model.classes)
     return dataclasses.replace(model, published=published, class_names=names)
@@ -254,7 +254,7 @@ def _config_of_onnx(path: Path, source: _OnnxSource, model: OnnxModel) -> Config
     config_path, overrides = source.config_path, source.overrides
     if source.published is not None:
         _refuse_config(source.published, config_path)
-        return config_of_published(source.published, overrides)
+        return config_of(source.published, overrides)
     if config_path is not None:
         if model.metadata.knows_preprocessing:
             raise ConfigError(

@@ -16,7 +16,7 @@ import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Mapping, Optional, Sequence, Union
 
 from mobilenet import settings
 from mobilenet.errors import WeightsError
@@ -208,6 +208,6 @@ def published_at(path: Union[str, Path]) -> Optional[PublishedWeights]:
     return None if Path(path).exists() else find(str(path))
 
 
-def config_of(published: PublishedWeights) -> Config:
-    """The configuration of a published network."""
-    return settings.loads(Config, json.dumps(published.settings), published.name)
+def config_of(published: PublishedWeights, overrides: Sequence[str] = ()) -> Config:
+    """The configuration of a published network, with the settings in `overrides` replaced."""
+    return settings.loads(Config, json.dumps(published.settings), published.name, overrides)

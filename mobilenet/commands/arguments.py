@@ -102,7 +102,12 @@ def add_int8(parser: ArgumentParser) -> None:
 
 def add_engine(parser: ArgumentParser, default: str) -> None:
     """Adds `--engine`; `default` says what runs the model without it."""
-    parser.add_argument("--engine", choices=tuple(NAMES), help=f"what runs the model ({default})")
+    parser.add_argument(
+        "--engine",
+        choices=tuple(NAMES),
+        metavar="ENGINE",
+        help=f"what runs the model: {', '.join(NAMES)} ({default})",
+    )
 
 
 def add_calibration(parser: ArgumentParser) -> None:

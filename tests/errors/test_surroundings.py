@@ -184,7 +184,7 @@ def test_instructions_that_onednn_may_not_use(job: Path, tmp_path: Path) -> None
     limited = {**os.environ, "DNNL_MAX_CPU_ISA": "AVX2"}
     refused = mobilenet(job, *words, env=limited)
     assert refused.returncode == 2
-    assert_told(refused.stderr, "bfloat16 on a processor without it")
+    assert_told(refused.stderr, "training in bfloat16 on a processor without it")
     assert not (tmp_path / "run").exists()
 
 

@@ -18,11 +18,12 @@ def rows() -> dict[str, str]:
     """The message of each situation, empty where nothing is said."""
     lines = TABLE.read_text(encoding="utf-8").splitlines()
     cells = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
-    return {
-        situation.strip(): "" if message.strip().startswith("none") else message.strip(" `")
-        for situation, message, _ in cells
-        if situation.strip() != "situation"
+    named = [(name.strip(), text) for name, text, _ in cells if name.strip() != "situation"]
+    found = {
+        name: "" if text.strip().startswith("none") else text.strip(" `") for name, text in named
     }
+    assert len(found) == len(named), "two rows of docs/errors.md have the same situation"
+    return found
 
 
 def assert_told(said: str, situation: str) -> None:

@@ -37,12 +37,12 @@ ROUNDED = ("Convolution", "BatchNorm", "_contrib_BatchNormWithReLU", "elemwise_a
 Network = gluon.HybridBlock
 
 
-def fused(precision: str, factor: float) -> Callable[[Network], Network]:
-    """The fused form with this factor on 6 - b."""
+def fused(precision: str, factor: float | None = None) -> Callable[[Network], Network]:
+    """The fused form, with its own factor on 6 - b or another one."""
 
     def form(network: Network) -> Network:
         kept = fusion._REST_SCALES[precision]
-        fusion._REST_SCALES[precision] = factor
+        fusion._REST_SCALES[precision] = factor or kept
         try:
             size = fusion.sound_block_size(precision)
             return fusion.fused_block(network, [mx.cpu()], size, precision)
@@ -92,8 +92,8 @@ def rounded_fused(network: Network) -> Network:
 
 
 FORMS: dict[str, Callable[[Network], Network]] = {
-    "float32": fused("float32", 1.0),
-    "bfloat16": fused(BFLOAT16, 2 / 3),
+    "float32": fused("float32"),
+    "bfloat16": fused(BFLOAT16),
     "bfloat16, factor 1": fused(BFLOAT16, 1.0),
     "rounded, fused": rounded_fused,
     "rounded, plain": rounded_plain,

@@ -107,21 +107,22 @@ def _is_faster_with_avx2(processor: Path) -> bool:
     Intel's processors compute 16 values with AVX-512 as fast as 8; AMD's before Zen 5 take twice as
     long and are faster with AVX2 (`benchmarks/settings.py`). Arm's have neither.
     """
-    try:
-        facts = processor.read_text(encoding="utf-8").partition("\n\n")[0]
-    except OSError:
-        return False
+    facts = _facts(processor)
     return " avx2 " in facts and not ("GenuineIntel" in facts and " avx512f " in facts)
 
 
 def has_bfloat16(processor: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the processor multiplies numbers in bfloat16, and oneDNN may let it."""
-    try:
-        facts = processor.read_text(encoding="utf-8").partition("\n\n")[0]
-    except OSError:
-        return False
     allowed = os.environ.get(_LIMIT, "ALL")
-    return " avx512_bf16 " in facts and allowed in _WITH_BFLOAT16
+    return " avx512_bf16 " in _facts(processor) and allowed in _WITH_BFLOAT16
+
+
+def _facts(processor: Path) -> str:
+    """What Linux tells of the first processor; empty where it tells nothing."""
+    try:
+        return processor.read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        return ""
 
 
 def _set(name: str, value: str) -> None:

@@ -23,7 +23,6 @@ from mobilenet.network.channel_padding import (
 
 Graph = tuple[mx.sym.Symbol, dict[str, mx.nd.NDArray]]
 
-
 # 6 - b is near 6 for most activations b. Numbers just below a power of two have the smallest
 # relative rounding error, so bfloat16 has 2 / 3 of it, at most 4: the activations of the network
 # become multiples of 0.023, as finely spaced as int8's, instead of multiples of 0.031.
@@ -157,9 +156,9 @@ def fused_block(
     return block
 
 
-# Largest relative error of the probe's gradient. Rounding alone gives 5e-7 and 0.15. A gradient in
-# the wrong layout is as far from the right one as from zero, or farther.
-_BOUNDS = {"float32": 1e-3, BFLOAT16: 0.4}
+# Largest error of the probe's gradient, as a fraction of its largest value. Rounding alone gives
+# 5e-7 and 0.24, a gradient in the wrong layout 1.1.
+_BOUNDS = {"float32": 1e-3, BFLOAT16: 0.5}
 
 
 @functools.cache
@@ -180,7 +179,7 @@ def _is_sound(block_size: int, precision: str) -> bool:
         fused = _gradient(fused_block(probe, [mx.cpu()], block_size, precision))
     except mx.MXNetError:
         return False
-    return bool(np.linalg.norm(fused - plain) < _BOUNDS[precision] * np.linalg.norm(plain))
+    return bool(np.abs(fused - plain).max() < _BOUNDS[precision] * np.abs(plain).max())
 
 
 def _probe() -> nn.HybridSequential:

@@ -132,7 +132,8 @@ def _learner(config: Config, contexts: list[mx.Context], group: Group) -> Learne
     network = build.network(config)
     initialization.initialize(network, contexts, training.seed, training.initializer)
     frozen_stages.freeze(network, training.frozen_stages)
-    network.cast(_parameter_type(config))
+    if training.precision == "float16":
+        network.cast(training.precision)
     updates = optimizer(config, network, group)
     step = TrainingStep(
         training_block(network, contexts, _fused_precision(config)),
